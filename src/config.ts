@@ -1,0 +1,82 @@
+import { z } from 'zod';
+
+/** What the process was told, read once at the door. */
+export interface Config {
+  http: { host: string; port: number; corsOrigins: string[] };
+  graphql: { introspection: boolean };
+  zitadel: ZitadelConfig;
+  log: { level: LogLevel };
+}
+
+export interface ZitadelConfig {
+  /** http or https; may have a base path. */
+  url: URL;
+  instanceHost?: string | undefined;
+  timeoutMs: number;
+}
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** Everything that is wrong with the environment, in one message. It repeats no value: one of them may be a secret. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+const wholeNumber = (min: number, max: number) => {
+  const rule = `must be a whole number from ${min} to ${max}`;
+  return z.string().regex(/^\d+$/, rule).transform(Number).pipe(z.number().min(min, rule).max(max, rule));
+};
+
+const flag = z.enum(['true', 'false'], 'must be true or false').transform((value) => value === 'true');
+
+const url = z
+  .string('is required: the base URL of ZITADEL, such as https://example.zitadel.cloud')
+  .transform((value, issues) => {
+    const parsed = URL.canParse(value) ? new URL(value) : undefined;
+    if (parsed && /^https?:$/.test(parsed.protocol) && parsed.href === parsed.origin + parsed.pathname) return parsed;
+    issues.addIssue('must be an http or https URL without a user, a query and a fragment');
+    return z.NEVER;
+  });
+
+const origins = z.string().transform((value, issues) => {
+  const list = value.split(',').map((origin) => origin.trim());
+  if (list.every((origin) => /^https?:/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin))
+    return list;
+  issues.addIssue('must be a comma-separated list of origins, such as https://app.example.com');
+  return z.NEVER;
+});
+
+const environment = z.object({
+  ZITADEL_URL: url,
+  ZITADEL_INSTANCE_HOST: z
+    .string()
+    .regex(/^[a-z0-9.-]+(:\d+)?$/i, 'must be a host name, such as example.zitadel.cloud')
+    .optional(),
+  ZITADEL_TIMEOUT_MS: wholeNumber(1, 300_000).default(10_000),
+  HOST: z.string().default('0.0.0.0'),
+  PORT: wholeNumber(0, 65_535).default(4001),
+  CORS_ORIGINS: origins.default([]),
+  INTROSPECTION: flag.default(false),
+  LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
+});
+
+/**
+ * Reads the configuration from environment variables; an empty one counts as not set.
+ *
+ * @throws {ConfigError}
+ */
+export function readConfig(env: Record<string, string | undefined>): Config {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const { data, error } = environment.safeParse(set);
+  if (!data) {
+    const mistakes = error.issues.map(({ path, message }) => `  ${path.join('.')} ${message}`);
+    throw new ConfigError(`The configuration cannot be used:\n${[...new Set(mistakes)].join('\n')}`);
+  }
+  return {
+    http: { host: data.HOST, port: data.PORT, corsOrigins: data.CORS_ORIGINS },
+    graphql: { introspection: data.INTROSPECTION },
+    zitadel: { url: data.ZITADEL_URL, instanceHost: data.ZITADEL_INSTANCE_HOST, timeoutMs: data.ZITADEL_TIMEOUT_MS },
+    log: { level: data.LOG_LEVEL },
+  };
+}

@@ -1,0 +1,75 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { errors, type Dispatcher, type Pool } from 'undici';
+import { ZitadelError, type ZitadelErrorKind } from './zitadel-error.js';
+
+export interface UpstreamRequest {
+  /** The RPC's name, for error messages. */
+  operation: string;
+  method: 'GET' | 'POST' | 'DELETE';
+  path: string;
+  headers: Record<string, string | undefined>;
+  body: string | null;
+}
+
+/** A whole HTTP answer of any status. */
+export interface UpstreamAnswer {
+  httpStatus: number;
+  headers: IncomingHttpHeaders;
+  body: string;
+}
+
+/**
+ * Sends one request, once, and gives back the whole answer.
+ *
+ * @param deadlineMs for everything: waiting for a connection, sending, and reading the answer to its end
+ * @throws {ZitadelError} `timeout`, `unreachable`, or `malformed` when the answer broke off or is too large; each tells whether
+ * the request may have left
+ */
+export function exchange(pool: Pool, request: UpstreamRequest, deadlineMs: number): Promise<UpstreamAnswer> {
+  return new Promise((resolve, reject) => {
+    let controller: Dispatcher.DispatchController | undefined;
+    let httpStatus: number | undefined;
+    let headers: IncomingHttpHeaders = {};
+    const chunks: Buffer[] = [];
+
+    const fail = (kind: ZitadelErrorKind, cause?: unknown) => {
+      clearTimeout(deadline);
+      reject(new ZitadelError(request.operation, kind, { sent: controller !== undefined, httpStatus }, cause));
+    };
+
+    let expired = false;
+    const deadline = setTimeout(() => {
+      expired = true;
+      fail('timeout');
+      controller?.abort(new Error('The deadline has passed.'));
+    }, deadlineMs);
+
+    const { method, path, body } = request;
+    pool.dispatch(
+      { method, path, body, headers: request.headers },
+      {
+        onRequestStart(starting) {
+          // Called right before the first byte is written. A request whose deadline passed in the queue must not be sent any
+          // more, and one that was sent must not be sent again (undici may requeue what stood behind a broken request).
+          if (expired || controller) starting.abort(new Error('The request is over.'));
+          else controller = starting;
+        },
+        onResponseStart(_, statusCode, responseHeaders) {
+          httpStatus = statusCode;
+          headers = responseHeaders;
+        },
+        onResponseData(_, chunk) {
+          chunks.push(chunk);
+        },
+        onResponseEnd() {
+          clearTimeout(deadline);
+          resolve({ httpStatus: httpStatus ?? 0, headers, body: Buffer.concat(chunks).toString() });
+        },
+        onResponseError(_, error) {
+          const began = httpStatus !== undefined || error instanceof errors.HTTPParserError;
+          fail(began ? 'malformed' : 'unreachable', error);
+        },
+      },
+    );
+  });
+}
