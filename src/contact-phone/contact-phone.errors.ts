@@ -1,0 +1,67 @@
+import { CodedError, type ErrorCode, type ErrorExtensions, type ZitadelRefusal } from '../errors.js';
+import type { GrpcCode } from '../zitadel/grpc-code.js';
+import { ZitadelError } from '../zitadel/zitadel-error.js';
+
+const codeOfStatus: Partial<Record<GrpcCode, ErrorCode>> = {
+  INVALID_ARGUMENT: 'BAD_USER_INPUT',
+  DEADLINE_EXCEEDED: 'UPSTREAM_TIMEOUT',
+  ALREADY_EXISTS: 'FAILED_PRECONDITION',
+  PERMISSION_DENIED: 'FORBIDDEN',
+  RESOURCE_EXHAUSTED: 'RATE_LIMITED',
+  FAILED_PRECONDITION: 'FAILED_PRECONDITION',
+  ABORTED: 'FAILED_PRECONDITION',
+  OUT_OF_RANGE: 'FAILED_PRECONDITION',
+  UNIMPLEMENTED: 'UPSTREAM_MISCONFIGURED',
+  UNAVAILABLE: 'UPSTREAM_UNAVAILABLE',
+  UNAUTHENTICATED: 'UNAUTHENTICATED',
+};
+
+/** What stands in front of ZITADEL may answer in its place; anything else means that the URL or the host is wrong. */
+const codeOfForeignHttpStatus: Partial<Record<number, ErrorCode>> = {
+  429: 'RATE_LIMITED',
+  502: 'UPSTREAM_UNAVAILABLE',
+  503: 'UPSTREAM_UNAVAILABLE',
+  504: 'UPSTREAM_TIMEOUT',
+};
+
+/** Turns what became of a write into the error that the client gets. What is no ZitadelError is passed on. */
+export function writeError(error: unknown): unknown {
+  if (!(error instanceof ZitadelError)) return error;
+  const code = codeOf(error);
+  const extensions = {
+    code,
+    ...(error.facts.httpStatus !== undefined && { zitadel: original(error, code.startsWith('UPSTREAM_')) }),
+    ...(code === 'RATE_LIMITED' && error.facts.retryAfter !== undefined && { retryAfter: error.facts.retryAfter }),
+    ...(error.mayHaveHappened && { outcome: 'UNKNOWN' }),
+  } as ErrorExtensions;
+  return new CodedError(extensions, { cause: error });
+}
+
+function codeOf({ kind, facts, effectiveStatus }: ZitadelError): ErrorCode {
+  switch (kind) {
+    case 'timeout':
+      return 'UPSTREAM_TIMEOUT';
+    case 'unreachable':
+      return 'UPSTREAM_UNAVAILABLE';
+    case 'malformed':
+      return 'UPSTREAM_ERROR';
+    case 'foreign':
+      return codeOfForeignHttpStatus[facts.httpStatus ?? 0] ?? 'UPSTREAM_MISCONFIGURED';
+    case 'rejected':
+      if (effectiveStatus === 'NOT_FOUND') return codeOfNotFound(facts.id);
+      return (effectiveStatus && codeOfStatus[effectiveStatus]) ?? 'UPSTREAM_ERROR';
+  }
+}
+
+/** ZITADEL says NOT_FOUND of the user, of the caller's membership, and of a route or instance that does not exist. */
+function codeOfNotFound(id: string | undefined): ErrorCode {
+  if (id === undefined) return 'UPSTREAM_MISCONFIGURED';
+  return id.startsWith('AUTHZ-') ? 'FORBIDDEN' : 'NOT_FOUND';
+}
+
+/** ZITADEL's own answer as far as it is known. What it says of its internals stays inside. */
+function original({ facts, status }: ZitadelError, isInternal: boolean): Partial<ZitadelRefusal> {
+  const { code, httpStatus, id, zitadelMessage: message, details } = facts;
+  const known = { code, status, httpStatus, id, ...(!isInternal && { message, details }) };
+  return Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
+}

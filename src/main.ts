@@ -1,0 +1,5 @@
+import { readConfig } from './config.js';
+import { run } from './run.js';
+import { startServer } from './server.js';
+
+await run(() => startServer(readConfig(process.env)));

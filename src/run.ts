@@ -1,0 +1,21 @@
+import { ConfigError } from './config.js';
+
+/** Runs what `start` gives until SIGTERM or SIGINT, then exits with 0; says why and exits with 1 if it does not start. */
+export async function run(start: () => Promise<AsyncDisposable>): Promise<void> {
+  try {
+    const running = await start();
+    const stop = async () => {
+      await running[Symbol.asyncDispose]();
+      process.exit(0);
+    };
+    let stopping: Promise<void> | undefined;
+    // `on`, not `once`: a signal can arrive twice, from the terminal and from npm, and the second would end the process at once.
+    const onSignal = () => void (stopping ??= stop());
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+  } catch (error) {
+    const isPlain = error instanceof ConfigError || (error instanceof Error && 'syscall' in error);
+    console.error(isPlain ? error.message : error);
+    process.exit(1);
+  }
+}

@@ -1,0 +1,45 @@
+import { fastifyApolloHandler } from '@as-integrations/fastify';
+import { createApollo } from './apollo.js';
+import type { Config } from './config.js';
+import { ContactPhoneService } from './contact-phone/contact-phone.service.js';
+import { createContext } from './context.js';
+import { createHttp } from './http.js';
+import { createLogger, type Logger } from './logger.js';
+import { createSchema } from './schema.js';
+import { ZitadelClient } from './zitadel/zitadel-client.js';
+
+export interface RunningServer {
+  /** The address that it listens at. */
+  url: string;
+  /** Stops accepting, lets the requests in flight end, and closes what was opened. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The composition root: everything that lives as long as the server is made here. */
+export async function startServer(
+  config: Config,
+  logger: Logger = createLogger(config.log.level),
+): Promise<RunningServer> {
+  const zitadel = new ZitadelClient(config.zitadel);
+  const contactPhone = new ContactPhoneService(zitadel);
+  const apollo = createApollo(createSchema(), config.graphql, logger);
+  const http = await createHttp(config.http, logger);
+
+  await apollo.start();
+  const context = ({ headers }: { headers: Parameters<typeof createContext>[0] }) =>
+    Promise.resolve(createContext(headers, contactPhone));
+  http.post('/graphql', fastifyApolloHandler(apollo, { context }));
+
+  const stop = async () => {
+    await http.close();
+    await apollo.stop();
+    await zitadel.close();
+  };
+  try {
+    const url = await http.listen({ host: config.http.host, port: config.http.port });
+    return { url, [Symbol.asyncDispose]: stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
