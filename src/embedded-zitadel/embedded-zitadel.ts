@@ -1,0 +1,117 @@
+import { EventEmitter, once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { respond, type Answer, type Misbehaviour } from './misbehaviour.js';
+import { Refusal } from './refusal.js';
+import { UserService, type Sms } from './user-service.js';
+
+/** A request as it came in, before anything is made of it. */
+export interface Call {
+  method: string;
+  /** As it stands in the request line. */
+  path: string;
+  headers: IncomingHttpHeaders;
+  body: string;
+}
+
+export interface EmbeddedZitadel {
+  url: string;
+  /** Every call that it got, in order. */
+  calls: Call[];
+  /** Every SMS that it would have sent, in order. */
+  outbox: readonly Sms[];
+  /** Every code that it ever made. */
+  codes: readonly string[];
+  /** The code that would verify the user's phone now. */
+  pendingCode(userId: string): string | undefined;
+  /** Resolves when so many calls have come in. */
+  called(times: number): Promise<void>;
+  /** Queues something else than the proper answer for the next calls, one each. */
+  misbehave(...next: Misbehaviour[]): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+interface Options {
+  now?: () => number;
+  onSms?: (sms: Sms) => void;
+}
+
+/** The host that it lets be named in `x-zitadel-instance-host`. */
+export const instanceHost = 'zitadel.example.com';
+
+/** Starts a small ZITADEL on this machine, in memory: for the demo, and for every test. */
+export async function startEmbeddedZitadel({
+  now = Date.now,
+  onSms = () => {},
+}: Options = {}): Promise<EmbeddedZitadel> {
+  const service = new UserService(now, onSms);
+  const calls: Call[] = [];
+  const arrivals = new EventEmitter();
+  const misbehaviours: Misbehaviour[] = [];
+
+  const server = createServer((request, response) => {
+    readCall(request)
+      .then((call) => {
+        calls.push(call);
+        arrivals.emit('call');
+        return respond(response, () => answerTo(call, service), misbehaviours.shift());
+      })
+      .catch(() => response.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    calls,
+    outbox: service.outbox,
+    codes: service.codes,
+    pendingCode: (userId) => service.pendingCode(userId),
+    async called(times) {
+      while (calls.length < times) await once(arrivals, 'call');
+    },
+    misbehave: (...next) => misbehaviours.push(...next),
+    async [Symbol.asyncDispose]() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+async function readCall(request: IncomingMessage): Promise<Call> {
+  const { method = '', url: path = '', headers } = request;
+  return { method, path, headers, body: await text(request) };
+}
+
+function answerTo(call: Call, service: UserService): Answer {
+  const json = (status: number, body: object) => ({
+    status,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  try {
+    return json(200, route(call, service));
+  } catch (error) {
+    if (error instanceof Refusal) return json(error.httpStatus, error.body);
+    throw error;
+  }
+}
+
+/** Routes on the decoded path, as ZITADEL's gateway does: an encoded slash is a slash. */
+function route({ method, path, headers, body }: Call, service: UserService): object {
+  if ((headers['x-zitadel-instance-host'] ?? instanceHost) !== instanceHost) throw new Refusal(5, 'Not Found');
+  const [, userId] = /^\/v2\/users\/([^/]*)\/phone\/resend$/s.exec(decodeURIComponent(path)) ?? [];
+  if (userId === undefined) throw new Refusal(5, 'Not Found');
+  if (method !== 'POST') throw new Refusal(12, 'Method Not Allowed');
+  return service.resendPhoneCode(headers.authorization, userId, parseJson(body));
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Refusal(3, 'proto: syntax error');
+  }
+}

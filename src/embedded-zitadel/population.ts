@@ -1,0 +1,114 @@
+/** The people, machines and tokens of a fresh embedded ZITADEL: one for every row of its outcome table. */
+export interface EmbeddedUser {
+  userId: string;
+  description: string;
+  organisation: string;
+  kind: 'human' | 'machine';
+  state: 'active' | 'initial';
+  phone?: EmbeddedPhone;
+}
+
+export interface EmbeddedPhone {
+  number: string;
+  isVerified: boolean;
+  /** The code last asked for; undefined once it is used. */
+  code?: { value: string; expiresAt: number };
+}
+
+export interface EmbeddedToken {
+  description: string;
+  token: string;
+  /** The user whom the token stands for. */
+  userId: string;
+  /** What he may do, by organisation: an organisation that is not there is one that he is no member of. */
+  memberships: Record<string, readonly string[]>;
+  isExpired?: boolean;
+}
+
+const acme = '301000000000000001';
+const globex = '302000000000000001';
+
+const phone = (number: string, isVerified: boolean): EmbeddedPhone => ({ number, isVerified });
+
+export const users = {
+  unverified: {
+    userId: '301000000000000101',
+    description: 'has an unverified phone',
+    organisation: acme,
+    kind: 'human',
+    state: 'active',
+    phone: phone('+41791234567', false),
+  },
+  verified: {
+    userId: '301000000000000102',
+    description: 'has a verified phone',
+    organisation: acme,
+    kind: 'human',
+    state: 'active',
+    phone: phone('+41797654321', true),
+  },
+  phoneless: {
+    userId: '301000000000000103',
+    description: 'has no phone',
+    organisation: acme,
+    kind: 'human',
+    state: 'active',
+  },
+  uninitialised: {
+    userId: '301000000000000104',
+    description: 'has never signed in',
+    organisation: acme,
+    kind: 'human',
+    state: 'initial',
+    phone: phone('+41765550104', false),
+  },
+  machine: {
+    userId: '301000000000000105',
+    description: 'is a machine',
+    organisation: acme,
+    kind: 'machine',
+    state: 'active',
+  },
+  foreign: {
+    userId: '302000000000000101',
+    description: 'belongs to another organisation',
+    organisation: globex,
+    kind: 'human',
+    state: 'active',
+    phone: phone('+4915112345678', false),
+  },
+} as const satisfies Record<string, EmbeddedUser>;
+
+export const tokens = {
+  manager: {
+    description: 'manages the organisation: may resend for its users, in both modes',
+    token: 'embedded-token-of-the-manager',
+    userId: '301000000000000900',
+    memberships: { [acme]: ['user.read', 'user.write'] },
+  },
+  self: {
+    description: `is the user ${users.unverified.userId} himself: may resend to himself, by SMS`,
+    token: 'embedded-token-of-the-user-himself',
+    userId: users.unverified.userId,
+    memberships: {},
+  },
+  member: {
+    description: 'is a member without user.write',
+    token: 'embedded-token-of-a-reading-member',
+    userId: '301000000000000901',
+    memberships: { [acme]: ['user.read'] },
+  },
+  outsider: {
+    description: 'manages another organisation',
+    token: 'embedded-token-of-an-outsider',
+    userId: '302000000000000900',
+    memberships: { [globex]: ['user.read', 'user.write'] },
+  },
+  expired: {
+    description: 'has expired',
+    token: 'embedded-token-that-has-expired',
+    userId: '301000000000000900',
+    memberships: { [acme]: ['user.read', 'user.write'] },
+    isExpired: true,
+  },
+} as const satisfies Record<string, EmbeddedToken>;

@@ -1,0 +1,30 @@
+/** ZITADEL's codes and the HTTP statuses that its REST gateway gives them. */
+const httpStatusOf = {
+  3: 400,
+  5: 404,
+  7: 403,
+  9: 400,
+  12: 405,
+  16: 401,
+} as const;
+
+/** A google.rpc.Status as ZITADEL writes it: with its id in the message and in a detail, or with neither. */
+export class Refusal extends Error {
+  constructor(
+    readonly code: keyof typeof httpStatusOf,
+    readonly text: string,
+    readonly id?: string,
+  ) {
+    super(id === undefined ? text : `${text} (${id})`);
+  }
+
+  get httpStatus(): number {
+    return httpStatusOf[this.code];
+  }
+
+  get body(): object {
+    if (this.id === undefined) return { code: this.code, message: this.message };
+    const detail = { '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id: this.id, message: this.text };
+    return { code: this.code, message: this.message, details: [detail] };
+  }
+}
