@@ -1,0 +1,136 @@
+import { expect, test } from 'vitest';
+import { instanceHost } from '../src/embedded-zitadel/embedded-zitadel.js';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { bearer, manager, openStage, post, unverified } from './support/stage.js';
+
+const { organisation, phone } = users.unverified;
+
+test('sends the code by SMS, unless told otherwise', async () => {
+  await using stage = await openStage();
+
+  const answer = await stage.resend();
+
+  expect(answer).toMatchObject({ status: 200, errors: undefined });
+  expect(answer.data?.resendContactPhoneCode).toEqual({
+    details: { sequence: '1', changeDate: expect.stringMatching(/^\d{4}-.*\.\d{6}Z$/), resourceOwner: organisation },
+    verificationCode: null,
+  });
+  expect(stage.zitadel.calls).toMatchObject([
+    { method: 'POST', path: `/v2/users/${unverified}/phone/resend`, body: '{"sendCode":{}}' },
+  ]);
+  expect(stage.zitadel.outbox).toEqual([
+    { userId: unverified, number: phone.number, code: stage.zitadel.pendingCode(unverified) },
+  ]);
+});
+
+test('returns the code to a caller who will deliver it', async () => {
+  await using stage = await openStage();
+
+  const answer = await stage.resend({ mode: 'RETURN_CODE' });
+
+  expect(answer.data?.resendContactPhoneCode?.verificationCode).toMatch(/^[A-Z0-9]{6}$/);
+  expect(answer.data?.resendContactPhoneCode?.verificationCode).toBe(stage.zitadel.pendingCode(unverified));
+  expect(stage.zitadel.calls.map(({ body }) => body)).toEqual(['{"returnCode":{}}']);
+  expect(stage.zitadel.outbox).toEqual([]);
+});
+
+test('lets a user resend to himself by SMS, but not see the code', async () => {
+  await using stage = await openStage();
+  const himself = bearer(tokens.self.token);
+
+  const sent = await stage.resend({ mode: 'SEND_CODE' }, himself);
+  const returned = await stage.resend({ mode: 'RETURN_CODE' }, himself);
+
+  expect(sent.errors).toBeUndefined();
+  expect(returned.data).toEqual({ resendContactPhoneCode: null });
+  expect(returned.errors?.[0]?.extensions.code).toBe('FORBIDDEN');
+  expect(stage.zitadel.outbox).toHaveLength(1);
+});
+
+test("hands on four of the caller's headers and nothing else of his", async () => {
+  await using stage = await openStage();
+  const handedOn = {
+    ...manager,
+    'accept-language': 'de-CH, fr;q=0.5',
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    tracestate: 'vendor=value',
+  };
+  const kept = { cookie: 'a=b', 'user-agent': 'curl', 'x-zitadel-orgid': '1', 'x-forwarded-for': '192.0.2.1', baggage: 'a=b' };
+
+  await stage.resend({}, { ...kept, ...handedOn });
+
+  const { host, connection, ...headers } = stage.zitadel.calls[0]?.headers ?? {};
+  expect(headers).toEqual({
+    ...handedOn,
+    accept: 'application/json',
+    'content-type': 'application/json',
+    'content-length': '15',
+  });
+});
+
+test('names the instance when ZITADEL is reached under an internal address', async () => {
+  await using right = await openStage({ ZITADEL_INSTANCE_HOST: instanceHost });
+  await using wrong = await openStage({ ZITADEL_INSTANCE_HOST: 'elsewhere.example.com' });
+
+  expect((await right.resend()).errors).toBeUndefined();
+  expect(right.zitadel.calls[0]?.headers['x-zitadel-instance-host']).toBe(instanceHost);
+  expect((await wrong.resend()).errors?.[0]?.extensions).toEqual({
+    code: 'UPSTREAM_MISCONFIGURED',
+    zitadel: { code: 5, status: 'NOT_FOUND', httpStatus: 404 },
+  });
+});
+
+test('keeps the base path of ZITADEL_URL', async () => {
+  await using upstream = await openStage();
+  for (const base of ['/auth/v1', '/auth/v1/']) {
+    await using stage = await openStage({ ZITADEL_URL: upstream.zitadel.url + base });
+    await stage.resend();
+  }
+
+  const path = `/auth/v1/v2/users/${unverified}/phone/resend`;
+  expect(upstream.zitadel.calls.map((call) => call.path)).toEqual([path, path]);
+});
+
+test('hands out what ZITADEL answers without loss', async () => {
+  await using stage = await openStage();
+  const details = { sequence: '18446744073709551615', changeDate: '2025-08-07T06:05:04.123456Z', resourceOwner: '3' };
+  const creationDate = '2025-01-01T00:00:00Z';
+  const answer = (body: object) => ({
+    answer: { status: 200, headers: { 'content-type': 'application/json; charset=utf-8' }, body: JSON.stringify(body) },
+  });
+  stage.zitadel.misbehave(
+    answer({ details: { ...details, creationDate }, unknown: 1 }),
+    answer({ details: { changeDate: '2025-08-07T06:05:04.123456789Z' } }),
+  );
+
+  const whole = await stage.resend();
+  const zeroValuesLeftOut = await stage.resend();
+
+  expect(whole.data?.resendContactPhoneCode?.details).toEqual(details);
+  expect(zeroValuesLeftOut.data?.resendContactPhoneCode?.details).toEqual({
+    sequence: '0',
+    changeDate: '2025-08-07T06:05:04.123456789Z',
+    resourceOwner: '',
+  });
+});
+
+test('runs the resends of one document in order, and lets each fail alone', async () => {
+  await using stage = await openStage();
+  const query = `mutation ($unverified: ID!, $verified: ID!) {
+    first: resendContactPhoneCode(userId: $unverified, mode: RETURN_CODE) { verificationCode }
+    refused: resendContactPhoneCode(userId: $verified) { verificationCode }
+    second: resendContactPhoneCode(userId: $unverified, mode: RETURN_CODE) { verificationCode }
+  }`;
+
+  const answer = await post<Record<string, { verificationCode: string } | null>>(
+    stage.graphql,
+    { query, variables: { unverified, verified: users.verified.userId } },
+    manager,
+  );
+
+  expect(answer.status).toBe(200);
+  expect(answer.errors).toMatchObject([{ path: ['refused'], extensions: { code: 'FAILED_PRECONDITION' } }]);
+  expect(answer.data?.['refused']).toBeNull();
+  expect([answer.data?.['first']?.verificationCode, answer.data?.['second']?.verificationCode]).toEqual(stage.zitadel.codes);
+  expect(stage.zitadel.pendingCode(unverified)).toBe(answer.data?.['second']?.verificationCode);
+});

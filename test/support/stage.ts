@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inject } from 'vitest';
+import { readConfig } from '../../src/config.js';
+import { startEmbeddedZitadel, type EmbeddedZitadel } from '../../src/embedded-zitadel/embedded-zitadel.js';
+import { tokens, users } from '../../src/embedded-zitadel/population.js';
+import type { ErrorExtensions } from '../../src/errors.js';
+import { createLogger } from '../../src/logger.js';
+import { startServer } from '../../src/server.js';
+
+export const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+export const manager = bearer(tokens.manager.token);
+export const unverified = users.unverified.userId;
+
+const resendOperation = readFileSync('schema/operations/resend-contact-phone-code.graphql', 'utf8');
+
+interface Resent {
+  details: { sequence: string; changeDate: string; resourceOwner: string };
+  verificationCode: string | null;
+}
+
+export interface GraphQLAnswer<Data = { resendContactPhoneCode: Resent | null }> {
+  status: number;
+  headers: Headers;
+  text: string;
+  data: Data | null | undefined;
+  errors: { message: string; path?: (string | number)[]; extensions: ErrorExtensions }[] | undefined;
+}
+
+/** Posts JSON to a GraphQL endpoint. A string goes out as it is. */
+export async function post<Data>(url: string, body: unknown, headers: Record<string, string> = {}): Promise<GraphQLAnswer<Data>> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+  const text = await response.text();
+  const { data, errors } = JSON.parse(text) as Pick<GraphQLAnswer<Data>, 'data' | 'errors'>;
+  return { status: response.status, headers: response.headers, text, data, errors };
+}
+
+/** Runs the example operation: the resend with all its fields. */
+export function resend(
+  url: string,
+  variables: { userId?: unknown; mode?: unknown } = {},
+  headers: Record<string, string> = manager,
+): Promise<GraphQLAnswer> {
+  return post(`${url}/graphql`, { query: resendOperation, variables: { userId: unverified, ...variables } }, headers);
+}
+
+/** Leaves in the log folder what was logged, and what must not stand in any log. */
+export function leaveForLogTest(lines: string[], zitadel?: EmbeddedZitadel): void {
+  const path = join(inject('logFolder'), randomUUID());
+  writeFileSync(`${path}.log`, lines.join(''));
+  if (zitadel) writeFileSync(`${path}.secrets`, JSON.stringify(zitadel.codes));
+}
+
+/** The subgraph over real sockets, in front of an embedded ZITADEL unless the environment names another upstream. */
+export async function openStage(env: Record<string, string> = {}, options: Parameters<typeof startEmbeddedZitadel>[0] = {}) {
+  const zitadel = await startEmbeddedZitadel(options);
+  const lines: string[] = [];
+  const logger = createLogger('trace', { write: (line) => void lines.push(line) });
+  const config = readConfig({ HOST: '127.0.0.1', PORT: '0', INTROSPECTION: 'true', ZITADEL_URL: zitadel.url, ...env });
+  const server = await startServer(config, logger);
+  return {
+    zitadel,
+    url: server.url,
+    graphql: `${server.url}/graphql`,
+    /** The log lines so far. */
+    lines,
+    resend: (...args: Parameters<typeof resend> extends [string, ...infer Rest] ? Rest : never) => resend(server.url, ...args),
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await zitadel[Symbol.asyncDispose]();
+      leaveForLogTest(lines, zitadel);
+    },
+  };
+}
