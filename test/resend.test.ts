@@ -55,7 +55,13 @@ test("hands on four of the caller's headers and nothing else of his", async () =
     traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
     tracestate: 'vendor=value',
   };
-  const kept = { cookie: 'a=b', 'user-agent': 'curl', 'x-zitadel-orgid': '1', 'x-forwarded-for': '192.0.2.1', baggage: 'a=b' };
+  const kept = {
+    cookie: 'a=b',
+    'user-agent': 'curl',
+    'x-zitadel-orgid': '1',
+    'x-forwarded-for': '192.0.2.1',
+    baggage: 'a=b',
+  };
 
   await stage.resend({}, { ...kept, ...handedOn });
 
@@ -131,6 +137,8 @@ test('runs the resends of one document in order, and lets each fail alone', asyn
   expect(answer.status).toBe(200);
   expect(answer.errors).toMatchObject([{ path: ['refused'], extensions: { code: 'FAILED_PRECONDITION' } }]);
   expect(answer.data?.['refused']).toBeNull();
-  expect([answer.data?.['first']?.verificationCode, answer.data?.['second']?.verificationCode]).toEqual(stage.zitadel.codes);
+  expect([answer.data?.['first']?.verificationCode, answer.data?.['second']?.verificationCode]).toEqual(
+    stage.zitadel.codes,
+  );
   expect(stage.zitadel.pendingCode(unverified)).toBe(answer.data?.['second']?.verificationCode);
 });

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { respond, type Answer, type Misbehaviour } from './misbehaviour.js';
@@ -13,6 +13,8 @@ export interface Call {
   path: string;
   headers: IncomingHttpHeaders;
   body: string;
+  /** Whether the caller was there to get the whole answer; known when the answer or the connection has ended. */
+  answered: Promise<boolean>;
 }
 
 export interface EmbeddedZitadel {
@@ -51,7 +53,7 @@ export async function startEmbeddedZitadel({
   const misbehaviours: Misbehaviour[] = [];
 
   const server = createServer((request, response) => {
-    readCall(request)
+    readCall(request, response)
       .then((call) => {
         calls.push(call);
         arrivals.emit('call');
@@ -80,9 +82,10 @@ export async function startEmbeddedZitadel({
   };
 }
 
-async function readCall(request: IncomingMessage): Promise<Call> {
+async function readCall(request: IncomingMessage, response: ServerResponse): Promise<Call> {
   const { method = '', url: path = '', headers } = request;
-  return { method, path, headers, body: await text(request) };
+  const answered = once(response, 'close').then(() => response.writableFinished);
+  return { method, path, headers, body: await text(request), answered };
 }
 
 function answerTo(call: Call, service: UserService): Answer {

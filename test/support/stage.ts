@@ -29,7 +29,11 @@ export interface GraphQLAnswer<Data = { resendContactPhoneCode: Resent | null }>
 }
 
 /** Posts JSON to a GraphQL endpoint. A string goes out as it is. */
-export async function post<Data>(url: string, body: unknown, headers: Record<string, string> = {}): Promise<GraphQLAnswer<Data>> {
+export async function post<Data>(
+  url: string,
+  body: unknown,
+  headers: Record<string, string> = {},
+): Promise<GraphQLAnswer<Data>> {
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
@@ -57,7 +61,10 @@ export function leaveForLogTest(lines: string[], zitadel?: EmbeddedZitadel): voi
 }
 
 /** The subgraph over real sockets, in front of an embedded ZITADEL unless the environment names another upstream. */
-export async function openStage(env: Record<string, string> = {}, options: Parameters<typeof startEmbeddedZitadel>[0] = {}) {
+export async function openStage(
+  env: Record<string, string> = {},
+  options: Parameters<typeof startEmbeddedZitadel>[0] = {},
+) {
   const zitadel = await startEmbeddedZitadel(options);
   const lines: string[] = [];
   const logger = createLogger('trace', { write: (line) => void lines.push(line) });
@@ -69,7 +76,8 @@ export async function openStage(env: Record<string, string> = {}, options: Param
     graphql: `${server.url}/graphql`,
     /** The log lines so far. */
     lines,
-    resend: (...args: Parameters<typeof resend> extends [string, ...infer Rest] ? Rest : never) => resend(server.url, ...args),
+    resend: (...args: Parameters<typeof resend> extends [string, ...infer Rest] ? Rest : never) =>
+      resend(server.url, ...args),
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
       await zitadel[Symbol.asyncDispose]();

@@ -1,0 +1,31 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+
+/** A TCP server for upstreams that no HTTP server would play. It counts its connections and the requests on them. */
+export async function openRawUpstream(onRequest: (socket: Socket) => void = () => {}) {
+  const sockets = new Set<Socket>();
+  const seen = { connections: 0, requests: 0 };
+  const server = createServer((socket) => {
+    seen.connections += 1;
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      if (!chunk.includes('HTTP/1.1\r\n')) return;
+      seen.requests += 1;
+      onRequest(socket);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    seen,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

@@ -1,0 +1,210 @@
+import { expect, test } from 'vitest';
+import { grpcCodes } from '../src/zitadel/grpc-code.js';
+import { openStage } from './support/stage.js';
+
+const json = { 'content-type': 'application/json' };
+const html = { 'content-type': 'text/html; charset=utf-8' };
+const page = '<html><body>Not ZITADEL</body></html>';
+const refusal = (body: object) => JSON.stringify(body);
+
+interface Row {
+  answer: { status: number; headers?: Record<string, string>; body?: string };
+  extensions: object;
+}
+
+const detail = { '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id: 'TEST-1', message: 'text' };
+const known = (code: number, httpStatus: number) => ({ code, status: grpcCodes[code], httpStatus, id: 'TEST-1' });
+
+/** A refusal with every code of google.rpc.Code, at the HTTP status that ZITADEL gives it. */
+const codes: [code: number, httpStatus: number, expected: string, isUnknown?: boolean][] = [
+  [1, 499, 'UPSTREAM_ERROR', true],
+  [2, 500, 'UPSTREAM_ERROR', true],
+  [3, 400, 'BAD_USER_INPUT'],
+  [4, 504, 'UPSTREAM_TIMEOUT', true],
+  [5, 404, 'NOT_FOUND'],
+  [6, 409, 'FAILED_PRECONDITION'],
+  [7, 403, 'FORBIDDEN'],
+  [8, 429, 'RATE_LIMITED'],
+  [9, 400, 'FAILED_PRECONDITION'],
+  [10, 409, 'FAILED_PRECONDITION'],
+  [11, 400, 'FAILED_PRECONDITION'],
+  [12, 501, 'UPSTREAM_MISCONFIGURED'],
+  [13, 500, 'UPSTREAM_ERROR', true],
+  [14, 503, 'UPSTREAM_UNAVAILABLE', true],
+  [15, 500, 'UPSTREAM_ERROR', true],
+  [16, 401, 'UNAUTHENTICATED'],
+  // The code in the body decides, not the HTTP status.
+  [9, 404, 'FAILED_PRECONDITION'],
+  [14, 400, 'UPSTREAM_UNAVAILABLE', true],
+  [12, 405, 'UPSTREAM_MISCONFIGURED'],
+  [7, 500, 'FORBIDDEN', true],
+  // Numbers that google.rpc.Code does not know.
+  [17, 400, 'UPSTREAM_ERROR'],
+  [99, 500, 'UPSTREAM_ERROR', true],
+];
+
+const rows: Record<string, Row> = {
+  'a code 5 without an id': {
+    answer: { status: 404, headers: json, body: refusal({ code: 5, message: 'Not Found' }) },
+    extensions: { code: 'UPSTREAM_MISCONFIGURED', zitadel: { code: 5, status: 'NOT_FOUND', httpStatus: 404 } },
+  },
+  'a 404 page': {
+    answer: { status: 404, headers: html, body: page },
+    extensions: { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 404 } },
+  },
+  'a 401 page': {
+    answer: { status: 401, headers: html, body: page },
+    extensions: { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 401 } },
+  },
+  'a 429 page': {
+    answer: { status: 429, headers: { ...html, 'retry-after': '20' }, body: page },
+    extensions: { code: 'RATE_LIMITED', zitadel: { httpStatus: 429 }, retryAfter: 20 },
+  },
+  'a 429 with a date long past': {
+    answer: { status: 429, headers: { 'retry-after': 'Fri, 31 Dec 1999 23:59:59 GMT' } },
+    extensions: { code: 'RATE_LIMITED', zitadel: { httpStatus: 429 }, retryAfter: 0 },
+  },
+  'a 429 with a Retry-After that is neither a number nor a date': {
+    answer: { status: 429, headers: { 'retry-after': 'soon' } },
+    extensions: { code: 'RATE_LIMITED', zitadel: { httpStatus: 429 } },
+  },
+  'a quota used up, with the time to wait': {
+    answer: { status: 429, headers: { ...json, 'retry-after': '7' }, body: refusal({ code: 8, details: [detail] }) },
+    extensions: { code: 'RATE_LIMITED', zitadel: { ...known(8, 429), details: [detail] }, retryAfter: 7 },
+  },
+  'a 500 page': {
+    answer: { status: 500, headers: html, body: page },
+    extensions: { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 500 }, outcome: 'UNKNOWN' },
+  },
+  "a load balancer's 502": {
+    answer: { status: 502, headers: html, body: page },
+    extensions: { code: 'UPSTREAM_UNAVAILABLE', zitadel: { httpStatus: 502 }, outcome: 'UNKNOWN' },
+  },
+  "a load balancer's 503": {
+    answer: { status: 503, headers: html, body: page },
+    extensions: { code: 'UPSTREAM_UNAVAILABLE', zitadel: { httpStatus: 503 }, outcome: 'UNKNOWN' },
+  },
+  "a load balancer's 504": {
+    answer: { status: 504, headers: html, body: page },
+    extensions: { code: 'UPSTREAM_TIMEOUT', zitadel: { httpStatus: 504 }, outcome: 'UNKNOWN' },
+  },
+  'a permanent redirect': {
+    answer: { status: 308, headers: { location: 'https://example.com/' } },
+    extensions: { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 308 } },
+  },
+  'a redirect that says it is JSON': {
+    answer: { status: 302, headers: { ...json, location: '/' }, body: refusal({ code: 5, details: [detail] }) },
+    extensions: { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 302 } },
+  },
+  'a 200 page': {
+    answer: { status: 200, headers: html, body: page },
+    extensions: { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' },
+  },
+  'a 200 page that says it is JSON': {
+    answer: { status: 200, headers: json, body: page },
+    extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' },
+  },
+  'a 200 whose JSON is cut short': {
+    answer: { status: 200, headers: json, body: '{"details":{"sequence":"1","cha' },
+    extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' },
+  },
+  'an empty 200': {
+    answer: { status: 200, headers: json },
+    extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' },
+  },
+  'a 200 without details': {
+    answer: { status: 200, headers: json, body: '{"verificationCode":"ABC123"}' },
+    extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' },
+  },
+  'a 200 without a change date': {
+    answer: { status: 200, headers: json, body: '{"details":{"sequence":"1"}}' },
+    extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' },
+  },
+  'a 200 with a date that is none': {
+    answer: { status: 200, headers: json, body: '{"details":{"changeDate":"2025-02-30T00:00:00Z"}}' },
+    extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' },
+  },
+  'a 200 whose code is no string': {
+    answer: {
+      status: 200,
+      headers: json,
+      body: '{"details":{"changeDate":"2025-02-03T00:00:00Z"},"verificationCode":123456}',
+    },
+    extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' },
+  },
+  'a list': {
+    answer: { status: 400, headers: json, body: '[]' },
+    extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 400 } },
+  },
+  'an error of the Connect protocol': {
+    answer: { status: 404, headers: json, body: refusal({ code: 'not_found', message: 'text' }) },
+    extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 404 } },
+  },
+  'a refusal without a code, classed by its HTTP status': {
+    answer: { status: 403, headers: json, body: refusal({ message: 'text', details: [detail] }) },
+    extensions: { code: 'FORBIDDEN', zitadel: { httpStatus: 403, id: 'TEST-1', message: 'text', details: [detail] } },
+  },
+  'a failure without a code, classed by its HTTP status': {
+    answer: { status: 503, headers: json, body: '{}' },
+    extensions: { code: 'UPSTREAM_UNAVAILABLE', zitadel: { httpStatus: 503 }, outcome: 'UNKNOWN' },
+  },
+  'an HTTP status that nobody maps': {
+    answer: { status: 418, headers: json, body: '{}' },
+    extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 418 } },
+  },
+};
+
+for (const [code, httpStatus, expected, isUnknown] of codes) {
+  const said = { message: 'text', details: [detail] };
+  const { status, ...numbers } = known(code, httpStatus);
+  rows[`code ${code} with HTTP ${httpStatus}`] = {
+    answer: { status: httpStatus, headers: json, body: refusal({ code, ...said }) },
+    extensions: {
+      code: expected,
+      zitadel: { ...numbers, ...(status && { status }), ...(!expected.startsWith('UPSTREAM_') && said) },
+      ...(isUnknown && { outcome: 'UNKNOWN' }),
+    },
+  };
+}
+
+test.for(Object.entries(rows))('classes %s', async ([, { answer, extensions }]) => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave({ answer });
+
+  const { status, data, errors } = await stage.resend();
+
+  expect({ status, data }).toEqual({ status: 200, data: { resendContactPhoneCode: null } });
+  expect(errors?.map((error) => error.extensions)).toEqual([extensions]);
+  expect(stage.zitadel.calls).toHaveLength(1);
+});
+
+test('carries details of any type, known or not, and finds the id among them', async () => {
+  await using stage = await openStage();
+  const details = [
+    { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: 'X', id: 'not-ours', nested: { deep: [1, null] } },
+    { '@type': 'type.googleapis.com/zitadel.error.v2.ErrorDetail', slug: 'phone-not-found' },
+    'not even an object',
+    { '@type': 'type.googleapis.com/zitadel.v1.CredentialsCheckError', id: 'COMMAND-x', failedAttempts: 3 },
+  ];
+  stage.zitadel.misbehave({ answer: { status: 404, headers: json, body: refusal({ code: 5, details }) } });
+
+  const { errors } = await stage.resend();
+
+  expect(errors?.[0]?.extensions).toEqual({
+    code: 'NOT_FOUND',
+    zitadel: { code: 5, status: 'NOT_FOUND', httpStatus: 404, id: 'COMMAND-x', details },
+  });
+});
+
+test('tells how many seconds are left until the date of a Retry-After', async () => {
+  await using stage = await openStage();
+  const inAnHour = new Date(Date.now() + 3_600_000).toUTCString();
+  stage.zitadel.misbehave({ answer: { status: 429, headers: { 'retry-after': inAnHour } } });
+
+  const { errors } = await stage.resend();
+
+  const extensions = errors?.[0]?.extensions;
+  expect(extensions?.code === 'RATE_LIMITED' && extensions.retryAfter).toSatisfy(
+    (left: number) => left > 3_000 && left <= 3_600,
+  );
+});

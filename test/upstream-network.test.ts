@@ -1,0 +1,189 @@
+import { Pool } from 'undici';
+import { expect, test } from 'vitest';
+import { exchange } from '../src/zitadel/exchange.js';
+import { gate } from './support/gate.js';
+import { openRawUpstream } from './support/raw-upstream.js';
+import { manager, openStage, unverified } from './support/stage.js';
+
+const json = { 'content-type': 'application/json' };
+const details = '{"details":{"changeDate":"2025-08-07T06:05:04Z"}}';
+
+test('gives up a slow ZITADEL at the deadline, and says that the SMS may have gone out', async () => {
+  await using stage = await openStage({ ZITADEL_TIMEOUT_MS: '100' });
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened });
+
+  const { errors } = await stage.resend();
+  answering.open();
+
+  expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_TIMEOUT', outcome: 'UNKNOWN' }]);
+  expect(stage.zitadel.calls).toHaveLength(1);
+  expect(stage.zitadel.outbox).toHaveLength(1);
+});
+
+test.for([
+  ['a success', 200, { outcome: 'UNKNOWN' }],
+  ['a refusal', 404, {}],
+] as const)('gives up %s whose body does not come to its end', async ([, status, outcome]) => {
+  await using upstream = await openRawUpstream((socket) =>
+    socket.write(`HTTP/1.1 ${status} Status\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"det`),
+  );
+  await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '100' });
+
+  const { errors } = await stage.resend();
+
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT', zitadel: { httpStatus: status }, ...outcome });
+  expect(upstream.seen.requests).toBe(1);
+});
+
+test('does not repeat a write whose connection breaks, be it fresh or kept alive', async () => {
+  await using stage = await openStage();
+  const broken = { code: 'UPSTREAM_UNAVAILABLE', outcome: 'UNKNOWN' };
+
+  stage.zitadel.misbehave({ reset: true });
+  const fresh = await stage.resend();
+  await stage.resend();
+  stage.zitadel.misbehave({ reset: true });
+  const keptAlive = await stage.resend();
+
+  expect(fresh.errors?.map(({ extensions }) => extensions)).toEqual([broken]);
+  expect(keptAlive.errors?.map(({ extensions }) => extensions)).toEqual([broken]);
+  expect(stage.zitadel.calls).toHaveLength(3);
+});
+
+test('does not take half an answer for one', async () => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave({ cutOffAfter: 20 });
+
+  const { errors } = await stage.resend();
+
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' });
+  expect(stage.zitadel.calls).toHaveLength(1);
+});
+
+test('knows that a refusal cut in half is a refusal all the same', async () => {
+  await using upstream = await openRawUpstream((socket) =>
+    socket.end('HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"code":5'),
+  );
+  await using stage = await openStage({ ZITADEL_URL: upstream.url });
+
+  const { errors } = await stage.resend();
+
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 404 } });
+  expect(upstream.seen.requests).toBe(1);
+});
+
+test('reads an answer of 1 MiB and no more', async () => {
+  await using stage = await openStage();
+  const limit = 1024 * 1024;
+  stage.zitadel.misbehave(
+    { answer: { status: 200, headers: json, body: details.padEnd(limit) } },
+    { answer: { status: 200, headers: json, body: details.padEnd(limit + 1) } },
+  );
+
+  const largest = await stage.resend();
+  const tooLarge = await stage.resend();
+
+  expect(largest.errors).toBeUndefined();
+  expect(tooLarge.errors?.[0]?.extensions).toEqual({
+    code: 'UPSTREAM_ERROR',
+    zitadel: { httpStatus: 200 },
+    outcome: 'UNKNOWN',
+  });
+  expect(stage.zitadel.calls).toHaveLength(2);
+});
+
+test('takes the token nowhere else, wherever ZITADEL points', async () => {
+  await using elsewhere = await openStage();
+  await using stage = await openStage();
+  const location = `${elsewhere.zitadel.url}/v2/users/${unverified}/phone/resend`;
+  for (const status of [301, 302, 303, 307, 308])
+    stage.zitadel.misbehave({ answer: { status, headers: { location } } });
+
+  for (const httpStatus of [301, 302, 303, 307, 308]) {
+    const { errors } = await stage.resend();
+    expect(errors?.map(({ extensions }) => extensions)).toEqual([
+      { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus } },
+    ]);
+  }
+  expect(stage.zitadel.calls).toHaveLength(5);
+  expect(elsewhere.zitadel.calls).toEqual([]);
+});
+
+test('calls what does not speak HTTP an error', async () => {
+  await using upstream = await openRawUpstream((socket) => socket.end('SSH-2.0-OpenSSH_9.9\r\n'));
+  await using stage = await openStage({ ZITADEL_URL: upstream.url });
+
+  const { errors } = await stage.resend();
+
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_ERROR', outcome: 'UNKNOWN' });
+  expect(upstream.seen.requests).toBe(1);
+});
+
+test('knows that nothing was sent where there was no connection: refused, no such host, not TLS', async () => {
+  let closed: string;
+  {
+    await using upstream = await openRawUpstream();
+    closed = upstream.url;
+  }
+  await using plain = await openStage();
+
+  for (const url of [closed, 'http://zitadel.invalid', plain.zitadel.url.replace('http', 'https')]) {
+    await using stage = await openStage({ ZITADEL_URL: url });
+    const { errors } = await stage.resend();
+    expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_UNAVAILABLE' }]);
+  }
+  expect(plain.zitadel.calls).toEqual([]);
+});
+
+test('waits no more than 3 seconds for a connection', async () => {
+  await using silent = await openRawUpstream();
+  // A TLS handshake that is never answered; the deadline of the call would be 10 seconds.
+  await using stage = await openStage({ ZITADEL_URL: `https://127.0.0.1:${silent.port}` });
+
+  const { errors } = await stage.resend();
+
+  expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_UNAVAILABLE' }]);
+  expect(silent.seen).toEqual({ connections: 1, requests: 0 });
+});
+
+test('sends nothing after a deadline that passed in the queue for a connection', async () => {
+  await using stage = await openStage();
+  const pool = new Pool(stage.zitadel.url, { connections: 1 });
+  const call = (path: string, deadlineMs: number) =>
+    exchange(pool, { operation: 'Test', method: 'POST', path, headers: {}, body: '{}' }, deadlineMs);
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened });
+
+  const first = call('/first', 10_000);
+  await stage.zitadel.called(1);
+  await expect(call('/second', 50)).rejects.toMatchObject({ kind: 'timeout', facts: { sent: false } });
+  answering.open();
+  await first;
+  await call('/third', 10_000);
+
+  expect(stage.zitadel.calls.map(({ path }) => path)).toEqual(['/first', '/third']);
+  await pool.close();
+});
+
+test('carries a resend through when the caller hangs up', async () => {
+  await using stage = await openStage();
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened });
+  const caller = new AbortController();
+
+  const call = fetch(stage.graphql, {
+    method: 'POST',
+    headers: { ...json, ...manager },
+    body: JSON.stringify({
+      query: `mutation { resendContactPhoneCode(userId: "${unverified}") { verificationCode } }`,
+    }),
+    signal: caller.signal,
+  });
+  await stage.zitadel.called(1);
+  caller.abort();
+  await expect(call).rejects.toThrow();
+  answering.open();
+
+  await expect(stage.zitadel.calls[0]?.answered).resolves.toBe(true);
+});

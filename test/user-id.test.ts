@@ -1,0 +1,101 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { manager, openStage, post } from './support/stage.js';
+
+/** What the contract lets through to ZITADEL. */
+const isAllowed = (id: string) =>
+  id.isWellFormed() &&
+  id !== '.' &&
+  id !== '..' &&
+  !/[/\\\p{Cc}]/u.test(id) &&
+  Array.from(id).length >= 1 &&
+  Array.from(id).length <= 200;
+
+/** Ids made of what has a meaning in paths, in URLs and in headers, beside any text at all. */
+const hostilePart = fc.constantFrom(
+  ...[
+    '/',
+    '..',
+    '.',
+    '\\',
+    '%2f',
+    '%2F',
+    '%2e%2e',
+    '%',
+    '?',
+    '#',
+    ';',
+    ':',
+    '@',
+    '&',
+    '=',
+    ' ',
+    '\t',
+    '\r\n',
+    '\0',
+    '\u0085',
+  ],
+  ...['1', 'passkeys', 'phone', 'resend', 'verify', '💌', 'é', '\u202e', '\ud800', '\udfff', 'a'.repeat(199)],
+);
+const userIds = fc.oneof(
+  fc.array(hostilePart, { maxLength: 6 }).map((parts) => parts.join('')),
+  fc.string({ unit: 'binary', maxLength: 210 }),
+  fc.string({ unit: 'grapheme', maxLength: 210 }),
+);
+
+test('never lets a user id change which path is called', async () => {
+  await using stage = await openStage();
+  const { calls } = stage.zitadel;
+  const query = 'mutation ($userId: ID!) { resendContactPhoneCode(userId: $userId) { verificationCode } }';
+
+  const property = fc.asyncProperty(userIds, async (userId) => {
+    calls.length = 0;
+    const answer = await post(stage.graphql, { query, variables: { userId } }, manager);
+
+    expect(answer.status).toBe(200);
+    const extensions = answer.errors?.[0]?.extensions;
+    if (isAllowed(userId)) {
+      expect(calls.map(({ path }) => path.split('/').map(decodeURIComponent))).toEqual([
+        ['', 'v2', 'users', userId, 'phone', 'resend'],
+      ]);
+      // The embedded ZITADEL, which decodes the path before it routes, looked for this very user.
+      expect(extensions).toMatchObject({ code: 'NOT_FOUND', zitadel: { id: 'COMMAND-ieJ2e' } });
+    } else {
+      expect(calls).toEqual([]);
+      expect(extensions).toEqual({ code: 'BAD_USER_INPUT' });
+    }
+  });
+  await fc.assert(property, {
+    numRuns: 400,
+    examples: [
+      ['.'],
+      ['..'],
+      [''],
+      ['1/passkeys'],
+      ['%2e%2e'],
+      ['..%2f'],
+      ['1?x=1'],
+      ['💌'.repeat(200)],
+      ['💌'.repeat(201)],
+      ['\ud800'],
+    ],
+  });
+});
+
+test.for([
+  ['1/passkeys', '1%2Fpasskeys'],
+  ['.', '.'],
+])('guards against an upstream that routes on the decoded path: %s', async ([userId, encoded]) => {
+  await using stage = await openStage();
+
+  const unguarded = await fetch(`${stage.zitadel.url}/v2/users/${encoded}/phone/resend`, {
+    method: 'POST',
+    headers: manager,
+    body: '{}',
+  });
+  const guarded = await stage.resend({ userId });
+
+  expect(await unguarded.json()).toEqual({ code: 5, message: 'Not Found' });
+  expect(guarded.errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'BAD_USER_INPUT' }]);
+  expect(stage.zitadel.calls).toHaveLength(1);
+});
