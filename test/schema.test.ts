@@ -1,0 +1,70 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { buildSubgraphSchema } from '@apollo/subgraph';
+import { isEnumType, isObjectType, parse, validate, type GraphQLSchema } from 'graphql';
+import { expect, test } from 'vitest';
+import { parse as parseYaml } from 'yaml';
+import { createSchema, printSchema } from '../src/schema.js';
+import { openStage, post } from './support/stage.js';
+
+const schema = createSchema();
+
+test('is committed as it is printed', async () => {
+  await expect(printSchema(schema)).toMatchFileSnapshot('../schema/contact-phone.graphql');
+});
+
+test('is what the running subgraph tells a composer', async () => {
+  await using stage = await openStage({ INTROSPECTION: 'false' });
+
+  const { data } = await post<{ _service: { sdl: string } }>(stage.graphql, { query: '{ _service { sdl } }' });
+
+  // The running subgraph adds the definitions of federation; built and printed again, they are gone.
+  const built = buildSubgraphSchema(parse(data?._service.sdl ?? ''));
+  expect(printSchema(built)).toBe(readFileSync('schema/contact-phone.graphql', 'utf8'));
+});
+
+test('describes every type, field, argument and enum value', () => {
+  expect(undescribed(schema)).toEqual([]);
+});
+
+test('has mutations that cannot throw away the results of their siblings', () => {
+  const fields = Object.values(schema.getMutationType()?.getFields() ?? {});
+
+  expect(fields.map(({ name, type }) => [name, String(type)])).toEqual([['resendContactPhoneCode', 'ResendResult']]);
+});
+
+test('is what the example operations are written for', () => {
+  const operations = readdirSync('schema/operations');
+
+  expect(operations).not.toEqual([]);
+  for (const operation of operations) {
+    expect(validate(schema, parse(readFileSync(`schema/operations/${operation}`, 'utf8')))).toEqual([]);
+  }
+});
+
+test('is named with its address in rover.yaml', () => {
+  expect(parseYaml(readFileSync('rover.yaml', 'utf8'))).toEqual({
+    federation_version: '=2.9.0',
+    subgraphs: {
+      'contact-phone': {
+        routing_url: 'http://localhost:4001/graphql',
+        schema: { file: './schema/contact-phone.graphql' },
+      },
+    },
+  });
+});
+
+/** What of our own has no description; what federation and GraphQL bring along is theirs to describe. */
+function undescribed(schema: GraphQLSchema): string[] {
+  const isForeign = (name: string) =>
+    name.startsWith('_') || ['Query', 'Mutation'].includes(name) || name.includes('__');
+  const types = Object.values(schema.getTypeMap()).filter(({ name, astNode }) => astNode && !isForeign(name));
+  const mutations = Object.values(schema.getMutationType()?.getFields() ?? {});
+  const fields = [
+    ...mutations,
+    ...types.flatMap((type) => (isObjectType(type) ? Object.values(type.getFields()) : [])),
+  ];
+  const values = types.flatMap((type) => (isEnumType(type) ? [...type.getValues()] : []));
+  const args = fields.flatMap((field) => [...field.args]);
+  expect([types.length, fields.length, values.length, args.length].every((count) => count > 1)).toBe(true);
+  return [...types, ...fields, ...values, ...args].filter(({ description }) => !description).map(({ name }) => name);
+}
