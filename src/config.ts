@@ -47,7 +47,8 @@ const origins = z.string().transform((value, issues) => {
   return z.NEVER;
 });
 
-const environment = z.object({
+/** The variables, as the README's table lists them. */
+export const environment = z.object({
   ZITADEL_URL: url,
   ZITADEL_INSTANCE_HOST: z
     .string()

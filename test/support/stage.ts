@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { inject } from 'vitest';
 import { readConfig } from '../../src/config.js';
 import { startEmbeddedZitadel, type EmbeddedZitadel } from '../../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from '../../src/embedded-zitadel/population.js';
@@ -55,7 +54,7 @@ export function resend(
 
 /** Leaves in the log folder what was logged, and what must not stand in any log. */
 export function leaveForLogTest(lines: string[], zitadel?: EmbeddedZitadel): void {
-  const path = join(inject('logFolder'), randomUUID());
+  const path = join(process.env['TEST_LOG_FOLDER'] ?? '', randomUUID());
   writeFileSync(`${path}.log`, lines.join(''));
   if (zitadel) writeFileSync(`${path}.secrets`, JSON.stringify(zitadel.codes));
 }

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { ConfigError, readConfig } from '../src/config.js';
+
+const ZITADEL_URL = 'https://example.zitadel.cloud';
+
+test('needs nothing but ZITADEL_URL', () => {
+  expect(readConfig({ ZITADEL_URL, PATH: '/usr/bin' })).toEqual({
+    http: { host: '0.0.0.0', port: 4001, corsOrigins: [] },
+    graphql: { introspection: false },
+    zitadel: { url: new URL(ZITADEL_URL), instanceHost: undefined, timeoutMs: 10_000 },
+    log: { level: 'info' },
+  });
+});
+
+test('takes an empty variable for one that is not set', () => {
+  expect(readConfig({ ZITADEL_URL, PORT: '', LOG_LEVEL: '', ZITADEL_INSTANCE_HOST: '' })).toEqual(
+    readConfig({ ZITADEL_URL }),
+  );
+});
+
+test.for([
+  ['ZITADEL_URL', 'ftp://example.com'],
+  ['ZITADEL_URL', 'https://user:S3CR3T@example.com'],
+  ['ZITADEL_URL', 'https://example.com/?key=S3CR3T'],
+  ['ZITADEL_URL', 'https://example.com/#S3CR3T'],
+  ['ZITADEL_URL', 'example.com'],
+  ['ZITADEL_URL', ''],
+  ['ZITADEL_TIMEOUT_MS', '0'],
+  ['ZITADEL_TIMEOUT_MS', '1e3'],
+  ['ZITADEL_TIMEOUT_MS', '300001'],
+  ['ZITADEL_INSTANCE_HOST', 'a b'],
+  ['ZITADEL_INSTANCE_HOST', 'a\r\nb: c'],
+  ['PORT', '65536'],
+  ['PORT', '-1'],
+  ['PORT', '80.5'],
+  ['CORS_ORIGINS', '*'],
+  ['CORS_ORIGINS', 'https://app.example.com/'],
+  ['CORS_ORIGINS', 'https://app.example.com,,'],
+  ['INTROSPECTION', '1'],
+  ['LOG_LEVEL', 'INFO'],
+] as const)('refuses %s=%s in one line that does not repeat it', ([name, value]) => {
+  const message = (() => {
+    try {
+      readConfig({ ZITADEL_URL, [name]: value });
+      return 'accepted';
+    } catch (error) {
+      expect(error).toBeInstanceOf(ConfigError);
+      return (error as ConfigError).message;
+    }
+  })();
+
+  expect(message).toMatch(new RegExp(`^The configuration cannot be used:\\n {2}${name} (must be|is required).*$`));
+  expect(message).not.toContain('S3CR3T');
+});

@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest';
+import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
+import { users } from '../src/embedded-zitadel/population.js';
+import { manager, unverified } from './support/stage.js';
+
+const hour = 60 * 60 * 1000;
+const path = `/v2/users/${unverified}/phone/resend`;
+
+const request = async (url: string, init: RequestInit = {}) => {
+  const response = await fetch(url, { method: 'POST', headers: manager, body: '{"returnCode":{}}', ...init });
+  return { status: response.status, body: (await response.json()) as { verificationCode?: string } };
+};
+
+test('makes codes of six capital letters and digits; each replaces the one before and lives an hour', async () => {
+  let now = Date.parse('2026-01-01T00:00:00Z');
+  await using zitadel = await startEmbeddedZitadel({ now: () => now });
+
+  const first = await request(zitadel.url + path);
+  const second = await request(zitadel.url + path);
+
+  expect(first.body.verificationCode).toMatch(/^[A-Z0-9]{6}$/);
+  expect(first.body.verificationCode).not.toBe(second.body.verificationCode);
+  expect(zitadel.pendingCode(unverified)).toBe(second.body.verificationCode);
+  now += hour - 1;
+  expect(zitadel.pendingCode(unverified)).toBe(second.body.verificationCode);
+  now += 1;
+  expect(zitadel.pendingCode(unverified)).toBeUndefined();
+});
+
+test('takes an empty or a misspelt mode for "send an SMS", as ZITADEL does', async () => {
+  await using zitadel = await startEmbeddedZitadel();
+
+  const empty = await request(zitadel.url + path, { body: '{}' });
+  const misspelt = await request(zitadel.url + path, { body: '{"returncode":{}}' });
+
+  expect([empty.status, misspelt.status]).toEqual([200, 200]);
+  expect(zitadel.outbox).toHaveLength(2);
+});
+
+test.for([
+  ['both modes', path, { body: '{"sendCode":{},"returnCode":{}}' }, 400, 3],
+  ['no JSON', path, { body: 'sendCode' }, 400, 3],
+  ['no object', path, { body: '[]' }, 400, 3],
+  ['a user id that is too long', `/v2/users/${'1'.repeat(201)}/phone/resend`, {}, 400, 3],
+  ['no Authorization', path, { headers: {} }, 401, 16],
+  ['another verb', path, { method: 'PUT' }, 405, 12],
+  ['another path', '/v2/users', {}, 404, 5],
+  ['an encoded slash', `/v2/users/1%2F2/phone/resend`, {}, 404, 5],
+  ['another instance', path, { headers: { ...manager, 'x-zitadel-instance-host': 'elsewhere.example.com' } }, 404, 5],
+] as const)('refuses %s', async ([, path, init, status, code]) => {
+  await using zitadel = await startEmbeddedZitadel();
+
+  const answer = await request(zitadel.url + path, init);
+
+  expect(answer).toMatchObject({ status, body: { code } });
+  expect(answer.body).not.toHaveProperty('details');
+  expect(zitadel.outbox).toEqual([]);
+});
+
+test('starts with nobody changed, whatever happened to another one', async () => {
+  await using first = await startEmbeddedZitadel();
+  await request(first.url + path);
+  await using second = await startEmbeddedZitadel();
+
+  expect(second.pendingCode(unverified)).toBeUndefined();
+  expect(users.unverified.phone).toEqual({ number: '+41791234567', isVerified: false });
+});

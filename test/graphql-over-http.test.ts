@@ -1,0 +1,232 @@
+import { auditServer } from 'graphql-http';
+import { expect, test } from 'vitest';
+import { manager, openStage, post, resend, unverified } from './support/stage.js';
+
+test('passes the audit of GraphQL over HTTP', async () => {
+  await using stage = await openStage();
+
+  const results = await auditServer({ url: stage.graphql });
+
+  const named = (wanted: string) => results.filter(({ status }) => status === wanted).map(({ name }) => name);
+  expect(named('error')).toEqual([]);
+  // Apollo Server answers 400 to what it does not execute, in the older media type too.
+  expect(named('warn')).toEqual([
+    'SHOULD use 200 status code on document parsing failure when accepting application/json',
+    'SHOULD use 200 status code on document validation failure when accepting application/json',
+    'SHOULD use a status code of 200 on variable coercion failure when accepting application/json',
+  ]);
+  expect(named('notice').every((name) => name.includes('GET'))).toBe(true);
+  expect(named('ok').length).toBeGreaterThan(50);
+});
+
+const refusal = (message: string) => JSON.stringify({ errors: [{ message, extensions: { code: 'BAD_REQUEST' } }] });
+const json = { 'content-type': 'application/json' };
+
+test.for([
+  [
+    'JSON that is cut short',
+    { method: 'POST', headers: json, body: '{"query":' },
+    400,
+    'The request has no body that can be read as JSON.',
+  ],
+  ['no body', { method: 'POST', headers: json }, 400, 'The request has no body that can be read as JSON.'],
+  [
+    'a list of operations',
+    { method: 'POST', headers: json, body: '[{"query":"{__typename}"}]' },
+    400,
+    'Operation batching disabled.',
+  ],
+  [
+    'a body over 1 MiB',
+    { method: 'POST', headers: json, body: `"${'x'.repeat(1024 * 1024)}"` },
+    413,
+    'The request body is too large.',
+  ],
+  ['plain text', { method: 'POST', body: 'x' }, 415, 'The content type must be application/json.'],
+  [
+    'a form, which a browser posts across origins without asking',
+    { method: 'POST', body: new URLSearchParams({ query: '{__typename}' }) },
+    415,
+    'The content type must be application/json.',
+  ],
+  [
+    'GET, whose URL would hold the variables',
+    { method: 'GET' },
+    405,
+    'GraphQL is served by POST alone: a URL with variables in it would end up in logs.',
+  ],
+] as const)('refuses %s as GraphQL would', async ([, request, status, message]) => {
+  await using stage = await openStage();
+
+  const response = await fetch(stage.graphql, request);
+
+  expect(response.status).toBe(status);
+  expect((await response.text()).trim()).toBe(refusal(message));
+  expect((await stage.resend()).errors).toBeUndefined();
+});
+
+const secret = 'S3CR3T';
+
+test.for([
+  [
+    'a variable that is no enum value',
+    {
+      query: 'mutation ($v: PhoneCodeMode!) { resendContactPhoneCode(userId: "1", mode: $v) { verificationCode } }',
+      variables: { v: secret },
+    },
+    'BAD_USER_INPUT',
+    'Variable "$v" got a value that is not a valid PhoneCodeMode!.',
+  ],
+  [
+    'a variable that is no id',
+    {
+      query: 'mutation ($v: ID!) { resendContactPhoneCode(userId: $v) { verificationCode } }',
+      variables: { v: { a: secret } },
+    },
+    'BAD_USER_INPUT',
+    'Variable "$v" got a value that is not a valid ID!.',
+  ],
+  [
+    'a variable left out',
+    { query: 'mutation ($v: ID!) { resendContactPhoneCode(userId: $v) { verificationCode } }' },
+    'BAD_USER_INPUT',
+    'Variable "$v" of required type "ID!" was not provided.',
+  ],
+  [
+    'an enum value that does not exist',
+    { query: `mutation { resendContactPhoneCode(userId: "1", mode: ${secret}) { verificationCode } }` },
+    'GRAPHQL_VALIDATION_FAILED',
+    'This value is not a valid PhoneCodeMode.',
+  ],
+  [
+    'a string for an enum value',
+    { query: `mutation { resendContactPhoneCode(userId: "1", mode: "${secret}") { verificationCode } }` },
+    'GRAPHQL_VALIDATION_FAILED',
+    'This value is not a valid PhoneCodeMode.',
+  ],
+  [
+    'a list for an id',
+    { query: `mutation { resendContactPhoneCode(userId: ["${secret}"]) { verificationCode } }` },
+    'GRAPHQL_VALIDATION_FAILED',
+    'This value is not a valid ID.',
+  ],
+  [
+    'null for an id',
+    { query: 'mutation { resendContactPhoneCode(userId: null) { verificationCode } }' },
+    'GRAPHQL_VALIDATION_FAILED',
+    'This value is not a valid ID!.',
+  ],
+  [
+    'a string where there may be none',
+    { query: `mutation { resendContactPhoneCode("${secret}") { verificationCode } }` },
+    'GRAPHQL_PARSE_FAILED',
+    'Syntax Error: Expected Name, found String.',
+  ],
+  [
+    'a name where there may be none',
+    { query: `mutation { resendContactPhoneCode(userId ${secret}) { verificationCode } }` },
+    'GRAPHQL_PARSE_FAILED',
+    'Syntax Error: Expected ":", found Name.',
+  ],
+  [
+    'a number that runs into letters',
+    { query: `mutation { resendContactPhoneCode(userId: 7${secret}) { verificationCode } }` },
+    'GRAPHQL_PARSE_FAILED',
+    'Syntax Error: Invalid number, expected digit but got.',
+  ],
+  [
+    'a misspelt field',
+    { query: 'mutation { resendContactPhoneCode(userId: "1") { verificationCod } }' },
+    'GRAPHQL_VALIDATION_FAILED',
+    'Cannot query field "verificationCod" on type "ResendResult".',
+  ],
+  [
+    'a misspelt argument',
+    { query: 'mutation { resendContactPhoneCode(userId: "1", mod: SEND_CODE) { verificationCode } }' },
+    'GRAPHQL_VALIDATION_FAILED',
+    'Unknown argument "mod" on field "Mutation.resendContactPhoneCode".',
+  ],
+] as const)('repeats no value and gives no hint when it refuses %s', async ([, body, code, message]) => {
+  await using stage = await openStage();
+
+  const answer = await post(stage.graphql, body, manager);
+
+  expect(answer).toMatchObject({ status: 400, errors: [{ message, extensions: { code } }] });
+  expect(answer.text).not.toMatch(/Did you mean|stack|S3CR3T/i);
+  expect(stage.lines.join('')).not.toContain(secret);
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
+test('keeps a long id that is written as a number in the document', async () => {
+  await using stage = await openStage();
+
+  await post(
+    stage.graphql,
+    { query: `mutation { resendContactPhoneCode(userId: ${unverified}) { verificationCode } }` },
+    manager,
+  );
+
+  expect(stage.zitadel.outbox).toHaveLength(1);
+});
+
+test('shows its schema when told to, whatever NODE_ENV says', async () => {
+  const query = '{ __schema { mutationType { name } } }';
+  await using shown = await openStage({ INTROSPECTION: 'true' });
+  await using hidden = await openStage({ INTROSPECTION: 'false' });
+
+  expect((await post(shown.graphql, { query })).data).toEqual({ __schema: { mutationType: { name: 'Mutation' } } });
+  expect(await post(hidden.graphql, { query })).toMatchObject({
+    status: 400,
+    data: undefined,
+    errors: [{ extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } }],
+  });
+});
+
+test('lets the browsers of the given origins in, and no others', async () => {
+  await using stage = await openStage({ CORS_ORIGINS: 'https://app.example.com, https://admin.example.com' });
+  const preflight = (origin: string) =>
+    fetch(stage.graphql, {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,content-type',
+      },
+    });
+  const allowed = await preflight('https://admin.example.com');
+  const answer = await resend(stage.url, {}, { ...manager, origin: 'https://app.example.com' });
+  const stranger = await preflight('https://evil.example.com');
+
+  expect(allowed.headers.get('access-control-allow-origin')).toBe('https://admin.example.com');
+  expect(allowed.headers.get('access-control-allow-headers')).toBe('authorization,content-type');
+  expect(answer.headers.get('access-control-allow-origin')).toBe('https://app.example.com');
+  expect(stranger.headers.get('access-control-allow-origin')).toBeNull();
+});
+
+test('lets no browser of another origin in by default', async () => {
+  await using stage = await openStage();
+
+  const answer = await resend(stage.url, {}, { ...manager, origin: 'https://app.example.com' });
+
+  expect(answer.headers.get('access-control-allow-origin')).toBeNull();
+});
+
+test('says that it lives and that it is ready', async () => {
+  await using stage = await openStage();
+
+  for (const path of ['/health/live', '/health/ready']) {
+    const response = await fetch(stage.url + path);
+    expect([response.status, await response.json()]).toEqual([200, { status: 'ok' }]);
+  }
+});
+
+test('points to GraphQL from everywhere else', async () => {
+  await using stage = await openStage();
+
+  const response = await fetch(`${stage.url}/graphql/nothing`);
+
+  expect([response.status, await response.text()]).toEqual([
+    404,
+    refusal('There is nothing here: GraphQL is at /graphql.'),
+  ]);
+});

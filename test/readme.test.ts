@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { environment } from '../src/config.js';
+import { errorMessages } from '../src/errors.js';
+import { startChild } from './support/child.js';
+import { post, type GraphQLAnswer } from './support/stage.js';
+
+const readme = readFileSync('README.md', 'utf8');
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
+  scripts: Record<string, string>;
+  exports: Record<string, { types: string }>;
+};
+
+/** The rows below a heading's table, each a list of cells without their backquotes. */
+const table = (heading: string) => {
+  const section = readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
+  const rows = section.split('\n').filter((line) => line.startsWith('| `'));
+  return rows.map((row) =>
+    row
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim().replaceAll('`', '')),
+  );
+};
+
+const curls = (text: string) => text.match(/^curl (?:.*\\\n)*.*$/gm) ?? [];
+
+/** Does what curl would do with this command, on machines without curl too. */
+const run = (command: string, origin: string): Promise<GraphQLAnswer> => {
+  const { pathname } = new URL(/curl (\S+)/.exec(command)?.[1] ?? '');
+  const headers = [...command.matchAll(/-H '([^:]+): ([^']+)'/g)].map(([, name = '', value = '']) => [
+    name.toLowerCase(),
+    value,
+  ]);
+  const [, body = ''] = /-d '([^']+)'/.exec(command) ?? [];
+  return post(origin + pathname, body, Object.fromEntries(headers) as Record<string, string>);
+};
+
+test('the demo prints the curl of the README, which answers with details and a code, and each SMS', async () => {
+  await using demo = startChild('dist/demo.js', { PORT: '0' });
+  const [, origin = ''] = await demo.printed(/The subgraph is at (http:\/\/127\.0\.0\.1:\d+)\/graphql/);
+  await demo.printed(/-d '.*'\n/);
+
+  const [command = '', ...others] = curls(readme);
+  expect(others).toEqual([]);
+  expect(curls(demo.output.stdout)).toEqual([command.replace('http://127.0.0.1:4001', origin)]);
+
+  const answer = await run(command, origin);
+  expect(answer.errors).toBeUndefined();
+  const printed = JSON.parse(/^```json\n(.*?)^```/ms.exec(readme)?.[1] ?? '') as { data: object };
+  expect(shape(answer.data)).toEqual(shape(printed.data));
+
+  await run(command.replace(', mode: RETURN_CODE', ''), origin);
+  const [, code] = await demo.printed(/SMS to \+41791234567: (\S+) is your verification code\.\n/);
+  expect(code).toMatch(/^[A-Z0-9]{6}$/);
+
+  demo.kill('SIGINT');
+  expect(await demo.exited).toBe(0);
+  expect(demo.output.stderr).toBe('');
+});
+
+test('its table of variables is the one that is read', () => {
+  const { data = {} } = environment.safeParse({ ZITADEL_URL: 'https://example.com' });
+  const defaults: Record<string, unknown> = {
+    ...data,
+    ZITADEL_URL: '(required)',
+    CORS_ORIGINS: '(none)',
+    ZITADEL_INSTANCE_HOST: '(none)',
+  };
+
+  const rows = table('Run it').map(([name, value]) => [name, value]);
+
+  expect(rows.map(([name]) => name)).toEqual(Object.keys(environment.shape));
+  expect(Object.fromEntries(rows)).toEqual(
+    Object.fromEntries(Object.entries(defaults).map(([name, value]) => [name, String(value)])),
+  );
+});
+
+test('its table of error codes is the closed list', () => {
+  expect(table('Errors').map(([code]) => code)).toEqual(Object.keys(errorMessages));
+});
+
+test('its commands and its import exist', () => {
+  const scripts = [...readme.matchAll(/npm run ([\w:-]+)/g)].map(([, script = '']) => script);
+
+  expect(scripts.length).toBeGreaterThan(3);
+  expect(Object.keys(manifest.scripts)).toEqual(expect.arrayContaining(scripts));
+  expect(readFileSync(manifest.exports['./errors']?.types ?? '', 'utf8')).toContain('export type ErrorExtensions');
+});
+
+/** The same object with every string made a pattern: digits to 0, capital letters to A. */
+function shape(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value), (key, inner: unknown) => {
+    if (typeof inner !== 'string') return inner;
+    return key === 'verificationCode' ? inner.length : inner.replace(/\d/g, '0');
+  });
+}
