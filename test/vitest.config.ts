@@ -1,12 +1,21 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+// Where the servers of the tests leave their log lines, and each embedded ZITADEL its codes. In the environment, since this file is
+// read again for each project.
+process.env['TEST_LOG_FOLDER'] ??= mkdtempSync(join(tmpdir(), 'contact-phone-logs-'));
+process.once('exit', () => rmSync(process.env['TEST_LOG_FOLDER'] ?? '', { recursive: true, force: true }));
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   // Vite would take graphql's ES modules and Node its CommonJS ones: two realms, and graphql refuses the other's objects.
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
-    globalSetup: 'test/support/log-folder.ts',
+    // The stories wait for sockets and processes more than they compute.
+    maxWorkers: '100%',
     projects: [
       { extends: true, test: { name: 'stories', include: ['test/*.test.ts'], exclude: ['test/logs.test.ts'] } },
       // Reads what the servers of all the stories have logged, so it comes last.

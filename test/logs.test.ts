@@ -1,0 +1,31 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+
+const folder = process.env['TEST_LOG_FOLDER'] ?? '';
+const read = (ending: string) =>
+  readdirSync(folder)
+    .filter((file) => file.endsWith(ending))
+    .map((file) => readFileSync(join(folder, file), 'utf8'));
+
+test('the logs of the whole suite hold no token, no verification code and no phone number', () => {
+  const lines = read('.log').flatMap((log) => log.split('\n').filter(Boolean));
+  const codes = read('.secrets').flatMap((secrets) => JSON.parse(secrets) as string[]);
+  const numbers = Object.values(users).flatMap((user) => ('phone' in user ? [user.phone.number.slice(1)] : []));
+  const secrets = [
+    ...Object.values(tokens).map(({ token }) => token),
+    ...numbers,
+    ...codes,
+    'Bearer ',
+    'dXNlcjpwYXNz',
+    'S3CR3T',
+  ];
+  const pattern = new RegExp(`(?<![A-Za-z0-9])(${secrets.join('|')})`);
+
+  // That there was something to find: servers in this process and in others, calls that failed, and codes by the dozen.
+  expect(lines.map((line) => (JSON.parse(line) as { level: number }).level)).toEqual(expect.arrayContaining([30, 40]));
+  expect(lines.length).toBeGreaterThan(100);
+  expect(codes.length).toBeGreaterThan(20);
+  expect(lines.filter((line) => pattern.test(line))).toEqual([]);
+});
