@@ -32,7 +32,7 @@ export async function createHttp(config: Config['http'], logger: FastifyBaseLogg
     return reply.code(500).send(errorBody('INTERNAL_SERVER_ERROR', errorMessages.INTERNAL_SERVER_ERROR));
   });
   app.setNotFoundHandler((request, reply) => {
-    const isGraphQL = request.routeOptions.url === undefined && request.url.split('?')[0] === '/graphql';
+    const isGraphQL = request.url.split('?')[0] === '/graphql';
     return isGraphQL ? refuse(reply.header('allow', 'POST'), 405) : refuse(reply, 404);
   });
 

@@ -26,9 +26,10 @@ export async function startServer(
   const http = await createHttp(config.http, logger);
 
   await apollo.start();
-  const context = ({ headers }: { headers: Parameters<typeof createContext>[0] }) =>
-    Promise.resolve(createContext(headers, contactPhone));
-  http.post('/graphql', fastifyApolloHandler(apollo, { context }));
+  http.post(
+    '/graphql',
+    fastifyApolloHandler(apollo, { context: ({ headers }) => Promise.resolve(createContext(headers, contactPhone)) }),
+  );
 
   const stop = async () => {
     await http.close();

@@ -21,18 +21,20 @@ test('gives up a slow ZITADEL at the deadline, and says that the SMS may have go
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
+const half = (status: number) =>
+  `HTTP/1.1 ${status} Status\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"det`;
+
 test.for([
-  ['a success', 200, { outcome: 'UNKNOWN' }],
-  ['a refusal', 404, {}],
-] as const)('gives up %s whose body does not come to its end', async ([, status, outcome]) => {
-  await using upstream = await openRawUpstream((socket) =>
-    socket.write(`HTTP/1.1 ${status} Status\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"det`),
-  );
+  ['a success whose body does not come to its end', half(200), { zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' }],
+  ['a refusal whose body does not come to its end', half(404), { zitadel: { httpStatus: 404 } }],
+  ['hints that no answer follows', 'HTTP/1.1 103 Early Hints\r\n\r\n', { outcome: 'UNKNOWN' }],
+] as const)('gives up %s', async ([, begun, rest]) => {
+  await using upstream = await openRawUpstream((socket) => socket.write(begun));
   await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '100' });
 
   const { errors } = await stage.resend();
 
-  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT', zitadel: { httpStatus: status }, ...outcome });
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT', ...rest });
   expect(upstream.seen.requests).toBe(1);
 });
 
@@ -62,9 +64,7 @@ test('does not take half an answer for one', async () => {
 });
 
 test('knows that a refusal cut in half is a refusal all the same', async () => {
-  await using upstream = await openRawUpstream((socket) =>
-    socket.end('HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"code":5'),
-  );
+  await using upstream = await openRawUpstream((socket) => socket.end(half(404)));
   await using stage = await openStage({ ZITADEL_URL: upstream.url });
 
   const { errors } = await stage.resend();

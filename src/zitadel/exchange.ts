@@ -49,12 +49,12 @@ export function exchange(pool: Pool, request: UpstreamRequest, deadlineMs: numbe
       { method, path, body, headers: request.headers },
       {
         onRequestStart(starting) {
-          // Called right before the first byte is written. A request whose deadline passed in the queue must not be sent any
-          // more, and one that was sent must not be sent again (undici may requeue what stood behind a broken request).
-          if (expired || controller) starting.abort(new Error('The request is over.'));
+          // Called right before the first byte is written, also for a request whose deadline passed in the queue.
+          if (expired) starting.abort(new Error('The deadline has passed.'));
           else controller = starting;
         },
         onResponseStart(_, statusCode, responseHeaders) {
+          if (statusCode < 200) return; // no answer yet, but hints
           httpStatus = statusCode;
           headers = responseHeaders;
         },

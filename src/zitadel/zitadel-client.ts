@@ -53,8 +53,6 @@ export class ZitadelClient {
     };
     this.pool = new Pool(config.url.origin, {
       connections,
-      // One request at a time on a connection: with pipelining, undici sends those behind a broken one again.
-      pipelining: 1,
       connect: { timeout: connectTimeoutMs },
       maxResponseSize: maxAnswerBytes,
       // The deadline of the whole call is kept by `exchange`.

@@ -1,0 +1,56 @@
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { expect, test } from 'vitest';
+import { createLogger } from '../src/logger.js';
+import { maskError } from '../src/mask-error.js';
+
+/** The mask, and the log lines that it wrote. No request can bring about a fault that nobody knows of, so it is called here. */
+const setUp = () => {
+  const lines: string[] = [];
+  const mask = maskError(createLogger('trace', { write: (line) => void lines.push(line) }));
+  return { lines, mask: (error: GraphQLError): GraphQLFormattedError => mask(error.toJSON(), error) };
+};
+
+test('tells a client nothing of an unexpected fault, and the log all about it', () => {
+  const { mask, lines } = setUp();
+  const fault = Object.assign(new TypeError('x is not a function', { cause: new RangeError('deeper') }), {
+    headers: { authorization: 'Bearer S3CR3T' },
+    body: 'S3CR3T',
+  });
+
+  const formatted = mask(new GraphQLError(fault.message, { path: ['resendContactPhoneCode'], originalError: fault }));
+
+  expect(formatted).toEqual({
+    message: 'Something went wrong in this server.',
+    path: ['resendContactPhoneCode'],
+    extensions: { code: 'INTERNAL_SERVER_ERROR' },
+  });
+  expect(JSON.parse(lines.join(''))).toMatchObject({
+    level: 50,
+    err: { type: 'TypeError', message: 'x is not a function', cause: { type: 'RangeError', message: 'deeper' } },
+  });
+  expect(lines.join('')).not.toContain('S3CR3T');
+});
+
+test('takes no code from a stranger', () => {
+  const { mask } = setUp();
+  const foreign = new GraphQLError('from some library', {
+    path: ['a'],
+    extensions: { code: 'BAD_USER_INPUT', secret: 1 },
+  });
+
+  expect(mask(foreign).extensions).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
+});
+
+test('cuts fields that could hold a secret from every log line', () => {
+  const lines: string[] = [];
+  const logger = createLogger('info', { write: (line) => void lines.push(line) });
+
+  logger.info({
+    authorization: 'S3CR3T',
+    request: { headers: 'S3CR3T', variables: 'S3CR3T' },
+    verificationCode: 'S3CR3T',
+  });
+
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).not.toContain('S3CR3T');
+});
