@@ -8,11 +8,9 @@ export async function run(start: () => Promise<AsyncDisposable>): Promise<void> 
       await running[Symbol.asyncDispose]();
       process.exit(0);
     };
-    let stopping: Promise<void> | undefined;
     // `on`, not `once`: a signal can arrive twice, from the terminal and from npm, and the second would end the process at once.
-    const onSignal = () => void (stopping ??= stop());
-    process.on('SIGTERM', onSignal);
-    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', () => void stop());
+    process.on('SIGINT', () => void stop());
   } catch (error) {
     const isPlain = error instanceof ConfigError || (error instanceof Error && 'syscall' in error);
     console.error(isPlain ? error.message : error);

@@ -157,6 +157,15 @@ test.for([
   expect(stage.zitadel.calls).toEqual([]);
 });
 
+test('keeps the variables of a URL out of the log', async () => {
+  await using stage = await openStage();
+
+  await fetch(`${stage.graphql}?variables=${encodeURIComponent(JSON.stringify({ v: secret }))}`);
+
+  expect(stage.lines).not.toEqual([]);
+  expect(stage.lines.join('')).not.toContain(secret);
+});
+
 test('keeps a long id that is written as a number in the document', async () => {
   await using stage = await openStage();
 

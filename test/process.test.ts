@@ -80,7 +80,9 @@ test.for(['SIGTERM', 'SIGINT'] as const)(
     await refusesConnections(url);
     answering.open();
 
-    expect((await inFlight).data?.resendContactPhoneCode?.verificationCode).toBe(zitadel.codes[0]);
+    const { data, headers } = await inFlight;
+    expect(data?.resendContactPhoneCode?.verificationCode).toBe(zitadel.codes[0]);
+    expect(headers.get('connection')).toBe('close');
     expect(await server.exited).toBe(0);
     expect(server.output.stderr).toBe('');
     unused.destroy();

@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { isEnumType, isObjectType, parse, validate, type GraphQLSchema } from 'graphql';
+import { assertScalarType, isEnumType, isObjectType, parse, validate, type GraphQLSchema } from 'graphql';
 import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { createSchema, printSchema } from '../src/schema.js';
@@ -30,6 +30,18 @@ test('has mutations that cannot throw away the results of their siblings', () =>
   const fields = Object.values(schema.getMutationType()?.getFields() ?? {});
 
   expect(fields.map(({ name, type }) => [name, String(type)])).toEqual([['resendContactPhoneCode', 'ResendResult']]);
+});
+
+test('has a DateTime that is checked and loses no digit', () => {
+  const DateTime = assertScalarType(schema.getType('DateTime'));
+
+  for (const moment of ['2026-11-23T19:04:05Z', '2026-11-23T19:04:05.123456789Z', '2026-11-23T19:04:05.1+01:00']) {
+    expect(DateTime.serialize(moment)).toBe(moment);
+    expect(DateTime.parseValue(moment)).toBe(moment);
+  }
+  for (const none of ['2026-02-30T00:00:00Z', '2026-11-23T19:04:05', '2026-11-23', '', 1, null, new Date(0)]) {
+    expect(() => DateTime.serialize(none)).toThrow('RFC 3339');
+  }
 });
 
 test('is what the example operations are written for', () => {
