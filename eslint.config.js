@@ -41,14 +41,16 @@ export default defineConfig(
   room(['src/config.ts', 'src/errors.ts'], ours),
   room(['src/logger.ts'], except('config')),
   room(['src/mask-error.ts'], except('errors', 'logger')),
+  room(['src/apollo.ts'], except('config', 'context', 'logger', 'mask-error')),
+  room(['src/context.ts'], except(String.raw`contact-phone/contact-phone\.service`, 'zitadel/zitadel-client')),
+  room(['src/http/**'], String.raw`^\.\./(?!(config|errors)\.js$)`),
   room(['src/zitadel/**'], String.raw`^\.\./(?!config\.js$)`),
   room(['src/embedded-zitadel/**'], String.raw`^\.\./`),
-  room(
-    ['src/contact-phone/*.service.ts'],
-    String.raw`^(type-graphql|graphql|fastify|undici)|\.(types|resolver)\.js$|^\.\./(?!errors\.js$|zitadel/)`,
-  ),
-  room(['src/contact-phone/*.resolver.ts'], String.raw`^\.\./(?!context\.js$)|^(undici|fastify)`),
   room(['src/contact-phone/*.types.ts'], ours),
-  room(['src/context.ts'], except(String.raw`contact-phone/contact-phone\.service`, 'zitadel/zitadel-client')),
+  room(['src/contact-phone/*.resolver.ts'], String.raw`^\.\./(?!context\.js$)|\.service\.js$|^(undici|fastify)`),
+  room(
+    ['src/contact-phone/*.{service,errors}.ts'],
+    String.raw`^\.\./(?!errors\.js$|zitadel/)|\.(types|resolver)\.js$|^(type-graphql|graphql|undici|fastify)`,
+  ),
   { files: ['eslint.config.js'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -23,6 +23,8 @@ export function createApollo(
     logger,
     introspection: config.introspection,
     formatError: maskError(logger),
+    // A cache that strangers fill, for no gain behind a router.
+    persistedQueries: false,
     includeStacktraceInErrorResponses: false,
     hideSchemaDetailsFromClientErrors: true,
     // The process decides when it ends.

@@ -34,15 +34,22 @@ const url = z
   .string('is required: the base URL of ZITADEL, such as https://example.zitadel.cloud')
   .transform((value, issues) => {
     const parsed = URL.canParse(value) ? new URL(value) : undefined;
-    if (parsed && /^https?:$/.test(parsed.protocol) && parsed.href === parsed.origin + parsed.pathname) return parsed;
+    if (
+      parsed &&
+      /^https?:$/.test(parsed.protocol) &&
+      parsed.port !== '0' &&
+      parsed.href === parsed.origin + parsed.pathname
+    )
+      return parsed;
     issues.addIssue('must be an http or https URL without a user, a query and a fragment');
     return z.NEVER;
   });
 
 const origins = z.string().transform((value, issues) => {
   const list = value.split(',').map((origin) => origin.trim());
-  if (list.every((origin) => /^https?:/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin))
-    return list;
+  const isOrigin = (origin: string) =>
+    /^https?:[^*]+$/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin;
+  if (list.every(isOrigin)) return list;
   issues.addIssue('must be a comma-separated list of origins, such as https://app.example.com');
   return z.NEVER;
 });
@@ -52,24 +59,30 @@ export const environment = z.object({
   ZITADEL_URL: url,
   ZITADEL_INSTANCE_HOST: z
     .string()
-    .regex(/^[a-z0-9.-]+(:\d+)?$/i, 'must be a host name, such as example.zitadel.cloud')
+    .regex(/^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/i, 'must be a host name, such as example.zitadel.cloud')
     .optional(),
   ZITADEL_TIMEOUT_MS: wholeNumber(1, 300_000).default(10_000),
-  HOST: z.string().default('0.0.0.0'),
+  HOST: z
+    .string()
+    .regex(/^[a-z0-9:.-]+$/i, 'must be an IP address or a host name to listen at')
+    .default('0.0.0.0'),
   PORT: wholeNumber(0, 65_535).default(4001),
   CORS_ORIGINS: origins.default([]),
   INTROSPECTION: flag.default(false),
   LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
 });
 
+type Environment = Record<string, string | undefined>;
+
 /**
  * Reads the configuration from environment variables; an empty one counts as not set.
  *
+ * @param defaults for variables that are not set, before our own
  * @throws {ConfigError}
  */
-export function readConfig(env: Record<string, string | undefined>): Config {
+export function readConfig(env: Environment, defaults: Environment = {}): Config {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const { data, error } = environment.safeParse(set);
+  const { data, error } = environment.safeParse({ ...defaults, ...set });
   if (!data) {
     const mistakes = error.issues.map(({ path, message }) => `  ${path.join('.')} ${message}`);
     throw new ConfigError(`The configuration cannot be used:\n${[...new Set(mistakes)].join('\n')}`);

@@ -15,17 +15,9 @@ export function createContext(headers: IncomingHttpHeaders, contactPhone: Contac
 }
 
 function callerOf(headers: IncomingHttpHeaders): Caller | undefined {
-  const { authorization, 'accept-language': acceptLanguage, traceparent, tracestate } = headers;
+  const { authorization, 'accept-language': acceptLanguage } = headers;
   if (!authorization) return undefined;
-  return {
-    authorization,
-    'accept-language': acceptLanguage,
-    traceparent: single(traceparent),
-    tracestate: single(tracestate),
-  };
-}
-
-/** Node joins repeated headers; its types do not know that of the less common ones. */
-function single(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header.join(', ') : header;
+  // Node joins repeated headers into one string; its types say so of the common ones only.
+  const { traceparent, tracestate } = headers as Record<string, string | undefined>;
+  return { authorization, 'accept-language': acceptLanguage, traceparent, tracestate };
 }

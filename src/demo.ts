@@ -10,7 +10,7 @@ await run(async () => {
   const zitadel = await startEmbeddedZitadel({
     onSms: ({ number, code }) => console.log(`SMS to ${number}: ${code} is your verification code.`),
   });
-  const server = await startServer(readConfig({ ...defaults, ...process.env, ZITADEL_URL: zitadel.url }));
+  const server = await startServer(readConfig({ ...process.env, ZITADEL_URL: zitadel.url }, defaults));
   console.log(banner(server.url));
   return {
     async [Symbol.asyncDispose]() {

@@ -3,9 +3,11 @@ import { GraphQLError, Kind, isValueNode, print, type GraphQLFormattedError } fr
 import { CodedError, errorMessages } from './errors.js';
 import type { Logger } from './logger.js';
 
+const { INTERNAL_SERVER_ERROR, BAD_USER_INPUT, OPERATION_RESOLUTION_FAILURE } = ApolloServerErrorCode;
+
 /** Apollo's own refusals of a request, which happen before a resolver runs. */
 const requestErrorCodes: ReadonlySet<unknown> = new Set(
-  Object.values(ApolloServerErrorCode).filter((code) => code !== ApolloServerErrorCode.INTERNAL_SERVER_ERROR),
+  Object.values(ApolloServerErrorCode).filter((code) => code !== INTERNAL_SERVER_ERROR),
 );
 
 /**
@@ -20,13 +22,29 @@ export function maskError(logger: Logger) {
       if (code.startsWith('UPSTREAM_')) logger.warn({ code, err: thrown.cause }, 'ZITADEL did not do its part');
       return formatted;
     }
-    if (formatted.path === undefined && requestErrorCodes.has(formatted.extensions?.['code'])) {
-      return error instanceof GraphQLError ? { ...formatted, message: withoutValues(error) } : formatted;
+    const code = requestErrorCode(formatted, thrown);
+    if (code !== undefined) {
+      const message = thrown instanceof GraphQLError ? withoutValues(thrown) : formatted.message;
+      return { ...formatted, message, extensions: { code } };
     }
     logger.error({ err: thrown }, 'Unexpected error');
-    const code = ApolloServerErrorCode.INTERNAL_SERVER_ERROR;
-    return { ...formatted, message: errorMessages[code], extensions: { code } };
+    return {
+      ...formatted,
+      message: errorMessages[INTERNAL_SERVER_ERROR],
+      extensions: { code: INTERNAL_SERVER_ERROR },
+    };
   };
+}
+
+/** The code of an error that is the request's fault; undefined if it is ours. */
+function requestErrorCode(formatted: GraphQLFormattedError, thrown: unknown): string | undefined {
+  const code = formatted.extensions?.['code'];
+  if (formatted.path === undefined && requestErrorCodes.has(code)) return code as string;
+  if (!(thrown instanceof GraphQLError)) return undefined;
+  // What graphql-js finds only while it executes, and gives no code: null in a variable where the default was meant, ...
+  if (thrown.nodes?.[0]?.kind === Kind.VARIABLE) return BAD_USER_INPUT;
+  // ... and a subscription, which there is none of.
+  return thrown.nodes?.[0]?.kind === Kind.OPERATION_DEFINITION ? OPERATION_RESOLUTION_FAILURE : undefined;
 }
 
 /** graphql-js quotes values in its messages, and a value may be a verification code or a phone number. */
@@ -43,6 +61,7 @@ function withoutValues({ message, nodes }: GraphQLError): string {
     const type = named?.slice(1).find(Boolean);
     return type === undefined ? 'This value is not valid.' : `This value is not a valid ${type}.`;
   }
-  if (message.startsWith('Syntax Error')) return message.replace(/(?:(?<=Name|Int|Float|String)|:) ".*"\.$/s, '.');
-  return message;
+  return message
+    .replace(/^(Syntax Error.*?)(?:(?<=Name|Int|Float|String)|:) ".*"\.$/s, '$1.')
+    .replace(/^(Unknown operation) named .*$/s, '$1.');
 }

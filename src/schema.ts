@@ -8,6 +8,9 @@ import { ContactPhoneResolver } from './contact-phone/contact-phone.resolver.js'
 // v2.9: gateways in use do not yet compose later versions.
 const link = parse('extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@shareable"])');
 
+// type-graphql has no place for it. In a supergraph the type is everyone's, so it says nothing of phones.
+const description = { kind: Kind.STRING, value: 'The operations that change something.' } as const;
+
 /** The executable federation subgraph, made from the decorated classes. */
 export function createSchema(): GraphQLSchema {
   const schema = buildSchemaSync({
@@ -19,6 +22,7 @@ export function createSchema(): GraphQLSchema {
   });
   const document = visit(getDocumentNodeFromSchema(schema), {
     [Kind.SCHEMA_DEFINITION]: () => null,
+    [Kind.OBJECT_TYPE_DEFINITION]: (type) => (type.name.value === 'Mutation' ? { ...type, description } : undefined),
     // TypeScript applies the decorators of parameters last to first.
     [Kind.FIELD_DEFINITION]: (field) => ({ ...field, arguments: field.arguments?.toReversed() }),
   });

@@ -3,7 +3,7 @@ import { createApollo } from './apollo.js';
 import type { Config } from './config.js';
 import { ContactPhoneService } from './contact-phone/contact-phone.service.js';
 import { createContext } from './context.js';
-import { createHttp } from './http.js';
+import { createHttpServer } from './http/http-server.js';
 import { createLogger, type Logger } from './logger.js';
 import { createSchema } from './schema.js';
 import { ZitadelClient } from './zitadel/zitadel-client.js';
@@ -23,7 +23,7 @@ export async function startServer(
   const zitadel = new ZitadelClient(config.zitadel);
   const contactPhone = new ContactPhoneService(zitadel);
   const apollo = createApollo(createSchema(), config.graphql, logger);
-  const http = await createHttp(config.http, logger);
+  const http = await createHttpServer(config.http, logger);
 
   await apollo.start();
   http.post(

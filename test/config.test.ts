@@ -18,22 +18,35 @@ test('takes an empty variable for one that is not set', () => {
   );
 });
 
+test('lets the environment override the defaults of the demo, save with nothing', () => {
+  const defaults = { HOST: '127.0.0.1', LOG_LEVEL: 'warn' };
+
+  const { http, log } = readConfig({ ZITADEL_URL, HOST: '', LOG_LEVEL: 'debug' }, defaults);
+
+  expect([http.host, log.level]).toEqual(['127.0.0.1', 'debug']);
+});
+
 test.for([
   ['ZITADEL_URL', 'ftp://example.com'],
   ['ZITADEL_URL', 'https://user:S3CR3T@example.com'],
   ['ZITADEL_URL', 'https://example.com/?key=S3CR3T'],
   ['ZITADEL_URL', 'https://example.com/#S3CR3T'],
   ['ZITADEL_URL', 'example.com'],
+  ['ZITADEL_URL', 'http://example.com:0'],
   ['ZITADEL_URL', ''],
   ['ZITADEL_TIMEOUT_MS', '0'],
   ['ZITADEL_TIMEOUT_MS', '1e3'],
   ['ZITADEL_TIMEOUT_MS', '300001'],
   ['ZITADEL_INSTANCE_HOST', 'a b'],
+  ['ZITADEL_INSTANCE_HOST', '.'],
+  ['HOST', ' '],
+  ['HOST', 'http://0.0.0.0'],
   ['ZITADEL_INSTANCE_HOST', 'a\r\nb: c'],
   ['PORT', '65536'],
   ['PORT', '-1'],
   ['PORT', '80.5'],
   ['CORS_ORIGINS', '*'],
+  ['CORS_ORIGINS', 'https://*.example.com'],
   ['CORS_ORIGINS', 'https://app.example.com/'],
   ['CORS_ORIGINS', 'https://app.example.com,,'],
   ['INTROSPECTION', '1'],

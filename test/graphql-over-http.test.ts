@@ -1,5 +1,7 @@
+import { text } from 'node:stream/consumers';
 import { auditServer } from 'graphql-http';
 import { expect, test } from 'vitest';
+import { openSocket } from './support/sockets.js';
 import { manager, openStage, post, resend, unverified } from './support/stage.js';
 
 test('passes the audit of GraphQL over HTTP', async () => {
@@ -27,9 +29,9 @@ test.for([
     'JSON that is cut short',
     { method: 'POST', headers: json, body: '{"query":' },
     400,
-    'The request has no body that can be read as JSON.',
+    'The request cannot be read: it must be HTTP with a JSON body.',
   ],
-  ['no body', { method: 'POST', headers: json }, 400, 'The request has no body that can be read as JSON.'],
+  ['no body', { method: 'POST', headers: json }, 400, 'The request cannot be read: it must be HTTP with a JSON body.'],
   [
     'a list of operations',
     { method: 'POST', headers: json, body: '[{"query":"{__typename}"}]' },
@@ -156,6 +158,94 @@ test.for([
   expect(stage.lines.join('')).not.toContain(secret);
   expect(stage.zitadel.calls).toEqual([]);
 });
+
+const nullable = (declared: string) =>
+  `mutation (${declared}) { resendContactPhoneCode(userId: "1", mode: $v) { verificationCode } }`;
+
+test.for([
+  [
+    'null for a variable that may be left out',
+    { query: nullable('$v: PhoneCodeMode'), variables: { v: null } },
+    'BAD_USER_INPUT',
+    'Argument "mode" of non-null type "PhoneCodeMode!" must not be null.',
+  ],
+  [
+    'null for a variable that has a default',
+    { query: nullable('$v: PhoneCodeMode = SEND_CODE'), variables: { v: null } },
+    'BAD_USER_INPUT',
+    'Argument "mode" of non-null type "PhoneCodeMode!" must not be null.',
+  ],
+  [
+    'null for a condition',
+    { query: 'query ($v: Boolean = true) { __typename @include(if: $v) }', variables: { v: null } },
+    'BAD_USER_INPUT',
+    'Argument "if" of non-null type "Boolean!" must not be null.',
+  ],
+  [
+    'a subscription',
+    { query: 'subscription { a }' },
+    'OPERATION_RESOLUTION_FAILURE',
+    'Schema is not configured to execute subscription operation.',
+  ],
+  [
+    'an operation that is not in the document',
+    { query: 'query A { __typename }', operationName: secret },
+    'OPERATION_RESOLUTION_FAILURE',
+    'Unknown operation.',
+  ],
+  [
+    'a persisted query',
+    { extensions: { persistedQuery: { version: 1, sha256Hash: secret } } },
+    'PERSISTED_QUERY_NOT_SUPPORTED',
+    'PersistedQueryNotSupported',
+  ],
+  [
+    'no query',
+    { variables: { v: secret } },
+    'BAD_REQUEST',
+    'GraphQL operations must contain a non-empty `query` or a `persistedQuery` extension.',
+  ],
+] as const)("calls it the request's fault, not its own: %s", async ([, body, code, message]) => {
+  await using stage = await openStage();
+
+  const answer = await post(stage.graphql, body, manager);
+
+  expect(answer.status).toBeLessThan(500);
+  expect(answer.errors).toMatchObject([{ message, extensions: { code } }]);
+  expect(answer.text).not.toContain(secret);
+  expect(stage.lines.filter((line) => line.includes('"level":50'))).toEqual([]);
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
+const bad = 'The request cannot be read: it must be HTTP with a JSON body.';
+
+test.for([
+  ['a URL that cannot be decoded', 'GET /%zz?code=S3CR3T HTTP/1.1\r\nHost: a\r\n\r\n', 400, bad],
+  ['a header that is none', 'POST /graphql HTTP/1.1\r\nHost: a\r\nS3CR3T\r\n\r\n', 400, bad],
+  ['a TLS handshake', '\x16\x03\x01\x02\x00\x01', 400, bad],
+  [
+    'headers of 24 KB',
+    `POST /graphql HTTP/1.1\r\nHost: a\r\nX-Long: ${'x'.repeat(24_000)}\r\n\r\n`,
+    431,
+    'The request headers are too large.',
+  ],
+] as const)('refuses %s as GraphQL would, and repeats nothing', async ([, bytes, status, message]) => {
+  await using stage = await openStage();
+
+  const answer = await sendRaw(stage.url, bytes);
+
+  expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect(answer.split('\r\n\r\n')[1]).toBe(refusal(message));
+  expect(stage.lines.join('')).not.toContain('S3CR3T');
+  expect((await stage.resend()).errors).toBeUndefined();
+});
+
+/** Sends bytes as they are, and gives back all that comes until the server has no more to say. */
+async function sendRaw(url: string, bytes: string): Promise<string> {
+  const socket = await openSocket(url);
+  socket.end(bytes, 'latin1');
+  return text(socket);
+}
 
 test('keeps the variables of a URL out of the log', async () => {
   await using stage = await openStage();

@@ -11,6 +11,7 @@ const read = (ending: string) =>
 
 test('the logs of the whole suite hold no token, no verification code and no phone number', () => {
   const lines = read('.log').flatMap((log) => log.split('\n').filter(Boolean));
+  const spaced = lines.map((line) => line.replaceAll('\\n', '\n'));
   const codes = read('.secrets').flatMap((secrets) => JSON.parse(secrets) as string[]);
   const numbers = Object.values(users).flatMap((user) => ('phone' in user ? [user.phone.number.slice(1)] : []));
   const secrets = [
@@ -27,5 +28,5 @@ test('the logs of the whole suite hold no token, no verification code and no pho
   expect(lines.map((line) => (JSON.parse(line) as { level: number }).level)).toEqual(expect.arrayContaining([30, 40]));
   expect(lines.length).toBeGreaterThan(100);
   expect(codes.length).toBeGreaterThan(20);
-  expect(lines.filter((line) => pattern.test(line))).toEqual([]);
+  expect(spaced.filter((line) => pattern.test(line))).toEqual([]);
 });

@@ -1,9 +1,13 @@
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { expect, test } from 'vitest';
+import { readConfig } from '../src/config.js';
+import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { createLogger } from '../src/logger.js';
 import { maskError } from '../src/mask-error.js';
+import { startServer } from '../src/server.js';
+import { leaveForLogTest, resend } from './support/stage.js';
 
-/** The mask, and the log lines that it wrote. No request can bring about a fault that nobody knows of, so it is called here. */
+/** The mask by itself, and the log lines that it wrote. */
 const setUp = () => {
   const lines: string[] = [];
   const mask = maskError(createLogger('trace', { write: (line) => void lines.push(line) }));
@@ -29,6 +33,24 @@ test('tells a client nothing of an unexpected fault, and the log all about it', 
     err: { type: 'TypeError', message: 'x is not a function', cause: { type: 'RangeError', message: 'deeper' } },
   });
   expect(lines.join('')).not.toContain('S3CR3T');
+});
+
+test('answers HTTP 200 with a bare code when a fault of its own comes up', async () => {
+  await using zitadel = await startEmbeddedZitadel();
+  const lines: string[] = [];
+  const config = readConfig({ ZITADEL_URL: zitadel.url, HOST: '127.0.0.1', PORT: '0' });
+  Object.defineProperty(config.zitadel, 'timeoutMs', { get: () => expect.fail('a fault in the middle of a call') });
+  await using server = await startServer(config, createLogger('trace', { write: (line) => void lines.push(line) }));
+
+  const answer = await resend(server.url);
+
+  expect(answer).toMatchObject({ status: 200, data: { resendContactPhoneCode: null } });
+  expect(answer.errors?.map(({ message, extensions }) => ({ message, extensions }))).toEqual([
+    { message: 'Something went wrong in this server.', extensions: { code: 'INTERNAL_SERVER_ERROR' } },
+  ]);
+  expect(lines.join('')).toContain('a fault in the middle of a call');
+  expect(zitadel.calls).toEqual([]);
+  leaveForLogTest(lines, zitadel);
 });
 
 test('takes no code from a stranger', () => {

@@ -1,18 +1,20 @@
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { startChild } from './support/child.js';
 import { gate } from './support/gate.js';
-import { leaveForLogTest, resend } from './support/stage.js';
+import { openSocket, refusesConnections } from './support/sockets.js';
+import { leaveForLogTest, manager, post, resend } from './support/stage.js';
 
 const main = 'dist/main.js';
 const listening = /listening at (http:\/\/[\d.]+:\d+)/;
 
 /** The production server in a process of its own, in front of an embedded ZITADEL. */
-async function openProduction() {
+async function openProduction(env: Record<string, string> = {}) {
   const zitadel = await startEmbeddedZitadel();
-  const server = startChild(main, { ZITADEL_URL: zitadel.url, PORT: '0', HOST: '127.0.0.1' });
+  const server = startChild(main, { ZITADEL_URL: zitadel.url, PORT: '0', HOST: '127.0.0.1', ...env });
   const [, url = ''] = await server.printed(listening);
   return {
     zitadel,
@@ -62,32 +64,50 @@ test('says in a line that its port is taken', async () => {
   other.close();
 });
 
-test.for(['SIGTERM', 'SIGINT'] as const)(
-  'lets a resend in flight end on %s, accepts no other, and exits with 0',
-  async (signal) => {
-    await using production = await openProduction();
-    const { server, zitadel, url } = production;
-    const answering = gate();
-    zitadel.misbehave({ hold: answering.opened });
-    // A browser opens connections in advance; one that is never used must not hold the end up.
-    const unused = connect(Number(new URL(url).port), '127.0.0.1');
-    await once(unused, 'connect');
+test.for(['SIGTERM', 'SIGINT'] as const)('lets a resend in flight end on %s, and exits with 0', async (signal) => {
+  await using production = await openProduction();
+  const { server, zitadel, url } = production;
+  const answering = gate();
+  zitadel.misbehave({ hold: answering.opened });
+  // Browsers open connections in advance. One that is never used must not hold the end up.
+  const [unused, usedLate] = [await openSocket(url), await openSocket(url)];
 
-    const inFlight = resend(url, { mode: 'RETURN_CODE' });
-    await zitadel.called(1);
-    server.kill(signal);
-    server.kill(signal);
-    await refusesConnections(url);
-    answering.open();
+  const inFlight = resend(url, { mode: 'RETURN_CODE' });
+  await zitadel.called(1);
+  server.kill(signal);
+  await refusesConnections(url);
+  server.kill(signal);
+  usedLate.write('GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n');
+  const late = await text(usedLate);
+  answering.open();
 
-    const { data, headers } = await inFlight;
-    expect(data?.resendContactPhoneCode?.verificationCode).toBe(zitadel.codes[0]);
-    expect(headers.get('connection')).toBe('close');
-    expect(await server.exited).toBe(0);
-    expect(server.output.stderr).toBe('');
-    unused.destroy();
-  },
-);
+  const { data, headers } = await inFlight;
+  expect(data?.resendContactPhoneCode?.verificationCode).toBe(zitadel.codes[0]);
+  expect(headers.get('connection')).toBe('close');
+  expect(late).toMatch(/^HTTP\/1\.1 200 OK\r\n(.*\r\n)*connection: close\r\n/i);
+  expect(await server.exited).toBe(0);
+  expect(server.output.stderr).toBe('');
+  unused.destroy();
+});
+
+test('carries a resend through when the caller hangs up and the process is told to end', async () => {
+  await using production = await openProduction();
+  const { server, zitadel, url } = production;
+  const answering = gate();
+  zitadel.misbehave({ hold: answering.opened });
+  const caller = new AbortController();
+
+  const call = resend(url, {}, manager, caller.signal);
+  await zitadel.called(1);
+  caller.abort();
+  await expect(call).rejects.toThrow();
+  server.kill('SIGTERM');
+  await refusesConnections(url);
+  answering.open();
+
+  await expect(zitadel.calls[0]?.answered).resolves.toBe(true);
+  expect(await server.exited).toBe(0);
+});
 
 test('ends at once when there is nothing to wait for', async () => {
   await using production = await openProduction();
@@ -99,35 +119,10 @@ test('ends at once when there is nothing to wait for', async () => {
 });
 
 test('is hidden from strangers: no introspection, no hint, no stack, with a development NODE_ENV too', async () => {
-  await using zitadel = await startEmbeddedZitadel();
-  await using server = startChild(main, {
-    ZITADEL_URL: zitadel.url,
-    PORT: '0',
-    HOST: '127.0.0.1',
-    NODE_ENV: 'development',
-  });
-  const [, url = ''] = await server.printed(listening);
+  await using production = await openProduction({ NODE_ENV: 'development' });
 
-  const query = '{ __schema { queryType { name } } __typenam }';
-  const answer = await fetch(`${url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ query }),
-  });
+  const answer = await post(`${production.url}/graphql`, { query: '{ __schema { queryType { name } } __typenam }' });
 
   expect(answer.status).toBe(400);
-  expect(await answer.text()).not.toMatch(/Did you mean|stack/);
+  expect(answer.text).not.toMatch(/Did you mean|stack/);
 });
-
-/** Resolves when new connections are refused. */
-async function refusesConnections(url: string): Promise<void> {
-  for (;;) {
-    const socket = connect(Number(new URL(url).port), '127.0.0.1');
-    const isRefused = await once(socket, 'connect').then(
-      () => false,
-      () => true,
-    );
-    socket.destroy();
-    if (isRefused) return;
-  }
-}

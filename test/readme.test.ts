@@ -1,4 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { environment } from '../src/config.js';
 import { errorMessages } from '../src/errors.js';
@@ -7,8 +10,8 @@ import { post, type GraphQLAnswer } from './support/stage.js';
 
 const readme = readFileSync('README.md', 'utf8');
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
+  name: string;
   scripts: Record<string, string>;
-  exports: Record<string, { types: string }>;
 };
 
 /** The rows below a heading's table, each a list of cells without their backquotes. */
@@ -80,12 +83,40 @@ test('its table of error codes is the closed list', () => {
   expect(table('Errors').map(([code]) => code)).toEqual(Object.keys(errorMessages));
 });
 
-test('its commands and its import exist', () => {
+test('its commands exist', () => {
   const scripts = [...readme.matchAll(/npm run ([\w:-]+)/g)].map(([, script = '']) => script);
 
   expect(scripts.length).toBeGreaterThan(3);
   expect(Object.keys(manifest.scripts)).toEqual(expect.arrayContaining(scripts));
-  expect(readFileSync(manifest.exports['./errors']?.types ?? '', 'utf8')).toContain('export type ErrorExtensions');
+});
+
+test('a client in TypeScript can import the type of the errors and narrow on the code', async () => {
+  const client = await mkdtemp(join(tmpdir(), 'contact-phone-client-'));
+  await mkdir(join(client, 'node_modules'));
+  await symlink(process.cwd(), join(client, 'node_modules', manifest.name));
+  const importOfReadme = /import type .*? from '.*?'/.exec(readme)?.[0] ?? '';
+  const narrow = (field: string) =>
+    `${importOfReadme};
+    export const wait = (error: ErrorExtensions) => (error.code === 'RATE_LIMITED' ? (error.${field} ?? 1) : undefined);`;
+  await writeFile(join(client, 'right.mts'), narrow('retryAfter'));
+  await writeFile(join(client, 'wrong.mts'), narrow('retryAfterwards'));
+  const compile = (file: string) =>
+    startChild('node_modules/typescript/bin/tsc', {}, [
+      '--ignoreConfig',
+      '--noEmit',
+      '--strict',
+      '--module',
+      'nodenext',
+      join(client, file),
+    ]);
+
+  await using right = compile('right.mts');
+  await using wrong = compile('wrong.mts');
+
+  expect([await right.exited, right.output.stdout]).toEqual([0, '']);
+  expect(await wrong.exited).not.toBe(0);
+  expect(wrong.output.stdout).toContain('retryAfterwards');
+  await rm(client, { recursive: true });
 });
 
 /** The same object with every string made a pattern: digits to 0, capital letters to A. */

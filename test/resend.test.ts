@@ -108,10 +108,12 @@ test('hands out what ZITADEL answers without loss', async () => {
   stage.zitadel.misbehave(
     answer({ details: { ...details, creationDate }, unknown: 1 }),
     answer({ details: { changeDate: '2025-08-07T06:05:04.123456789Z' } }),
+    answer({ details: { changeDate: '2025-08-07T06:05:04Z', sequence: null }, verificationCode: null }),
   );
 
   const whole = await stage.resend();
   const zeroValuesLeftOut = await stage.resend();
+  const nulls = await stage.resend();
 
   expect(whole.data?.resendContactPhoneCode?.details).toEqual(details);
   expect(zeroValuesLeftOut.data?.resendContactPhoneCode?.details).toEqual({
@@ -119,6 +121,7 @@ test('hands out what ZITADEL answers without loss', async () => {
     changeDate: '2025-08-07T06:05:04.123456789Z',
     resourceOwner: '',
   });
+  expect(nulls.data?.resendContactPhoneCode).toMatchObject({ details: { sequence: '0' }, verificationCode: null });
 });
 
 test('runs the resends of one document in order, and lets each fail alone', async () => {

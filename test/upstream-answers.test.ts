@@ -64,10 +64,6 @@ const rows: Record<string, Row> = {
     answer: { status: 429, headers: { 'retry-after': 'Fri, 31 Dec 1999 23:59:59 GMT' } },
     extensions: { code: 'RATE_LIMITED', zitadel: { httpStatus: 429 }, retryAfter: 0 },
   },
-  'a 429 with a Retry-After that is neither a number nor a date': {
-    answer: { status: 429, headers: { 'retry-after': 'soon' } },
-    extensions: { code: 'RATE_LIMITED', zitadel: { httpStatus: 429 } },
-  },
   'a quota used up, with the time to wait': {
     answer: { status: 429, headers: { ...json, 'retry-after': '7' }, body: refusal({ code: 8, details: [detail] }) },
     extensions: { code: 'RATE_LIMITED', zitadel: { ...known(8, 429), details: [detail] }, retryAfter: 7 },
@@ -148,6 +144,14 @@ const rows: Record<string, Row> = {
     answer: { status: 503, headers: json, body: '{}' },
     extensions: { code: 'UPSTREAM_UNAVAILABLE', zitadel: { httpStatus: 503 }, outcome: 'UNKNOWN' },
   },
+  "a load balancer's 502 in JSON": {
+    answer: { status: 502, headers: json, body: refusal({ message: 'Bad Gateway' }) },
+    extensions: { code: 'UPSTREAM_UNAVAILABLE', zitadel: { httpStatus: 502 }, outcome: 'UNKNOWN' },
+  },
+  'a refusal whose other fields are null': {
+    answer: { status: 404, headers: json, body: refusal({ code: 7, message: null, details: null }) },
+    extensions: { code: 'FORBIDDEN', zitadel: { code: 7, status: 'PERMISSION_DENIED', httpStatus: 404 } },
+  },
   'an HTTP status that nobody maps': {
     answer: { status: 418, headers: json, body: '{}' },
     extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 418 } },
@@ -179,6 +183,18 @@ test.for(Object.entries(rows))('classes %s', async ([, { answer, extensions }]) 
     { method: 'POST', path: `/v2/users/${unverified}/phone/resend`, body: '{"sendCode":{}}' },
   ]);
 });
+
+test.for(['soon', '-5', '1.5', '7, 8', '9'.repeat(400), '2031-01-01'])(
+  'does not make a time to wait of a Retry-After: %s',
+  async (retryAfter) => {
+    await using stage = await openStage();
+    stage.zitadel.misbehave({ answer: { status: 429, headers: { 'retry-after': retryAfter } } });
+
+    const { errors } = await stage.resend();
+
+    expect(errors?.[0]?.extensions).toEqual({ code: 'RATE_LIMITED', zitadel: { httpStatus: 429 } });
+  },
+);
 
 test('carries details of any type, known or not, and finds the id among them', async () => {
   await using stage = await openStage();

@@ -6,8 +6,11 @@ import { defineConfig } from 'vitest/config';
 
 // Where the servers of the tests leave their log lines, and each embedded ZITADEL its codes. In the environment, since this file is
 // read again for each project.
-process.env['TEST_LOG_FOLDER'] ??= mkdtempSync(join(tmpdir(), 'contact-phone-logs-'));
-process.once('exit', () => rmSync(process.env['TEST_LOG_FOLDER'] ?? '', { recursive: true, force: true }));
+if (process.env['TEST_LOG_FOLDER'] === undefined) {
+  const folder = mkdtempSync(join(tmpdir(), 'contact-phone-logs-'));
+  process.env['TEST_LOG_FOLDER'] = folder;
+  process.once('exit', () => rmSync(folder, { recursive: true }));
+}
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
@@ -16,6 +19,7 @@ export default defineConfig({
   test: {
     // The stories wait for sockets and processes more than they compute.
     maxWorkers: '100%',
+    testTimeout: 30_000,
     projects: [
       { extends: true, test: { name: 'stories', include: ['test/*.test.ts'], exclude: ['test/logs.test.ts'] } },
       // Reads what the servers of all the stories have logged, so it comes last.

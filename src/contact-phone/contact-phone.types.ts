@@ -14,7 +14,7 @@ const checkDateTime = (value: unknown) => {
 export const DateTime = new GraphQLScalarType({
   name: 'DateTime',
   description:
-    'A date and time as RFC 3339 has it, with up to nine fraction digits, such as `2026-11-23T19:04:05.123456Z`.',
+    'A date and time as RFC 3339 has it, with every fraction digit that ZITADEL sent, such as `2026-11-23T19:04:05.123456Z`.',
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
   serialize: checkDateTime,
   parseValue: checkDateTime,

@@ -105,10 +105,18 @@ function answerTo(call: Call, service: UserService): Answer {
 /** Routes on the decoded path, as ZITADEL's gateway does: an encoded slash is a slash. */
 function route({ method, path, headers, body }: Call, service: UserService): object {
   if ((headers['x-zitadel-instance-host'] ?? instanceHost) !== instanceHost) throw new Refusal(5, 'Not Found');
-  const [, userId] = /^\/v2\/users\/([^/]*)\/phone\/resend$/s.exec(decodeURIComponent(path)) ?? [];
+  const [, userId] = /^\/v2\/users\/([^/]*)\/phone\/resend$/s.exec(decodePath(path)) ?? [];
   if (userId === undefined) throw new Refusal(5, 'Not Found');
   if (method !== 'POST') throw new Refusal(12, 'Method Not Allowed');
   return service.resendPhoneCode(headers.authorization, userId, parseJson(body));
+}
+
+function decodePath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    throw new Refusal(3, 'malformed path');
+  }
 }
 
 function parseJson(text: string): unknown {

@@ -4,9 +4,9 @@ import { ZitadelError } from './zitadel-error.js';
 
 /** google.rpc.Status. Details of a type that no one here knows must not break anything: they are carried as they came. */
 const rpcStatus = z.object({
-  code: z.int().optional(),
-  message: z.string().optional(),
-  details: z.array(z.unknown()).optional(),
+  code: z.int().nullish(),
+  message: z.string().nullish(),
+  details: z.array(z.unknown()).nullish(),
 });
 
 const zitadelDetail = z.object({
@@ -34,9 +34,15 @@ export function parseAnswer<T>(operation: string, response: z.ZodType<T>, answer
   };
   if (httpStatus >= 200 && httpStatus < 300) return read(response);
 
-  const { code, message, details = [] } = read(rpcStatus);
-  const id = details.map((detail) => zitadelDetail.safeParse(detail).data?.id).find((found) => found !== undefined);
-  throw new ZitadelError(operation, 'rejected', { ...facts, code, id, zitadelMessage: message, details });
+  const { code, message, details } = read(rpcStatus);
+  const id = details?.map((detail) => zitadelDetail.safeParse(detail).data?.id).find((found) => found !== undefined);
+  throw new ZitadelError(operation, 'rejected', {
+    ...facts,
+    id,
+    code: code ?? undefined,
+    zitadelMessage: message ?? undefined,
+    details: details ?? undefined,
+  });
 }
 
 function isJson(contentType: string | undefined): boolean {
@@ -52,10 +58,9 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** `Retry-After` is a number of seconds or a date: RFC 9110, section 10.2.3. */
-function secondsFrom(retryAfter: string | undefined): number | undefined {
-  if (retryAfter === undefined) return undefined;
-  if (/^\d+$/.test(retryAfter)) return Number(retryAfter);
-  const milliseconds = Date.parse(retryAfter) - Date.now();
-  return Number.isNaN(milliseconds) ? undefined : Math.max(0, Math.ceil(milliseconds / 1000));
+/** `Retry-After` is a number of seconds or a date, RFC 9110, section 10.2.3; `Date.parse` alone would take anything for a date. */
+function secondsFrom(retryAfter = ''): number | undefined {
+  if (/^\d{1,9}$/.test(retryAfter)) return Number(retryAfter);
+  if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} [\d:]{8} GMT$/.test(retryAfter)) return undefined;
+  return Math.max(0, Math.ceil((Date.parse(retryAfter) - Date.now()) / 1000));
 }

@@ -66,7 +66,9 @@ export function exchange(pool: Pool, request: UpstreamRequest, deadlineMs: numbe
           resolve({ httpStatus: httpStatus ?? 0, headers, body: Buffer.concat(chunks).toString() });
         },
         onResponseError(_, error) {
-          const began = httpStatus !== undefined || error instanceof errors.HTTPParserError;
+          const { HTTPParserError, HeadersOverflowError } = errors;
+          const began =
+            httpStatus !== undefined || error instanceof HTTPParserError || error instanceof HeadersOverflowError;
           fail(began ? 'malformed' : 'unreachable', error);
         },
       },

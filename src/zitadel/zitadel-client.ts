@@ -27,16 +27,23 @@ const resendPhoneCodeRequest: Record<PhoneCodeMode, string> = {
   RETURN_CODE: '{"returnCode":{}}',
 };
 
-// proto3 JSON leaves zero values out: https://protobuf.dev/programming-guides/json/
+// proto3 JSON leaves zero values out, and takes null for left out: https://protobuf.dev/programming-guides/json/
 const objectDetails = z.object({
-  sequence: z.string().regex(/^\d+$/).default('0'),
+  sequence: z
+    .string()
+    .regex(/^\d+$/)
+    .nullish()
+    .transform((sequence) => sequence ?? '0'),
   changeDate: z.iso.datetime({ offset: true }),
-  resourceOwner: z.string().default(''),
+  resourceOwner: z
+    .string()
+    .nullish()
+    .transform((id) => id ?? ''),
 });
 
 const resendPhoneCodeResponse = z.object({
   details: objectDetails,
-  verificationCode: z.string().optional(),
+  verificationCode: z.string().nullish(),
 });
 
 /** Our few calls of ZITADEL's user service v2. A call is sent at most once, and no redirect is followed. */

@@ -26,7 +26,7 @@ export interface ZitadelErrorFacts {
   retryAfter?: number | undefined;
 }
 
-/** google.rpc.Code for an error whose body has no code, by its HTTP status, as ZITADEL's gateway maps them. */
+/** google.rpc.Code for an error whose body has no code, by its HTTP status. */
 const codeOfHttpStatus: Partial<Record<number, GrpcCode>> = {
   400: 'INVALID_ARGUMENT',
   401: 'UNAUTHENTICATED',
@@ -38,6 +38,7 @@ const codeOfHttpStatus: Partial<Record<number, GrpcCode>> = {
   499: 'CANCELLED',
   500: 'INTERNAL',
   501: 'UNIMPLEMENTED',
+  502: 'UNAVAILABLE',
   503: 'UNAVAILABLE',
   504: 'DEADLINE_EXCEEDED',
 };

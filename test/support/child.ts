@@ -2,12 +2,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 /** A process of its own from `dist/`, as `npm start` and `npm run demo` start it; ended with the test. */
-export function startChild(script: string, env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [script], {
+export function startChild(script: string, env: Record<string, string> = {}, args: string[] = []) {
+  const child = spawn(process.execPath, [script, ...args], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit').then(([code]) => code as number | null);
+  // A test that runs out of time disposes of nothing.
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output.stdout += chunk));
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (output.stderr += chunk));
@@ -25,7 +28,8 @@ export function startChild(script: string, env: Record<string, string> = {}) {
       }
     },
     async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
+      kill();
+      process.off('exit', kill);
       await exited;
     },
   };

@@ -32,9 +32,11 @@ export async function post<Data>(
   url: string,
   body: unknown,
   headers: Record<string, string> = {},
+  signal: AbortSignal | null = null,
 ): Promise<GraphQLAnswer<Data>> {
   const response = await fetch(url, {
     method: 'POST',
+    signal,
     headers: { 'content-type': 'application/json', ...headers },
     body: typeof body === 'string' ? body : JSON.stringify(body),
   });
@@ -48,8 +50,10 @@ export function resend(
   url: string,
   variables: { userId?: unknown; mode?: unknown } = {},
   headers: Record<string, string> = manager,
+  signal?: AbortSignal,
 ): Promise<GraphQLAnswer> {
-  return post(`${url}/graphql`, { query: resendOperation, variables: { userId: unverified, ...variables } }, headers);
+  const variablesOfAll = { userId: unverified, ...variables };
+  return post(`${url}/graphql`, { query: resendOperation, variables: variablesOfAll }, headers, signal);
 }
 
 /** Leaves in the log folder what was logged, and what must not stand in any log. */

@@ -1,0 +1,38 @@
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+
+/**
+ * Lets `app.close()` end with the last request in flight. Three kinds of connections would hold it up for ever: one that is kept
+ * alive, one that never sent a request, as browsers open them in advance, and one whose request never comes to its end.
+ *
+ * @param requestTimeoutMs how long a request may still take to come in; Node stops watching that when it closes
+ */
+export function closeConnectionsInTime(app: FastifyInstance, requestTimeoutMs: number): void {
+  let closing = false;
+  const inFlight = new Set<IncomingMessage>();
+  const closeWhenIdle = () => {
+    if (closing && inFlight.size === 0) app.server.closeAllConnections();
+  };
+  app.server.on('request', (request, response) => {
+    inFlight.add(request);
+    response.once('close', () => {
+      inFlight.delete(request);
+      closeWhenIdle();
+    });
+  });
+
+  app.addHook('preClose', (done) => {
+    closing = true;
+    closeWhenIdle();
+    const timeout = setTimeout(() => {
+      for (const request of inFlight) if (!request.complete) request.destroy();
+    }, requestTimeoutMs);
+    app.server.once('close', () => clearTimeout(timeout));
+    done();
+  });
+  // So that the client does not send its next request into a closing connection.
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (closing) reply.header('connection', 'close');
+    done(null, payload);
+  });
+}

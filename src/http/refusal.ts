@@ -1,0 +1,46 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyReply } from 'fastify';
+import { errorMessages } from '../errors.js';
+
+/** What the HTTP layer says when it refuses a request before GraphQL sees it, by status. */
+const messages: Partial<Record<number, string>> = {
+  400: 'The request cannot be read: it must be HTTP with a JSON body.',
+  404: 'There is nothing here: GraphQL is at /graphql.',
+  405: 'GraphQL is served by POST alone: a URL with variables in it would end up in logs.',
+  408: 'The request took too long to come in.',
+  413: 'The request body is too large.',
+  415: 'The content type must be application/json.',
+  431: 'The request headers are too large.',
+};
+
+/** The same shape as the answer of GraphQL, so that a client needs to know one only. It repeats nothing of the request. */
+function refusal(statusCode: number): object {
+  const [code, message] =
+    statusCode < 500
+      ? ['BAD_REQUEST', messages[statusCode] ?? 'The request cannot be served.']
+      : ['INTERNAL_SERVER_ERROR', errorMessages.INTERNAL_SERVER_ERROR];
+  return { errors: [{ message, extensions: { code } }] };
+}
+
+export function refuse(reply: FastifyReply, statusCode: number): FastifyReply {
+  return reply.code(statusCode).send(refusal(statusCode));
+}
+
+const statusOfParserError: Partial<Record<string, number>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+  HPE_HEADER_OVERFLOW: 431,
+};
+
+/** Refuses what is not HTTP, or not in time, on the bare socket: there is no request yet. */
+export function refuseRaw(error: Error & { code?: string }, socket: Socket): void {
+  if (socket.writable) {
+    const statusCode = statusOfParserError[error.code ?? ''] ?? 400;
+    const body = JSON.stringify(refusal(statusCode));
+    socket.write(
+      `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\nConnection: close\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+  }
+  socket.destroySoon();
+}

@@ -1,0 +1,23 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+
+/** A bare connection to a server of ours. */
+export async function openSocket(url: string): Promise<Socket> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Resolves when new connections are refused. */
+export async function refusesConnections(url: string): Promise<void> {
+  for (;;) {
+    const isRefused = await openSocket(url).then(
+      (socket) => {
+        socket.destroy();
+        return false;
+      },
+      () => true,
+    );
+    if (isRefused) return;
+  }
+}
