@@ -295,11 +295,13 @@ test('lets the browsers of the given origins in, and no others', async () => {
   const allowed = await preflight('https://admin.example.com');
   const answer = await resend(stage.url, {}, { ...manager, origin: 'https://app.example.com' });
   const stranger = await preflight('https://evil.example.com');
+  const noPreflight = await fetch(stage.graphql, { method: 'OPTIONS', headers: { origin: 'https://app.example.com' } });
 
   expect(allowed.headers.get('access-control-allow-origin')).toBe('https://admin.example.com');
   expect(allowed.headers.get('access-control-allow-headers')).toBe('authorization,content-type');
   expect(answer.headers.get('access-control-allow-origin')).toBe('https://app.example.com');
   expect(stranger.headers.get('access-control-allow-origin')).toBeNull();
+  expect([noPreflight.status, await noPreflight.json()]).toMatchObject([405, { errors: [{}] }]);
 });
 
 test('lets no browser of another origin in by default', async () => {

@@ -12,6 +12,7 @@ const readme = readFileSync('README.md', 'utf8');
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
   name: string;
   scripts: Record<string, string>;
+  dependencies: Record<string, string>;
 };
 
 /** The rows below a heading's table, each a list of cells without their backquotes. */
@@ -81,6 +82,12 @@ test('its table of variables is the one that is read', () => {
 
 test('its table of error codes is the closed list', () => {
   expect(table('Errors').map(([code]) => code)).toEqual(Object.keys(errorMessages));
+});
+
+test('its table of parts names every production dependency', () => {
+  const parts = readme.split('\n').flatMap((line) => /^\| ([^`|]+) \|/.exec(line)?.[1]?.trim().split(', ') ?? []);
+
+  expect(parts).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
 });
 
 test('its commands exist', () => {
