@@ -11,7 +11,7 @@ import { ZitadelClient } from './zitadel/zitadel-client.js';
 export interface RunningServer {
   /** The address that it listens at. */
   url: string;
-  /** Stops accepting, lets the requests in flight end, and closes what was opened. */
+  /** Stops accepting, lets the requests in flight end, and closes what was opened; once, however often it is called. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -38,7 +38,8 @@ export async function startServer(
   };
   try {
     const url = await http.listen({ host: config.http.host, port: config.http.port });
-    return { url, [Symbol.asyncDispose]: stop };
+    let stopped: Promise<void> | undefined;
+    return { url, [Symbol.asyncDispose]: () => (stopped ??= stop()) };
   } catch (error) {
     await stop();
     throw error;

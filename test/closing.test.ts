@@ -1,8 +1,11 @@
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { afterEach, expect, test, vi } from 'vitest';
+import { createHttpServer } from '../src/http/http-server.js';
+import { createLogger } from '../src/logger.js';
+import { gate } from './support/gate.js';
 import { openSocket, refusesConnections } from './support/sockets.js';
-import { openStage } from './support/stage.js';
+import { manager, openStage } from './support/stage.js';
 
 // How the process ends on a signal is in process.test.ts; here time is moved.
 
@@ -11,21 +14,24 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
+/** Of a request that the server answers with 100 Continue as soon as it has it: then it waits for the body. */
+const head = (length: number) =>
+  `POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nExpect: 100-continue\r\n\r\n`;
+
 test('lets a request whose body is still on its way when it closes come in', async () => {
   const stage = await openStage();
   const socket = await openSocket(stage.url);
   const body = '{"query":"{__typename}"}';
-  socket.write(
-    `POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`,
-  );
+  socket.write(head(body.length));
   await once(socket, 'data');
 
-  const closed = stage[Symbol.asyncDispose]();
+  const closed = stage.closeServer();
   await refusesConnections(stage.url);
   socket.write(body);
 
   expect(await text(socket)).toContain('{"data":{"__typename":"Query"}}');
   await closed;
+  await stage[Symbol.asyncDispose]();
 });
 
 test('leaves the signals to the process', async () => {
@@ -38,23 +44,58 @@ test('leaves the signals to the process', async () => {
   expect(process.listenerCount('SIGTERM')).toBe(before);
 });
 
-test('waits for a request that never comes to its end no longer than ten seconds', async () => {
+test('closes only after the answer of a resend whose caller has hung up', async () => {
   const stage = await openStage();
-  const socket = await openSocket(stage.url);
-  socket.write(
-    'POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n{',
-  );
-  await once(socket, 'data'); // 100 Continue: the server has the head of the request, and waits for the rest
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  const state = { isClosed: false };
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened });
+  const caller = new AbortController();
+  const events: string[] = [];
 
-  const closed = stage[Symbol.asyncDispose]().then(() => (state.isClosed = true));
+  const call = stage.resend({}, manager, caller.signal);
+  await stage.zitadel.called(1);
+  caller.abort();
+  await expect(call).rejects.toThrow();
+  const closed = stage.closeServer().then(() => events.push('closed'));
+  await refusesConnections(stage.url);
+  // Time enough to close, if it did not wait.
+  for (let turn = 0; turn < 50; turn += 1) await refusesConnections(stage.url);
+  events.push('answered');
+  answering.open();
+
+  await closed;
+  expect(events).toEqual(['answered', 'closed']);
+  await stage[Symbol.asyncDispose]();
+});
+
+test('gives a request ten seconds to come in', async () => {
+  const app = await createHttpServer({ host: '', port: 0, corsOrigins: [] }, createLogger('silent'));
+
+  expect(app.server.requestTimeout).toBe(10_000);
+});
+
+test('waits for a request that never comes to its end no longer than that, and for one in flight longer', async () => {
+  const stage = await openStage({ ZITADEL_TIMEOUT_MS: '60000' });
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened });
+  const inFlight = stage.resend();
+  await stage.zitadel.called(1);
+  const socket = await openSocket(stage.url);
+  socket.write(head(100) + '{');
+  await once(socket, 'data');
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const state = { isCut: false };
+  const cut = text(socket).then(() => (state.isCut = true));
+
+  const closed = stage.closeServer();
   await refusesConnections(stage.url);
   vi.advanceTimersByTime(9_999);
   await refusesConnections(stage.url);
-  expect(state.isClosed).toBe(false);
+  expect(state.isCut).toBe(false);
   vi.advanceTimersByTime(1);
+  await cut;
+  answering.open();
 
+  expect((await inFlight).errors).toBeUndefined();
   await closed;
-  expect(await text(socket)).toBe('');
+  await stage[Symbol.asyncDispose]();
 });

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { environment } from '../src/config.js';
 import { errorMessages } from '../src/errors.js';
 import { startChild } from './support/child.js';
+import { openSocket } from './support/sockets.js';
 import { post, type GraphQLAnswer } from './support/stage.js';
 
 const readme = readFileSync('README.md', 'utf8');
@@ -54,9 +55,16 @@ test('the demo prints the curl of the README, which answers with details and a c
   const printed = JSON.parse(/^```json\n(.*?)^```/ms.exec(readme)?.[1] ?? '') as { data: object };
   expect(shape(answer.data)).toEqual(shape(printed.data));
 
+  const introspection = await post(`${origin}/graphql`, { query: '{ __schema { queryType { name } } }' });
+  expect(introspection.errors).toBeUndefined();
+  // It listens at 127.0.0.1 alone: its tokens are published.
+  await expect(openSocket(origin.replace('127.0.0.1', '127.0.0.2'))).rejects.toThrow();
+
   await run(command.replace(', mode: RETURN_CODE', ''), origin);
   const [, code] = await demo.printed(/SMS to \+41791234567: (\S+) is your verification code\.\n/);
   expect(code).toMatch(/^[A-Z0-9]{6}$/);
+
+  expect(demo.output.stdout).not.toContain('"level"');
 
   demo.kill('SIGINT');
   expect(await demo.exited).toBe(0);

@@ -3,7 +3,8 @@ import { connect, type Socket } from 'node:net';
 
 /** A bare connection to a server of ours. */
 export async function openSocket(url: string): Promise<Socket> {
-  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
   await once(socket, 'connect');
   return socket;
 }

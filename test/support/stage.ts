@@ -81,6 +81,8 @@ export async function openStage(
     lines,
     resend: (...args: Parameters<typeof resend> extends [string, ...infer Rest] ? Rest : never) =>
       resend(server.url, ...args),
+    /** Closes the subgraph before its time; disposing of the stage closes it once more, and the rest. */
+    closeServer: () => server[Symbol.asyncDispose](),
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
       await zitadel[Symbol.asyncDispose]();
