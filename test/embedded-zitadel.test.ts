@@ -57,6 +57,15 @@ test.for([
   expect(zitadel.outbox).toEqual([]);
 });
 
+test('lets nobody name an organisation that he is no member of', async () => {
+  await using zitadel = await startEmbeddedZitadel();
+  const inOrganisation = (id: string) =>
+    request(zitadel.url + path, { headers: { ...manager, 'x-zitadel-orgid': id } });
+
+  expect(await inOrganisation('1')).toMatchObject({ status: 403, body: { code: 7, details: [{ id: 'AUTH-Bs7Ds' }] } });
+  expect(await inOrganisation(users.unverified.organisation)).toMatchObject({ status: 200 });
+});
+
 test('starts with nobody changed, whatever happened to another one', async () => {
   await using first = await startEmbeddedZitadel();
   await request(first.url + path);

@@ -63,8 +63,9 @@ test("hands on four of the caller's headers and nothing else of his", async () =
     baggage: 'a=b',
   };
 
-  await stage.resend({}, { ...kept, ...handedOn });
+  const answer = await stage.resend({}, { ...kept, ...handedOn });
 
+  expect(answer.errors).toBeUndefined();
   expect(stage.zitadel.calls[0]?.headers).toEqual({
     ...handedOn,
     host: new URL(stage.zitadel.url).host,

@@ -108,7 +108,7 @@ function route({ method, path, headers, body }: Call, service: UserService): obj
   const [, userId] = /^\/v2\/users\/([^/]*)\/phone\/resend$/s.exec(decodePath(path)) ?? [];
   if (userId === undefined) throw new Refusal(5, 'Not Found');
   if (method !== 'POST') throw new Refusal(12, 'Method Not Allowed');
-  return service.resendPhoneCode(headers.authorization, userId, parseJson(body));
+  return service.resendPhoneCode(headers, userId, parseJson(body));
 }
 
 function decodePath(path: string): string {

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { tokens, users, type EmbeddedPhone, type EmbeddedToken, type EmbeddedUser } from './population.js';
 import { Refusal } from './refusal.js';
 
@@ -29,8 +30,8 @@ export class UserService {
   ) {}
 
   /** ResendPhoneCode; the refusals come in the order in which ZITADEL checks. */
-  resendPhoneCode(authorization: string | undefined, userId: string, body: unknown): object {
-    const caller = this.authenticate(authorization);
+  resendPhoneCode(headers: IncomingHttpHeaders, userId: string, body: unknown): object {
+    const caller = this.authenticate(headers);
     const returnsCode = isReturnCode(body);
     checkUserIdLength(userId);
     const user = this.users.get(userId);
@@ -52,12 +53,15 @@ export class UserService {
     return code && this.now() < code.expiresAt ? code.value : undefined;
   }
 
-  private authenticate(authorization: string | undefined): EmbeddedToken {
+  private authenticate({ authorization, 'x-zitadel-orgid': organisation }: IncomingHttpHeaders): EmbeddedToken {
     if (!authorization) throw new Refusal(16, 'auth header missing');
     const [scheme, token = ''] = authorization.split(' ');
     if (scheme !== 'Bearer') throw new Refusal(16, 'Invalid token', 'AUTH-toLo1');
     const caller = this.tokens.get(token);
     if (!caller || caller.isExpired) throw new Refusal(16, 'Errors.Token.Invalid', 'AUTH-7fs1e');
+    if (organisation !== undefined && !(String(organisation) in caller.memberships)) {
+      throw new Refusal(7, "Organisation doesn't exist", 'AUTH-Bs7Ds');
+    }
     return caller;
   }
 
