@@ -14,7 +14,7 @@ const listening = /listening at (http:\/\/[\d.]+:\d+)/;
 /** The production server in a process of its own, in front of an embedded ZITADEL. */
 async function openProduction(env: Record<string, string> = {}) {
   const zitadel = await startEmbeddedZitadel();
-  const server = startChild(main, { ZITADEL_URL: zitadel.url, PORT: '0', HOST: '127.0.0.1', ...env });
+  const server = startChild([main], { ZITADEL_URL: zitadel.url, PORT: '0', HOST: '127.0.0.1', ...env });
   const [, url = ''] = await server.printed(listening);
   return {
     zitadel,
@@ -29,7 +29,7 @@ async function openProduction(env: Record<string, string> = {}) {
 }
 
 test('says everything that is wrong with the environment at once, and ends with 1', async () => {
-  await using server = startChild(main, {
+  await using server = startChild([main], {
     ZITADEL_INSTANCE_HOST: 'https://example.com',
     ZITADEL_TIMEOUT_MS: '10s',
     PORT: 'abc',
@@ -57,7 +57,7 @@ test('says in a line that its port is taken', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;
-  await using server = startChild(main, { ZITADEL_URL: 'http://127.0.0.1:1', HOST: '127.0.0.1', PORT: String(port) });
+  await using server = startChild([main], { ZITADEL_URL: 'http://127.0.0.1:1', HOST: '127.0.0.1', PORT: String(port) });
 
   expect(await server.exited).toBe(1);
   expect(server.output.stderr).toBe(`listen EADDRINUSE: address already in use 127.0.0.1:${port}\n`);
@@ -107,6 +107,35 @@ test('carries a resend through when the caller hangs up and the process is told 
 
   await expect(zitadel.calls[0]?.answered).resolves.toBe(true);
   expect(await server.exited).toBe(0);
+});
+
+test('is what `npm start` starts, and what its signal reaches', async () => {
+  await using npm = startChild(['start'], { ZITADEL_URL: 'http://127.0.0.1:1', PORT: '0', HOST: '127.0.0.1' }, 'npm');
+  const [, url = ''] = await npm.printed(listening);
+
+  npm.kill('SIGTERM');
+
+  expect(await npm.exited).toBe(0);
+  await refusesConnections(url);
+});
+
+test('takes a signal that comes while it starts: it ends as soon as it has started', async () => {
+  // A start that comes to its end only after the signal.
+  const script = `
+    import { run } from './dist/run.js';
+    const running = { [Symbol.asyncDispose]: async () => console.log('disposed') };
+    await run(() => new Promise((started) => {
+      process.once('SIGTERM', () => setImmediate(started, running));
+      setImmediate(() => console.log('starting'));
+      setInterval(() => {}, 60_000);
+    }));`;
+  await using child = startChild(['--input-type=module', '--eval', script]);
+  await child.printed(/starting/);
+
+  child.kill('SIGTERM');
+
+  expect(await child.exited).toBe(0);
+  expect(child.output.stdout).toBe('starting\ndisposed\n');
 });
 
 test('ends at once when there is nothing to wait for', async () => {

@@ -42,7 +42,7 @@ const run = (command: string, origin: string): Promise<GraphQLAnswer> => {
 };
 
 test('the demo prints the curl of the README, which answers with details and a code, and each SMS', async () => {
-  await using demo = startChild('dist/demo.js', { PORT: '0' });
+  await using demo = startChild(['dist/demo.js'], { PORT: '0' });
   const [, origin = ''] = await demo.printed(/The subgraph is at (http:\/\/127\.0\.0\.1:\d+)\/graphql/);
   await demo.printed(/-d '.*'\n/);
 
@@ -116,7 +116,8 @@ test('a client in TypeScript can import the type of the errors and narrow on the
   await writeFile(join(client, 'right.mts'), narrow('retryAfter'));
   await writeFile(join(client, 'wrong.mts'), narrow('retryAfterwards'));
   const compile = (file: string) =>
-    startChild('node_modules/typescript/bin/tsc', {}, [
+    startChild([
+      'node_modules/typescript/bin/tsc',
       '--ignoreConfig',
       '--noEmit',
       '--strict',

@@ -1,4 +1,3 @@
-/** The people, machines and tokens of a fresh embedded ZITADEL: one for every row of its outcome table. */
 export interface EmbeddedUser {
   userId: string;
   description: string;
@@ -30,6 +29,7 @@ const globex = '302000000000000001';
 
 const phone = (number: string, isVerified: boolean): EmbeddedPhone => ({ number, isVerified });
 
+/** Everybody in a fresh embedded ZITADEL: with the tokens below, enough for each of its refusals. */
 export const users = {
   unverified: {
     userId: '301000000000000101',

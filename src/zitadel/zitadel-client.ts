@@ -14,7 +14,6 @@ export interface Caller {
 
 export type PhoneCodeMode = 'SEND_CODE' | 'RETURN_CODE';
 
-export type ObjectDetails = z.infer<typeof objectDetails>;
 export type ResendPhoneCodeResponse = z.infer<typeof resendPhoneCodeResponse>;
 
 const connections = 128;

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** A process of its own from `dist/`, as `npm start` and `npm run demo` start it; ended with the test. */
-export function startChild(script: string, env: Record<string, string> = {}, args: string[] = []) {
-  const child = spawn(process.execPath, [script, ...args], {
+/** A process of its own, ended with the test: Node.js with these arguments, or another command. */
+export function startChild(args: string[], env: Record<string, string> = {}, command = process.execPath) {
+  const child = spawn(command, args, {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

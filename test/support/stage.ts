@@ -45,15 +45,20 @@ export async function post<Data>(
   return { status: response.status, headers: response.headers, text, data, errors };
 }
 
-/** Runs the example operation: the resend with all its fields. */
+interface ResendVariables {
+  userId?: unknown;
+  mode?: unknown;
+}
+
+/** Runs the example operation: the resend with all its fields, by default by the manager for the unverified user. */
 export function resend(
   url: string,
-  variables: { userId?: unknown; mode?: unknown } = {},
+  variables: ResendVariables = {},
   headers: Record<string, string> = manager,
   signal?: AbortSignal,
 ): Promise<GraphQLAnswer> {
-  const variablesOfAll = { userId: unverified, ...variables };
-  return post(`${url}/graphql`, { query: resendOperation, variables: variablesOfAll }, headers, signal);
+  const body = { query: resendOperation, variables: { userId: unverified, ...variables } };
+  return post(`${url}/graphql`, body, headers, signal);
 }
 
 /** Leaves in the log folder what was logged, and what must not stand in any log. */
@@ -79,8 +84,8 @@ export async function openStage(
     graphql: `${server.url}/graphql`,
     /** The log lines so far. */
     lines,
-    resend: (...args: Parameters<typeof resend> extends [string, ...infer Rest] ? Rest : never) =>
-      resend(server.url, ...args),
+    resend: (variables?: ResendVariables, headers?: Record<string, string>, signal?: AbortSignal) =>
+      resend(server.url, variables, headers, signal),
     /** Closes the subgraph before its time; disposing of the stage closes it once more, and the rest. */
     closeServer: () => server[Symbol.asyncDispose](),
     async [Symbol.asyncDispose]() {
