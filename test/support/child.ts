@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { onTestFinished } from 'vitest';
 
 /** A process of its own, ended with the test: Node.js with these arguments, or another command. */
 export function startChild(args: string[], env: Record<string, string> = {}, command = process.execPath) {
@@ -9,8 +10,7 @@ export function startChild(args: string[], env: Record<string, string> = {}, com
   });
   const exited = once(child, 'exit').then(([code]) => code as number | null);
   // A test that runs out of time disposes of nothing.
-  const kill = () => child.kill('SIGKILL');
-  process.once('exit', kill);
+  onTestFinished(() => void child.kill('SIGKILL'));
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output.stdout += chunk));
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (output.stderr += chunk));
@@ -28,8 +28,7 @@ export function startChild(args: string[], env: Record<string, string> = {}, com
       }
     },
     async [Symbol.asyncDispose]() {
-      kill();
-      process.off('exit', kill);
+      child.kill('SIGKILL');
       await exited;
     },
   };
