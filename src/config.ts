@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /** What the process was told, read once at the door. */
 export interface Config {
-  http: { host: string; port: number; corsOrigins: string[] };
+  http: { host: string; port: number; corsOrigins: string[]; routerSecrets: string[] };
   graphql: { introspection: boolean };
   zitadel: ZitadelConfig;
   log: { level: LogLevel };
@@ -54,6 +54,13 @@ const origins = z.string().transform((value, issues) => {
   return z.NEVER;
 });
 
+const routerSecrets = z.string().transform((value, issues) => {
+  const list = value.split(',').map((secret) => secret.trim());
+  if (list.length <= 2 && list.every((secret) => /^[\x21-\x7e]{16,}$/.test(secret))) return list;
+  issues.addIssue('must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters');
+  return z.NEVER;
+});
+
 /** The variables, as the README's table lists them. */
 export const environment = z.object({
   ZITADEL_URL: url,
@@ -68,6 +75,7 @@ export const environment = z.object({
     .default('0.0.0.0'),
   PORT: wholeNumber(0, 65_535).default(4001),
   CORS_ORIGINS: origins.default([]),
+  ROUTER_SECRETS: routerSecrets.default([]),
   INTROSPECTION: flag.default(false),
   LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
 });
@@ -88,7 +96,12 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
     throw new ConfigError(`The configuration cannot be used:\n${[...new Set(mistakes)].join('\n')}`);
   }
   return {
-    http: { host: data.HOST, port: data.PORT, corsOrigins: data.CORS_ORIGINS },
+    http: {
+      host: data.HOST,
+      port: data.PORT,
+      corsOrigins: data.CORS_ORIGINS,
+      routerSecrets: data.ROUTER_SECRETS,
+    },
     graphql: { introspection: data.INTROSPECTION },
     zitadel: { url: data.ZITADEL_URL, instanceHost: data.ZITADEL_INSTANCE_HOST, timeoutMs: data.ZITADEL_TIMEOUT_MS },
     log: { level: data.LOG_LEVEL },

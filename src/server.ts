@@ -4,6 +4,7 @@ import type { Config } from './config.js';
 import { ContactPhoneService } from './contact-phone/contact-phone.service.js';
 import { createContext } from './context.js';
 import { createHttpServer } from './http/http-server.js';
+import { routerOnly } from './http/router-only.js';
 import { createLogger, type Logger } from './logger.js';
 import { createSchema } from './schema.js';
 import { ZitadelClient } from './zitadel/zitadel-client.js';
@@ -26,8 +27,10 @@ export async function startServer(
   const http = await createHttpServer(config.http, logger);
 
   await apollo.start();
+  const { routerSecrets } = config.http;
   http.post(
     '/graphql',
+    { onRequest: routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [] },
     fastifyApolloHandler(apollo, { context: ({ headers }) => Promise.resolve(createContext(headers, contactPhone)) }),
   );
 

@@ -5,7 +5,7 @@ const ZITADEL_URL = 'https://example.zitadel.cloud';
 
 test('needs nothing but ZITADEL_URL', () => {
   expect(readConfig({ ZITADEL_URL, PATH: '/usr/bin' })).toEqual({
-    http: { host: '0.0.0.0', port: 4001, corsOrigins: [] },
+    http: { host: '0.0.0.0', port: 4001, corsOrigins: [], routerSecrets: [] },
     graphql: { introspection: false },
     zitadel: { url: new URL(ZITADEL_URL), instanceHost: undefined, timeoutMs: 10_000 },
     log: { level: 'info' },
@@ -16,6 +16,16 @@ test('takes an empty variable for one that is not set', () => {
   expect(readConfig({ ZITADEL_URL, PORT: '', LOG_LEVEL: '', ZITADEL_INSTANCE_HOST: '' })).toEqual(
     readConfig({ ZITADEL_URL }),
   );
+});
+
+test('takes one secret of the router, or two during a rotation', () => {
+  const secretsOf = (ROUTER_SECRETS: string) => readConfig({ ZITADEL_URL, ROUTER_SECRETS }).http.routerSecrets;
+
+  expect(secretsOf('sixteen-letters!')).toEqual(['sixteen-letters!']);
+  expect(secretsOf('the-old-secret-of-it, the-new-secret-of-it')).toEqual([
+    'the-old-secret-of-it',
+    'the-new-secret-of-it',
+  ]);
 });
 
 test('lets the environment override the defaults of the demo, save with nothing', () => {
@@ -49,6 +59,12 @@ test.for([
   ['CORS_ORIGINS', 'https://*.example.com'],
   ['CORS_ORIGINS', 'https://app.example.com/'],
   ['CORS_ORIGINS', 'https://app.example.com,,'],
+  ['ROUTER_SECRETS', 'S3CR3T-too-shor'],
+  ['ROUTER_SECRETS', 'S3CR3T-of-the-router,'],
+  ['ROUTER_SECRETS', 'S3CR3T-of-the-router,S3CR3T-too-shor'],
+  ['ROUTER_SECRETS', 'S3CR3T of the router'],
+  ['ROUTER_SECRETS', 'S3CR3T-für-den-router'],
+  ['ROUTER_SECRETS', 'S3CR3T-of-the-router,S3CR3T-of-the-next,S3CR3T-of-the-third'],
   ['INTROSPECTION', '1'],
   ['LOG_LEVEL', 'INFO'],
 ] as const)('refuses %s=%s in one line that does not repeat it', ([name, value]) => {

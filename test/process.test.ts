@@ -34,6 +34,7 @@ test('says everything that is wrong with the environment at once, and ends with 
     ZITADEL_TIMEOUT_MS: '10s',
     PORT: 'abc',
     CORS_ORIGINS: 'example.com',
+    ROUTER_SECRETS: 'S3CR3T',
     INTROSPECTION: 'yes',
     LOG_LEVEL: 'loud',
   });
@@ -47,6 +48,7 @@ test('says everything that is wrong with the environment at once, and ends with 
   ZITADEL_TIMEOUT_MS must be a whole number from 1 to 300000
   PORT must be a whole number from 0 to 65535
   CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com
+  ROUTER_SECRETS must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters
   INTROSPECTION must be true or false
   LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent
 `,

@@ -78,6 +78,7 @@ test('its table of variables is the one that is read', () => {
     ZITADEL_URL: '(required)',
     CORS_ORIGINS: '(none)',
     ZITADEL_INSTANCE_HOST: '(none)',
+    ROUTER_SECRETS: '(none)',
   };
 
   const rows = table('Run it').map(([name, value]) => [name, value]);

@@ -6,6 +6,7 @@ import { errorMessages } from '../errors.js';
 /** What the HTTP layer says when it refuses a request before GraphQL sees it, by status. */
 const messages: Partial<Record<number, string>> = {
   400: 'The request cannot be read: it must be HTTP with a JSON body.',
+  403: 'This server answers its router alone.',
   404: 'There is nothing here: GraphQL is at /graphql.',
   405: 'GraphQL is served by POST alone: a URL with variables in it would end up in logs.',
   408: 'The request took too long to come in.',
@@ -14,11 +15,13 @@ const messages: Partial<Record<number, string>> = {
   431: 'The request headers are too large.',
 };
 
+const codes: Partial<Record<number, string>> = { 403: 'FORBIDDEN' };
+
 /** The same shape as the answer of GraphQL, so that a client needs to know one only. It repeats nothing of the request. */
 function refusal(statusCode: number): object {
   const [code, message] =
     statusCode < 500
-      ? ['BAD_REQUEST', messages[statusCode] ?? 'The request cannot be served.']
+      ? [codes[statusCode] ?? 'BAD_REQUEST', messages[statusCode] ?? 'The request cannot be served.']
       : ['INTERNAL_SERVER_ERROR', errorMessages.INTERNAL_SERVER_ERROR];
   return { errors: [{ message, extensions: { code } }] };
 }

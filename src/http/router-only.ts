@@ -1,0 +1,18 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { onRequestHookHandler } from 'fastify';
+import { refuse } from './refusal.js';
+
+const digest = (text: string) => createHash('sha256').update(text).digest();
+
+/** Refuses whoever does not show one of the secrets in `x-router-secret`, before the body is read. */
+export function routerOnly(secrets: readonly string[]): onRequestHookHandler {
+  // Digests have one length, which comparing in constant time needs.
+  const known = secrets.map(digest);
+  return (request, reply, done) => {
+    const shown = digest(String(request.headers['x-router-secret'] ?? ''));
+    // Compared with each, so that the time does not tell which one it was.
+    const matches = known.filter((secret) => timingSafeEqual(secret, shown));
+    if (matches.length > 0) done();
+    else refuse(reply, 403);
+  };
+}

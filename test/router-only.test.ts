@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { manager, openStage } from './support/stage.js';
+
+const current = 'S3CR3T-of-the-router';
+const next = 'S3CR3T-of-tomorrow';
+const refusal = '{"errors":[{"message":"This server answers its router alone.","extensions":{"code":"FORBIDDEN"}}]}';
+
+test('answers whoever shows the secret of the router, or the next one during a rotation', async () => {
+  await using stage = await openStage({ ROUTER_SECRETS: `${current},${next}` });
+
+  for (const secret of [current, next]) {
+    const { data, errors } = await stage.resend({}, { ...manager, 'x-router-secret': secret });
+    expect(errors).toBeUndefined();
+    expect(data?.resendContactPhoneCode).toMatchObject({ details: {} });
+  }
+  expect(stage.zitadel.calls.map(({ headers }) => headers['x-router-secret'])).toEqual([undefined, undefined]);
+});
+
+test.for([
+  ['no secret', {}],
+  ['an empty secret', { 'x-router-secret': '' }],
+  ['another secret', { 'x-router-secret': 'S3CR3T-of-a-stranger' }],
+  ['the beginning of the secret', { 'x-router-secret': current.slice(0, -1) }],
+  ['both secrets at once', { 'x-router-secret': `${current},${next}` }],
+] as const)('refuses a request with %s before it reads its body', async ([, headers]) => {
+  await using stage = await openStage({ ROUTER_SECRETS: `${current},${next}` });
+  const send = (contentType: string, body: string) =>
+    fetch(stage.graphql, { method: 'POST', headers: { ...manager, ...headers, 'content-type': contentType }, body });
+
+  const answers = [
+    await send('application/json', '{"query":"{ __typename }"}'),
+    await send('application/json', '{"query":'),
+    await send('application/json', `"${'x'.repeat(1024 * 1024)}"`),
+    await send('text/plain', 'x'),
+  ];
+
+  for (const answer of answers) {
+    expect(answer.status).toBe(403);
+    expect(await answer.text()).toBe(refusal);
+  }
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
+test('keeps its health open', async () => {
+  await using stage = await openStage({ ROUTER_SECRETS: current });
+
+  for (const path of ['/health/live', '/health/ready']) expect((await fetch(stage.url + path)).status).toBe(200);
+});
+
+test('asks nobody for a secret unless it is told to', async () => {
+  await using stage = await openStage();
+
+  expect((await stage.resend({}, { ...manager, 'x-router-secret': 'anything' })).errors).toBeUndefined();
+});
