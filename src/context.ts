@@ -1,19 +1,19 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { ContactPhoneService } from './contact-phone/contact-phone.service.js';
-import type { Caller } from './zitadel/zitadel-client.js';
+import { ContactPhoneService } from './contact-phone/contact-phone.service.js';
+import type { Caller, ZitadelClient } from './zitadel/zitadel-client.js';
 
 /** What one GraphQL request knows; it dies with the request. */
 export interface RequestContext {
-  /** undefined when the request carries no `Authorization`. */
-  caller: Caller | undefined;
+  /** Acts on behalf of the caller, and remembers what it has read for him. */
   contactPhone: ContactPhoneService;
 }
 
 /** Never throws: a throwing context is an HTTP 500, which gateways repeat. */
-export function createContext(headers: IncomingHttpHeaders, contactPhone: ContactPhoneService): RequestContext {
-  return { caller: callerOf(headers), contactPhone };
+export function createContext(headers: IncomingHttpHeaders, zitadel: ZitadelClient): RequestContext {
+  return { contactPhone: new ContactPhoneService(zitadel, callerOf(headers)) };
 }
 
+/** undefined when the request carries no `Authorization`. */
 function callerOf(headers: IncomingHttpHeaders): Caller | undefined {
   const { authorization, 'accept-language': acceptLanguage } = headers;
   if (!authorization) return undefined;

@@ -15,11 +15,16 @@ const requestErrorCodes: ReadonlySet<unknown> = new Set(
  * anything else as a bare INTERNAL_SERVER_ERROR, whose cause is logged.
  */
 export function maskError(logger: Logger) {
+  // One failed call may be the error of a hundred fields.
+  const logged = new WeakSet<CodedError>();
   return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
     const thrown = unwrapResolverError(error);
     if (thrown instanceof CodedError) {
       const { code } = thrown.extensions;
-      if (code.startsWith('UPSTREAM_')) logger.warn({ code, err: thrown.cause }, 'ZITADEL did not do its part');
+      if (code.startsWith('UPSTREAM_') && !logged.has(thrown)) {
+        logged.add(thrown);
+        logger.warn({ code, err: thrown.cause }, 'ZITADEL did not do its part');
+      }
       return formatted;
     }
     const code = requestErrorCode(formatted, thrown);

@@ -1,7 +1,6 @@
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import { createApollo } from './apollo.js';
 import type { Config } from './config.js';
-import { ContactPhoneService } from './contact-phone/contact-phone.service.js';
 import { createContext } from './context.js';
 import { createHttpServer } from './http/http-server.js';
 import { routerOnly } from './http/router-only.js';
@@ -22,7 +21,6 @@ export async function startServer(
   logger: Logger = createLogger(config.log.level),
 ): Promise<RunningServer> {
   const zitadel = new ZitadelClient(config.zitadel);
-  const contactPhone = new ContactPhoneService(zitadel);
   const apollo = createApollo(createSchema(), config.graphql, logger);
   const http = await createHttpServer(config.http, logger);
 
@@ -31,7 +29,7 @@ export async function startServer(
   http.post(
     '/graphql',
     { onRequest: routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [] },
-    fastifyApolloHandler(apollo, { context: ({ headers }) => Promise.resolve(createContext(headers, contactPhone)) }),
+    fastifyApolloHandler(apollo, { context: ({ headers }) => Promise.resolve(createContext(headers, zitadel)) }),
   );
 
   const stop = async () => {

@@ -2,6 +2,9 @@ import { fromJson, getOption, type JsonValue } from '@bufbuild/protobuf';
 import { http } from '@zitadel/proto/google/api/annotations_pb.js';
 import { ErrorDetailSchema } from '@zitadel/proto/zitadel/message_pb.js';
 import {
+  GetUserByIDResponseSchema,
+  ListUsersRequestSchema,
+  ListUsersResponseSchema,
   ResendPhoneCodeRequestSchema,
   ResendPhoneCodeResponseSchema,
   UserService,
@@ -9,7 +12,7 @@ import {
 import { expect, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
 import { grpcCodes } from '../src/zitadel/grpc-code.js';
-import { manager, openStage, unverified } from './support/stage.js';
+import { manager, openStage, post, unverified } from './support/stage.js';
 
 // ZITADEL's own descriptors are the judge here. `fromJson` refuses a field that the message does not have.
 
@@ -30,18 +33,96 @@ test.for([
   expect(call?.path).toBe((rule.pattern.value as string).replace('{user_id}', unverified));
 });
 
-const ask = async (url: string, userId: string, body: string) => {
-  const response = await fetch(`${url}/v2/users/${userId}/phone/resend`, { method: 'POST', headers: manager, body });
+test('several users are asked for in a ListUsersRequest, with room for all of them', async () => {
+  await using stage = await openStage();
+  const ids = [users.verified.userId, unverified];
+  const query = 'query ($of: [_Any!]!) { _entities(representations: $of) { ... on User { contactPhone { number } } } }';
+  const of = ids.map((id) => ({ __typename: 'User', id }));
+
+  await post(stage.graphql, { query, variables: { of } }, manager);
+
+  const [call] = stage.zitadel.calls;
+  const request = fromJson(ListUsersRequestSchema, JSON.parse(call?.body ?? '') as JsonValue);
+  expect(request.query).toMatchObject({ offset: 0n, limit: 2 });
+  expect(request.queries.map(({ query }) => query)).toMatchObject([
+    { case: 'inUserIdsQuery', value: { userIds: ids } },
+  ]);
+  const rule = getOption(UserService.method.listUsers, http);
+  expect(rule).toMatchObject({ pattern: { case: 'post', value: call?.path }, body: '*' });
+  expect(call?.method).toBe('POST');
+});
+
+test('one user is asked for where GetUserByID is', async () => {
+  await using stage = await openStage();
+
+  await post(stage.graphql, { query: `{ contactPhone(userId: "${unverified}") { number } }` }, manager);
+
+  const { pattern } = getOption(UserService.method.getUserByID, http);
+  expect(pattern).toEqual({ case: 'get', value: '/v2/users/{user_id}' });
+  expect(stage.zitadel.calls).toMatchObject([{ method: 'GET', path: `/v2/users/${unverified}`, body: '' }]);
+});
+
+test('no route of the user service ends in a verb, which a colon in a user id could be taken for', () => {
+  const routes = UserService.methods.flatMap((method) => {
+    const rule = getOption(method, http);
+    return [rule, ...rule.additionalBindings].map(({ pattern }) => pattern.value as string | undefined);
+  });
+
+  expect(routes).toContain('/v2/users/{user_id}');
+  expect(routes.filter((route) => route?.includes(':'))).toEqual([]);
+});
+
+const ask = async (url: string, path: string, body?: string) => {
+  const response = await fetch(`${url}/v2/users${path}`, {
+    method: body === undefined ? 'GET' : 'POST',
+    headers: manager,
+    body: body ?? null,
+  });
   return (await response.json()) as { [key: string]: JsonValue };
 };
+
+test('the embedded ZITADEL answers a GetUserByIDResponse', async () => {
+  await using stage = await openStage();
+  await stage.resend();
+
+  const read = async ({ userId }: { userId: string }) =>
+    fromJson(GetUserByIDResponseSchema, await ask(stage.zitadel.url, `/${userId}`)).user;
+
+  expect(await read(users.unverified)).toMatchObject({
+    userId: unverified,
+    details: { sequence: 1n, resourceOwner: users.unverified.organisation },
+    type: { case: 'human', value: { phone: { phone: users.unverified.phone.number, isVerified: false } } },
+  });
+  expect(await read(users.verified)).toMatchObject({ type: { value: { phone: { isVerified: true } } } });
+  expect(await read(users.phoneless)).toMatchObject({ type: { value: { phone: { phone: '', isVerified: false } } } });
+  expect(await read(users.machine)).toMatchObject({ type: { case: 'machine' } });
+});
+
+test('the embedded ZITADEL answers a ListUsersResponse', async () => {
+  await using stage = await openStage();
+  const list = async (userIds: string[]) => {
+    const request = JSON.stringify({ query: { asc: true }, queries: [{ inUserIdsQuery: { userIds } }] });
+    return fromJson(ListUsersResponseSchema, await ask(stage.zitadel.url, '', request));
+  };
+
+  const some = await list([users.verified.userId, '1', unverified, users.foreign.userId]);
+  const none = await list(['1', users.foreign.userId]);
+
+  expect(some.result.map(({ userId }) => userId)).toEqual([unverified, users.verified.userId]);
+  expect(some.details?.totalResult).toBe(2n);
+  expect(none).toMatchObject({ result: [], details: { totalResult: 0n } });
+});
 
 test('the embedded ZITADEL answers a ResendPhoneCodeResponse', async () => {
   await using stage = await openStage();
 
-  const sent = fromJson(ResendPhoneCodeResponseSchema, await ask(stage.zitadel.url, unverified, '{"sendCode":{}}'));
+  const sent = fromJson(
+    ResendPhoneCodeResponseSchema,
+    await ask(stage.zitadel.url, `/${unverified}/phone/resend`, '{"sendCode":{}}'),
+  );
   const returned = fromJson(
     ResendPhoneCodeResponseSchema,
-    await ask(stage.zitadel.url, unverified, '{"returnCode":{}}'),
+    await ask(stage.zitadel.url, `/${unverified}/phone/resend`, '{"returnCode":{}}'),
   );
 
   expect(sent).toMatchObject({ details: { sequence: 1n, resourceOwner: users.unverified.organisation } });
@@ -55,7 +136,11 @@ test('the embedded ZITADEL answers a ResendPhoneCodeResponse', async () => {
 test('the embedded ZITADEL refuses with a google.rpc.Status that holds an ErrorDetail', async () => {
   await using stage = await openStage();
 
-  const { code, message, details, ...rest } = await ask(stage.zitadel.url, users.verified.userId, '{}');
+  const { code, message, details, ...rest } = await ask(
+    stage.zitadel.url,
+    `/${users.verified.userId}/phone/resend`,
+    '{}',
+  );
 
   expect(rest).toEqual({});
   expect(grpcCodes[code as number]).toBe('FAILED_PRECONDITION');

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { users } from '../src/embedded-zitadel/population.js';
+import { crowd } from './support/crowd.js';
 import { manager, unverified } from './support/stage.js';
 
 const hour = 60 * 60 * 1000;
@@ -44,7 +45,9 @@ test.for([
   ['a user id that is too long', `/v2/users/${'1'.repeat(201)}/phone/resend`, {}, 400, 3],
   ['no Authorization', path, { headers: {} }, 401, 16],
   ['another verb', path, { method: 'PUT' }, 405, 12],
-  ['another path', '/v2/users', {}, 404, 5],
+  ['another path', '/v2/organizations', {}, 404, 5],
+  ['another verb for a user', `/v2/users/${unverified}`, { method: 'POST' }, 405, 12],
+  ['a list that is no message', '/v2/users', { body: '{"queries":{}}' }, 400, 3],
   ['an encoded slash', `/v2/users/1%2F2/phone/resend`, {}, 404, 5],
   ['another instance', path, { headers: { ...manager, 'x-zitadel-instance-host': 'elsewhere.example.com' } }, 404, 5],
 ] as const)('refuses %s', async ([, path, init, status, code]) => {
@@ -55,6 +58,24 @@ test.for([
   expect(answer).toMatchObject({ status, body: { code } });
   expect(answer.body).not.toHaveProperty('details');
   expect(zitadel.outbox).toEqual([]);
+});
+
+test('lists users in the order of their ids, a hundred unless told otherwise, a thousand at most', async () => {
+  const people = crowd(120);
+  await using zitadel = await startEmbeddedZitadel({ moreUsers: people.toReversed() });
+  const userIds = people.map(({ userId }) => userId);
+  const list = async (query: object, ...queries: object[]) => {
+    const body = JSON.stringify({ query, queries: [{ inUserIdsQuery: { userIds } }, ...queries] });
+    const response = await fetch(`${zitadel.url}/v2/users`, { method: 'POST', headers: manager, body });
+    return (await response.json()) as { result?: { userId: string }[]; details: [{ id: string }] };
+  };
+  const ids = async (query: object) => (await list(query)).result?.map(({ userId }) => userId);
+
+  expect(await ids({ asc: true })).toEqual(userIds.slice(0, 100));
+  expect(await ids({ asc: true, limit: 3 })).toEqual(userIds.slice(0, 3));
+  expect(await ids({ limit: 1000 })).toEqual(userIds.toReversed());
+  expect((await list({ limit: 1001 })).details[0].id).toBe('QUERY-4M0fs');
+  expect((await list({}, { unknownQuery: {} })).details[0].id).toBe('GRPC-vR9nC');
 });
 
 test('lets nobody name an organisation that he is no member of', async () => {

@@ -43,10 +43,13 @@ const userIds = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 210 }),
 );
 
-test('never lets a user id change which path is called', async () => {
+test.for([
+  ['resendContactPhoneCode', 'mutation ($userId: ID!) { it: resendContactPhoneCode(userId: $userId) { user { id } } }'],
+  ['contactPhone', 'query ($userId: ID!) { it: contactPhone(userId: $userId) { number } }'],
+] as const)('never lets a user id change which path is called: %s', async ([field, query]) => {
   await using stage = await openStage();
   const { calls } = stage.zitadel;
-  const query = 'mutation ($userId: ID!) { resendContactPhoneCode(userId: $userId) { verificationCode } }';
+  const [below, refusal] = field === 'contactPhone' ? [[], 'QUERY-Dfbg2'] : [['phone', 'resend'], 'COMMAND-ieJ2e'];
 
   const property = fc.asyncProperty(userIds, async (userId) => {
     calls.length = 0;
@@ -56,10 +59,10 @@ test('never lets a user id change which path is called', async () => {
     const extensions = answer.errors?.[0]?.extensions;
     if (isAllowed(userId)) {
       expect(calls.map(({ path }) => path.split('/').map(decodeURIComponent))).toEqual([
-        ['', 'v2', 'users', userId, 'phone', 'resend'],
+        ['', 'v2', 'users', userId, ...below],
       ]);
       // The embedded ZITADEL, which decodes the path before it routes, looked for this very user.
-      expect(extensions).toMatchObject({ code: 'NOT_FOUND', zitadel: { id: 'COMMAND-ieJ2e' } });
+      expect(extensions).toMatchObject({ code: 'NOT_FOUND', zitadel: { id: refusal } });
     } else {
       expect(calls).toEqual([]);
       expect(extensions).toEqual({ code: 'BAD_USER_INPUT' });

@@ -27,12 +27,21 @@ const codeOfForeignHttpStatus: Partial<Record<number, ErrorCode>> = {
 /** Turns what became of a write into the error that the client gets. What is no ZitadelError is passed on. */
 export function writeError(error: unknown): unknown {
   if (!(error instanceof ZitadelError)) return error;
+  return codedError(error, error.mayHaveHappened ? { outcome: 'UNKNOWN' } : {});
+}
+
+/** The same for a read, whose outcome leaves nothing to wonder about. */
+export function readError(error: unknown): unknown {
+  return error instanceof ZitadelError ? codedError(error) : error;
+}
+
+function codedError(error: ZitadelError, outcome: { outcome?: 'UNKNOWN' } = {}): CodedError {
   const code = codeOf(error);
   const extensions = {
     code,
     ...(error.facts.httpStatus !== undefined && { zitadel: original(error, code.startsWith('UPSTREAM_')) }),
     ...(code === 'RATE_LIMITED' && error.facts.retryAfter !== undefined && { retryAfter: error.facts.retryAfter }),
-    ...(error.mayHaveHappened && { outcome: 'UNKNOWN' }),
+    ...outcome,
   } as ErrorExtensions;
   return new CodedError(extensions, { cause: error });
 }

@@ -1,29 +1,57 @@
 import { CodedError } from '../errors.js';
-import type { Caller, PhoneCodeMode, ResendPhoneCodeResponse, ZitadelClient } from '../zitadel/zitadel-client.js';
+import type { PhoneCodeMode, ResendPhoneCodeResponse, User } from '../zitadel/messages.js';
+import type { Caller, ZitadelClient } from '../zitadel/zitadel-client.js';
 import { writeError } from './contact-phone.errors.js';
+import { createUserLoader, type UserLoader } from './user-loader.js';
 
-/** The journey of a contact phone. Every method throws a CodedError that a client may see. */
+/** What a write gives back beside ZITADEL's answer: whom it changed, so that a client can read on. */
+interface Changed {
+  user: { id: string };
+}
+
+/**
+ * The journey of a contact phone, on behalf of the caller of one request; it dies with the request, and what it has read with it.
+ * Every method throws a CodedError that a client may see.
+ */
 export class ContactPhoneService {
-  constructor(private readonly zitadel: ZitadelClient) {}
+  private users: UserLoader | undefined;
 
-  /**
-   * Makes a new code for the user's unverified phone and has it sent or returned.
-   *
-   * @param caller undefined when the request carries no `Authorization`
-   */
-  resend(caller: Caller | undefined, userId: string, mode: PhoneCodeMode): Promise<ResendPhoneCodeResponse> {
-    return this.write(caller, userId, (known) => this.zitadel.resendPhoneCode(known, userId, mode));
+  /** @param caller undefined when the request carries no `Authorization` */
+  constructor(
+    private readonly zitadel: ZitadelClient,
+    private readonly caller: Caller | undefined,
+  ) {}
+
+  /** Reads the user's phone; null if he has none. */
+  async read(userId: string): Promise<User['phone']> {
+    const caller = this.admit(userId);
+    this.users ??= createUserLoader(this.zitadel, caller);
+    const { phone } = await this.users.load(userId);
+    return phone;
   }
 
-  /** What every write shares: nothing is sent for a nameless caller or a bad id, and nothing is sent twice. */
-  private async write<T>(caller: Caller | undefined, userId: string, call: (caller: Caller) => Promise<T>): Promise<T> {
-    if (!caller) throw new CodedError({ code: 'UNAUTHENTICATED' });
-    checkUserId(userId);
+  /** Makes a new code for the user's unverified phone and has it sent or returned. */
+  resend(userId: string, mode: PhoneCodeMode): Promise<ResendPhoneCodeResponse & Changed> {
+    return this.write(userId, (caller) => this.zitadel.resendPhoneCode(caller, userId, mode));
+  }
+
+  /** What every write shares: nothing is sent twice, and nothing that was read before it is believed after it. */
+  private async write<T>(userId: string, call: (caller: Caller) => Promise<T>): Promise<T & Changed> {
+    const caller = this.admit(userId);
     try {
-      return await call(caller);
+      return { ...(await call(caller)), user: { id: userId } };
     } catch (error) {
       throw writeError(error);
+    } finally {
+      this.users?.clear(userId);
     }
+  }
+
+  /** Nothing is sent for a nameless caller or a bad id. */
+  private admit(userId: string): Caller {
+    if (!this.caller) throw new CodedError({ code: 'UNAUTHENTICATED' });
+    checkUserId(userId);
+    return this.caller;
   }
 }
 

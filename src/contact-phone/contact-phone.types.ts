@@ -51,6 +51,23 @@ export class ObjectDetails {
   resourceOwner!: string;
 }
 
+@ObjectType({ description: 'The phone that a user is reached at, and that codes are sent to.' })
+export class ContactPhone {
+  @Field(() => String, { description: 'The number as E.164 has it, such as `+41791234567`.' })
+  number!: string;
+
+  @Field(() => Boolean, { description: 'Whether the user has proven with a code that the phone is theirs.' })
+  isVerified!: boolean;
+}
+
+// Another subgraph owns and describes the type: composition takes but one description, and warns of a second.
+@Directive('@key(fields: "id")')
+@ObjectType()
+export class User {
+  @Field(() => ID)
+  id!: string;
+}
+
 @ObjectType({ description: 'A new verification code is on its way; the one before no longer works.' })
 export class ResendResult {
   @Field(() => ObjectDetails, { description: 'The change of the user.' })
@@ -61,4 +78,7 @@ export class ResendResult {
     description: 'The new code in the mode `RETURN_CODE`, null in the mode `SEND_CODE`.',
   })
   verificationCode?: string | null | undefined;
+
+  @Field(() => User, { description: 'The user, as they are after the change.' })
+  user!: User;
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { respond, type Answer, type Misbehaviour } from './misbehaviour.js';
 import { Refusal } from './refusal.js';
-import { UserService, type Sms } from './user-service.js';
+import { UserService, type Sms, type UserServiceOptions } from './user-service.js';
 
 /** A request as it came in, before anything is made of it. */
 export interface Call {
@@ -34,11 +34,6 @@ export interface EmbeddedZitadel {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-interface Options {
-  now?: () => number;
-  onSms?: (sms: Sms) => void;
-}
-
 /** The host that it lets be named in `x-zitadel-instance-host`. */
 export const instanceHost = 'zitadel.example.com';
 
@@ -46,8 +41,9 @@ export const instanceHost = 'zitadel.example.com';
 export async function startEmbeddedZitadel({
   now = Date.now,
   onSms = () => {},
-}: Options = {}): Promise<EmbeddedZitadel> {
-  const service = new UserService(now, onSms);
+  moreUsers = [],
+}: Partial<UserServiceOptions> = {}): Promise<EmbeddedZitadel> {
+  const service = new UserService({ now, onSms, moreUsers });
   const calls: Call[] = [];
   const arrivals = new EventEmitter();
   const misbehaviours: Misbehaviour[] = [];
@@ -102,13 +98,30 @@ function answerTo(call: Call, service: UserService): Answer {
   }
 }
 
+/** The routes by path; each takes the methods that it has a handler for. */
+const routes: [path: RegExp, Partial<Record<string, Handler>>][] = [
+  [/^\/v2\/users$/, { POST: (service, { headers, body }) => service.listUsers(headers, parseJson(body)) }],
+  [/^\/v2\/users\/([^/]*)$/s, { GET: (service, { headers }, userId) => service.getUserById(headers, userId) }],
+  [
+    /^\/v2\/users\/([^/]*)\/phone\/resend$/s,
+    { POST: (service, { headers, body }, userId) => service.resendPhoneCode(headers, userId, parseJson(body)) },
+  ],
+];
+
+type Handler = (service: UserService, call: Call, userId: string) => object;
+
 /** Routes on the decoded path, as ZITADEL's gateway does: an encoded slash is a slash. */
-function route({ method, path, headers, body }: Call, service: UserService): object {
-  if ((headers['x-zitadel-instance-host'] ?? instanceHost) !== instanceHost) throw new Refusal(5, 'Not Found');
-  const [, userId] = /^\/v2\/users\/([^/]*)\/phone\/resend$/s.exec(decodePath(path)) ?? [];
-  if (userId === undefined) throw new Refusal(5, 'Not Found');
-  if (method !== 'POST') throw new Refusal(12, 'Method Not Allowed');
-  return service.resendPhoneCode(headers, userId, parseJson(body));
+function route(call: Call, service: UserService): object {
+  if ((call.headers['x-zitadel-instance-host'] ?? instanceHost) !== instanceHost) throw new Refusal(5, 'Not Found');
+  const path = decodePath(call.path);
+  for (const [pattern, handlers] of routes) {
+    const [match, userId = ''] = pattern.exec(path) ?? [];
+    if (match === undefined) continue;
+    const handler = handlers[call.method];
+    if (!handler) throw new Refusal(12, 'Method Not Allowed');
+    return handler(service, call, userId);
+  }
+  throw new Refusal(5, 'Not Found');
 }
 
 function decodePath(path: string): string {

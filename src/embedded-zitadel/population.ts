@@ -98,6 +98,12 @@ export const tokens = {
     userId: '301000000000000901',
     memberships: { [acme]: ['user.read'] },
   },
+  guest: {
+    description: 'is a member without any permission',
+    token: 'embedded-token-of-a-guest',
+    userId: '301000000000000902',
+    memberships: { [acme]: [] },
+  },
   outsider: {
     description: 'manages another organisation',
     token: 'embedded-token-of-an-outsider',

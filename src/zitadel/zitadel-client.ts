@@ -1,8 +1,19 @@
 import { Pool } from 'undici';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { ZitadelConfig } from '../config.js';
 import { parseAnswer } from './answer.js';
 import { exchange, type UpstreamRequest } from './exchange.js';
+import {
+  getUserByIdResponse,
+  listUsersRequest,
+  listUsersResponse,
+  resendPhoneCodeRequest,
+  resendPhoneCodeResponse,
+  type PhoneCodeMode,
+  type ResendPhoneCodeResponse,
+  type User,
+} from './messages.js';
+import { ZitadelError } from './zitadel-error.js';
 
 /** What ZITADEL gets to know of the caller: these headers of his request, under their own names, and no others. */
 export interface Caller {
@@ -12,40 +23,13 @@ export interface Caller {
   readonly tracestate?: string | undefined;
 }
 
-export type PhoneCodeMode = 'SEND_CODE' | 'RETURN_CODE';
-
-export type ResendPhoneCodeResponse = z.infer<typeof resendPhoneCodeResponse>;
+type RequestParts = Pick<UpstreamRequest, 'method' | 'path' | 'body'>;
 
 const connections = 128;
 const connectTimeoutMs = 3_000;
 const maxAnswerBytes = 1024 * 1024;
 
-/** ZITADEL takes an empty or misspelt mode for "send an SMS", so the whole body is spelled out here. */
-const resendPhoneCodeRequest: Record<PhoneCodeMode, string> = {
-  SEND_CODE: '{"sendCode":{}}',
-  RETURN_CODE: '{"returnCode":{}}',
-};
-
-// proto3 JSON leaves zero values out, and takes null for left out: https://protobuf.dev/programming-guides/json/
-const objectDetails = z.object({
-  sequence: z
-    .string()
-    .regex(/^\d+$/)
-    .nullish()
-    .transform((sequence) => sequence ?? '0'),
-  changeDate: z.iso.datetime({ offset: true }),
-  resourceOwner: z
-    .string()
-    .nullish()
-    .transform((id) => id ?? ''),
-});
-
-const resendPhoneCodeResponse = z.object({
-  details: objectDetails,
-  verificationCode: z.string().nullish(),
-});
-
-/** Our few calls of ZITADEL's user service v2. A call is sent at most once, and no redirect is followed. */
+/** Our few calls of ZITADEL's user service v2. A write is sent at most once, a read at most twice; no redirect is followed. */
 export class ZitadelClient {
   private readonly pool: Pool;
   private readonly basePath: string;
@@ -75,11 +59,41 @@ export class ZitadelClient {
    * @throws {ZitadelError}
    */
   resendPhoneCode(caller: Caller, userId: string, mode: PhoneCodeMode): Promise<ResendPhoneCodeResponse> {
-    return this.call('ResendPhoneCode', caller, resendPhoneCodeResponse, {
+    return this.send('ResendPhoneCode', caller, resendPhoneCodeResponse, {
       method: 'POST',
       path: `/v2/users/${encodeURIComponent(userId)}/phone/resend`,
       body: resendPhoneCodeRequest[mode],
     });
+  }
+
+  /**
+   * Reads one user, as he is after the last write. GetUserByID, `GET /v2/users/{userId}`.
+   *
+   * @throws {ZitadelError} also when he does not exist, or the caller may not read him
+   */
+  async getUserById(caller: Caller, userId: string): Promise<User> {
+    const { user } = await this.read('GetUserByID', caller, getUserByIdResponse, {
+      method: 'GET',
+      path: `/v2/users/${encodeURIComponent(userId)}`,
+      body: null,
+    });
+    return user;
+  }
+
+  /**
+   * Reads several users at once, as they were at some recent time. ListUsers, `POST /v2/users`.
+   *
+   * @param userIds 1000 at most
+   * @returns those that exist and that the caller may read, in an order of ZITADEL's
+   * @throws {ZitadelError}
+   */
+  async listUsers(caller: Caller, userIds: readonly string[]): Promise<User[]> {
+    const { result } = await this.read('ListUsers', caller, listUsersResponse, {
+      method: 'POST',
+      path: '/v2/users',
+      body: listUsersRequest(userIds),
+    });
+    return result ?? [];
   }
 
   /** Lets the calls in flight end. */
@@ -87,15 +101,28 @@ export class ZitadelClient {
     return this.pool.close();
   }
 
-  private async call<T>(
+  /** A read changes nothing, so it is repeated once, in what is left of its time, if that may help. */
+  private async read<T>(operation: string, caller: Caller, response: z.ZodType<T>, request: RequestParts): Promise<T> {
+    const began = performance.now();
+    try {
+      return await this.send(operation, caller, response, request);
+    } catch (error) {
+      if (!(error instanceof ZitadelError) || !error.isWorthRepeating) throw error;
+      const elapsedMs = performance.now() - began;
+      return await this.send(operation, caller, response, request, this.config.timeoutMs - elapsedMs);
+    }
+  }
+
+  private async send<T>(
     operation: string,
     caller: Caller,
     response: z.ZodType<T>,
-    { method, path, body }: Pick<UpstreamRequest, 'method' | 'path' | 'body'>,
+    { method, path, body }: RequestParts,
+    deadlineMs = this.config.timeoutMs,
   ): Promise<T> {
     const headers: UpstreamRequest['headers'] = { ...this.ownHeaders, ...caller };
     if (body !== null) headers['content-type'] = 'application/json';
     const request = { operation, method, path: this.basePath + path, headers, body };
-    return parseAnswer(operation, response, await exchange(this.pool, request, this.config.timeoutMs));
+    return parseAnswer(operation, response, await exchange(this.pool, request, deadlineMs));
   }
 }

@@ -89,4 +89,8 @@ export class ZitadelError extends Error {
     if (httpStatus >= 500 && this.effectiveStatus !== 'UNIMPLEMENTED') return true;
     return undecided.has(this.effectiveStatus);
   }
+  /** Whether the same request may well succeed now: its connection broke, or ZITADEL was not available for a moment. */
+  get isWorthRepeating(): boolean {
+    return (this.kind === 'unreachable' && this.facts.sent) || this.facts.httpStatus === 503;
+  }
 }

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import type { EmbeddedUser } from './population.js';
+import { Refusal } from './refusal.js';
+
+/** Parses proto3 JSON: unknown fields are dropped, and what has another shape cannot be decoded. */
+export function readMessage<T>(message: z.ZodType<T>, body: unknown): T {
+  const { data, success } = message.safeParse(body);
+  if (!success) throw new Refusal(3, 'proto: syntax error');
+  return data;
+}
+
+/** A oneof: none set means "send" to ZITADEL, and two at once cannot be decoded. */
+export const resendPhoneCodeRequest = z
+  .object({ sendCode: z.object({}).optional(), returnCode: z.object({}).optional() })
+  .refine(({ sendCode, returnCode }) => !sendCode || !returnCode);
+
+export const listUsersRequest = z.object({
+  query: z.object({ limit: z.int().min(0).default(0), asc: z.boolean().default(false) }).prefault({}),
+  queries: z
+    .array(z.object({ inUserIdsQuery: z.object({ userIds: z.array(z.string()).default([]) }).optional() }))
+    .default([]),
+});
+
+/** What ZITADEL tells of a user, zero values left out. */
+export function userMessage(user: EmbeddedUser & { details: object }): object {
+  const { userId, details, state, description } = user;
+  const username = `user-${userId}`;
+  return {
+    userId,
+    details,
+    state: state === 'active' ? 'USER_STATE_ACTIVE' : 'USER_STATE_INITIAL',
+    username,
+    loginNames: [username],
+    preferredLoginName: username,
+    ...(user.kind === 'machine'
+      ? { machine: { name: username, description } }
+      : { human: { profile: { givenName: 'Someone', familyName: `who ${description}` }, phone: phoneMessage(user) } }),
+  };
+}
+
+/** A human without a phone has an empty one. */
+function phoneMessage({ phone }: EmbeddedUser): object {
+  return phone ? { phone: phone.number, ...(phone.isVerified && { isVerified: true }) } : {};
+}

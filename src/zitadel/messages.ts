@@ -1,0 +1,56 @@
+import { z } from 'zod';
+
+// The messages of ZITADEL's user service v2 that we send and read, in proto3 JSON.
+// It leaves zero values out, and takes null for left out: https://protobuf.dev/programming-guides/json/
+
+export type PhoneCodeMode = 'SEND_CODE' | 'RETURN_CODE';
+
+/** ZITADEL takes an empty or misspelt mode for "send an SMS", so the whole body is spelled out here. */
+export const resendPhoneCodeRequest: Record<PhoneCodeMode, string> = {
+  SEND_CODE: '{"sendCode":{}}',
+  RETURN_CODE: '{"returnCode":{}}',
+};
+
+/** Without `limit`, ZITADEL's default would cut a longer list short. */
+export function listUsersRequest(userIds: readonly string[]): string {
+  return JSON.stringify({
+    query: { limit: userIds.length, asc: true },
+    queries: [{ inUserIdsQuery: { userIds } }],
+  });
+}
+
+const objectDetails = z.object({
+  sequence: z
+    .string()
+    .regex(/^\d+$/)
+    .nullish()
+    .transform((sequence) => sequence ?? '0'),
+  changeDate: z.iso.datetime({ offset: true }),
+  resourceOwner: z
+    .string()
+    .nullish()
+    .transform((id) => id ?? ''),
+});
+
+export type ResendPhoneCodeResponse = z.infer<typeof resendPhoneCodeResponse>;
+
+export const resendPhoneCodeResponse = z.object({
+  details: objectDetails,
+  verificationCode: z.string().nullish(),
+});
+
+/** A user as far as the contact phone goes; `phone` is null for one without, as every machine is. */
+export type User = z.infer<typeof user>;
+
+const humanPhone = z.object({ phone: z.string().nullish(), isVerified: z.boolean().nullish() });
+
+const user = z
+  .object({ userId: z.string(), human: z.object({ phone: humanPhone.nullish() }).nullish() })
+  .transform(({ userId, human }) => {
+    const { phone: number, isVerified } = human?.phone ?? {};
+    return { userId, phone: number ? { number, isVerified: isVerified ?? false } : null };
+  });
+
+export const getUserByIdResponse = z.object({ user });
+
+export const listUsersResponse = z.object({ result: z.array(user).nullish() });

@@ -1,0 +1,393 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { crowd } from './support/crowd.js';
+import { gate } from './support/gate.js';
+import { openRawUpstream } from './support/raw-upstream.js';
+import { bearer, manager, openStage, post, unverified } from './support/stage.js';
+
+const contactPhoneOperation = readFileSync('schema/operations/contact-phone.graphql', 'utf8');
+const missing = '999999999999999999';
+
+type Phone = { number: string; isVerified: boolean } | null;
+
+const readOne = (url: string, userId: string, headers: Record<string, string> = manager) =>
+  post<{ contactPhone: Phone }>(url, { query: contactPhoneOperation, variables: { userId } }, headers);
+
+/** Asks as a router does: for the users behind these representations, in this order. */
+const readMany = (url: string, representations: unknown[], headers: Record<string, string> = manager) => {
+  const query = `query ($representations: [_Any!]!) {
+    _entities(representations: $representations) { ... on User { contactPhone { number isVerified } } }
+  }`;
+  return post<{ _entities: ({ contactPhone: Phone } | null)[] }>(
+    url,
+    { query, variables: { representations } },
+    headers,
+  );
+};
+
+const user = (id: unknown) => ({ __typename: 'User', id });
+
+const zitadel = (code: number, status: string, httpStatus: number, id: string, text: string) => ({
+  code,
+  status,
+  httpStatus,
+  id,
+  message: `${text} (${id})`,
+  details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id, message: text }],
+});
+
+test.for([
+  ['an unverified phone', users.unverified, { number: '+41791234567', isVerified: false }],
+  ['a verified phone', users.verified, { number: '+41797654321', isVerified: true }],
+  ['null for one who has none', users.phoneless, null],
+  ['null for a machine', users.machine, null],
+] as const)('reads %s, in a call for one user', async ([, { userId }, phone]) => {
+  await using stage = await openStage();
+
+  const direct = await readOne(stage.graphql, userId);
+  const asEntity = await readMany(stage.graphql, [user(userId)]);
+
+  expect(direct).toMatchObject({ status: 200, data: { contactPhone: phone }, errors: undefined });
+  expect(asEntity).toMatchObject({ status: 200, data: { _entities: [{ contactPhone: phone }] }, errors: undefined });
+  const call = { method: 'GET', path: `/v2/users/${userId}`, body: '', headers: manager };
+  expect(stage.zitadel.calls).toMatchObject([call, call]);
+  expect(stage.zitadel.calls[0]?.headers).not.toHaveProperty('content-type');
+});
+
+test.for([
+  [
+    'a user who does not exist',
+    manager,
+    missing,
+    { code: 'NOT_FOUND', zitadel: zitadel(5, 'NOT_FOUND', 404, 'QUERY-Dfbg2', 'User could not be found') },
+  ],
+  [
+    'an outsider',
+    bearer(tokens.outsider.token),
+    unverified,
+    { code: 'FORBIDDEN', zitadel: zitadel(5, 'NOT_FOUND', 404, 'AUTHZ-cdgFk', 'membership not found') },
+  ],
+  [
+    'a member without user.read',
+    bearer(tokens.guest.token),
+    unverified,
+    { code: 'FORBIDDEN', zitadel: zitadel(7, 'PERMISSION_DENIED', 403, 'AUTH-AWfge', 'No matching permissions found') },
+  ],
+  [
+    'an expired token',
+    bearer(tokens.expired.token),
+    unverified,
+    { code: 'UNAUTHENTICATED', zitadel: zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-7fs1e', 'Errors.Token.Invalid') },
+  ],
+] as const)('tells why a phone cannot be read: %s', async ([, headers, userId, extensions]) => {
+  await using stage = await openStage();
+
+  const direct = await readOne(stage.graphql, userId, headers);
+  const asEntity = await readMany(stage.graphql, [user(userId)], headers);
+
+  expect(direct).toMatchObject({ status: 200, data: { contactPhone: null }, errors: [{ path: ['contactPhone'] }] });
+  expect(asEntity).toMatchObject({ status: 200, errors: [{ path: ['_entities', 0, 'contactPhone'] }] });
+  expect(asEntity.data).toEqual({ _entities: [{ contactPhone: null }] });
+  expect([direct, asEntity].map(({ errors }) => errors?.map((error) => error.extensions))).toEqual([
+    [extensions],
+    [extensions],
+  ]);
+  expect(stage.zitadel.calls).toHaveLength(2);
+});
+
+test('does not bother ZITADEL to read for a nameless caller', async () => {
+  await using stage = await openStage();
+
+  const { data, errors } = await readMany(stage.graphql, [user(unverified), user(users.verified.userId)], {});
+
+  expect(data).toEqual({ _entities: [{ contactPhone: null }, { contactPhone: null }] });
+  expect(errors?.map(({ extensions }) => extensions)).toEqual([
+    { code: 'UNAUTHENTICATED' },
+    { code: 'UNAUTHENTICATED' },
+  ]);
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
+test('lets a user read his own phone, though he may read nobody else', async () => {
+  await using stage = await openStage();
+  const himself = bearer(tokens.self.token);
+
+  const alone = await readOne(stage.graphql, unverified, himself);
+  const among = await readMany(stage.graphql, [user(users.verified.userId), user(unverified)], himself);
+
+  expect(alone.data?.contactPhone?.number).toBe(users.unverified.phone.number);
+  expect(among.data?._entities.map((entity) => entity?.contactPhone?.number)).toEqual([
+    undefined,
+    users.unverified.phone.number,
+  ]);
+  expect(among.errors).toMatchObject([{ path: ['_entities', 0, 'contactPhone'], extensions: { code: 'NOT_FOUND' } }]);
+});
+
+test.for([
+  [1, 1],
+  [2, 1],
+  [100, 1],
+  [101, 2],
+  [250, 3],
+] as const)('reads the users behind %i representations in %i calls, in the order asked', async ([count, calls]) => {
+  const people = crowd(300);
+  await using stage = await openStage({}, { moreUsers: people });
+  // Of the different ids, the third and every fiftieth after it is of nobody. Each tenth representation stands twice.
+  const ids = people.slice(0, count).map(({ userId }, index) => (index % 50 === 2 ? `${missing}${index}` : userId));
+  const asked = ids.reverse().flatMap((id, index) => (index % 10 === 0 ? [id, id] : [id]));
+  const phones = new Map(people.map(({ userId, phone }) => [userId, phone]));
+
+  const { data, errors = [] } = await readMany(stage.graphql, asked.map(user));
+
+  expect(data?._entities).toEqual(asked.map((id) => ({ contactPhone: phones.get(id) ?? null })));
+  const unknown = asked.flatMap((id, index) => (id.startsWith(missing) ? [index] : []));
+  const failed = errors.map(({ path, extensions }) => [path, extensions.code]);
+  expect(new Map(failed.map(([path, code]) => [String(path), code]))).toEqual(
+    new Map(unknown.map((index) => [`_entities,${index},contactPhone`, 'NOT_FOUND'])),
+  );
+  expect(stage.zitadel.calls).toHaveLength(calls);
+  const lists = stage.zitadel.calls
+    .filter(({ method }) => method === 'POST')
+    .map(
+      ({ body }) =>
+        JSON.parse(body) as { query: { limit: number }; queries: [{ inUserIdsQuery: { userIds: string[] } }] },
+    )
+    .map(({ query, queries }) => ({ limit: query.limit, asked: queries[0].inUserIdsQuery.userIds.length }));
+  expect(lists.filter(({ limit, asked }) => asked > 100 || limit < asked)).toEqual([]);
+});
+
+test('reads what is asked for twice in one request once', async () => {
+  await using stage = await openStage();
+  const query = `query ($id: ID!) {
+    first: contactPhone(userId: $id) { number }
+    second: contactPhone(userId: $id) { isVerified }
+  }`;
+
+  const { data } = await post(stage.graphql, { query, variables: { id: unverified } }, manager);
+
+  expect(data).toEqual({ first: { number: '+41791234567' }, second: { isVerified: false } });
+  expect(stage.zitadel.calls).toHaveLength(1);
+});
+
+test('asks ZITADEL for nothing when a router asks for nothing that is ours', async () => {
+  await using stage = await openStage();
+  const query = `query ($of: [_Any!]!) { _entities(representations: $of) { __typename ... on User { id } } }`;
+
+  const { data } = await post(stage.graphql, { query, variables: { of: [user(unverified)] } }, manager);
+
+  expect(data).toEqual({ _entities: [user(unverified)] });
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
+test('lets a representation with a bad id fail alone', async () => {
+  await using stage = await openStage();
+  const badIds = ['1/passkeys', '', '..', 'a'.repeat(201), '\ud800'].map(user);
+  const noRepresentations = [user(7), user(null), { __typename: 'User' }, { __typename: 'Query' }, { id: '1' }, 5, []];
+
+  const { status, data, errors } = await readMany(stage.graphql, [
+    user(unverified),
+    ...badIds,
+    ...noRepresentations,
+    user(users.verified.userId),
+  ]);
+
+  expect(status).toBe(200);
+  expect(data?._entities).toEqual([
+    { contactPhone: users.unverified.phone },
+    ...badIds.map(() => ({ contactPhone: null })),
+    ...noRepresentations.map(() => null),
+    { contactPhone: users.verified.phone },
+  ]);
+  expect(new Set(errors?.map(({ path }) => String(path)))).toEqual(
+    new Set([
+      ...badIds.map((_, index) => `_entities,${1 + index},contactPhone`),
+      ...noRepresentations.map((_, index) => `_entities,${6 + index}`),
+    ]),
+  );
+  expect(new Set(errors?.map(({ extensions }) => extensions.code))).toEqual(new Set(['BAD_USER_INPUT']));
+  expect(stage.zitadel.calls).toMatchObject([{ method: 'POST', path: '/v2/users' }]);
+  expect(stage.lines.join('')).not.toContain('Unexpected error');
+});
+
+test('never shows one caller what another may read, however their requests meet', async () => {
+  await using stage = await openStage();
+  const both = gate();
+  stage.zitadel.misbehave({ hold: both.opened }, { hold: both.opened }, { hold: both.opened }, { hold: both.opened });
+  const outsider = bearer(tokens.outsider.token);
+  const many = [user(unverified), user(users.foreign.userId)];
+
+  const answers = Promise.all([
+    readMany(stage.graphql, many, manager),
+    readMany(stage.graphql, many, outsider),
+    readOne(stage.graphql, unverified, manager),
+    readOne(stage.graphql, unverified, outsider),
+  ]);
+  await stage.zitadel.called(4);
+  both.open();
+
+  const [ours, theirs, one, none] = await answers;
+  expect(ours.data?._entities).toEqual([{ contactPhone: users.unverified.phone }, { contactPhone: null }]);
+  expect(theirs.data?._entities).toEqual([{ contactPhone: null }, { contactPhone: users.foreign.phone }]);
+  expect(one.data).toEqual({ contactPhone: users.unverified.phone });
+  expect(none.data).toEqual({ contactPhone: null });
+  expect(stage.zitadel.calls).toHaveLength(4);
+});
+
+test('forgets what it has read when the request ends', async () => {
+  await using stage = await openStage();
+
+  await readOne(stage.graphql, unverified);
+  await readOne(stage.graphql, unverified);
+
+  expect(stage.zitadel.calls).toHaveLength(2);
+});
+
+test('shows in the payload of a mutation the phone as it is after it, read anew for each', async () => {
+  await using stage = await openStage();
+  const query = `mutation ($id: ID!) {
+    first: resendContactPhoneCode(userId: $id) { user { id contactPhone { isVerified } } }
+    second: resendContactPhoneCode(userId: $id) { user { id contactPhone { isVerified } } }
+  }`;
+  // What ZITADEL says of the user meanwhile: between the two, the phone is verified.
+  const then = (phone: object) => ({
+    answer: {
+      status: 200,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ user: { userId: unverified, human: { phone } } }),
+    },
+  });
+  const proper = { hold: Promise.resolve() };
+  stage.zitadel.misbehave(
+    proper,
+    then({ phone: '+41791234567' }),
+    proper,
+    then({ phone: '+41791234567', isVerified: true }),
+  );
+
+  const { data } = await post(stage.graphql, { query, variables: { id: unverified } }, manager);
+
+  expect(data).toEqual({
+    first: { user: { id: unverified, contactPhone: { isVerified: false } } },
+    second: { user: { id: unverified, contactPhone: { isVerified: true } } },
+  });
+  expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['POST', 'GET', 'POST', 'GET']);
+});
+
+test('keeps the new code when the user cannot be read after the mutation', async () => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave({ hold: Promise.resolve() }, { answer: { status: 500 } });
+  const query = `mutation ($id: ID!) {
+    resendContactPhoneCode(userId: $id, mode: RETURN_CODE) { verificationCode user { contactPhone { number } } }
+  }`;
+
+  const { data, errors } = await post(stage.graphql, { query, variables: { id: unverified } }, manager);
+
+  expect(data).toEqual({
+    resendContactPhoneCode: {
+      verificationCode: stage.zitadel.pendingCode(unverified),
+      user: { contactPhone: null },
+    },
+  });
+  expect(errors).toMatchObject([{ path: ['resendContactPhoneCode', 'user', 'contactPhone'] }]);
+  // It was a read: there is no outcome to wonder about.
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 500 } });
+});
+
+const unavailable = { answer: { status: 503, headers: { 'content-type': 'application/json' }, body: '{"code":14}' } };
+
+test.for([
+  ['a connection breaks', { reset: true }],
+  ['ZITADEL is not available', unavailable],
+  ['what stands in front of it says so', { answer: { status: 503, body: 'busy' } }],
+] as const)('repeats a read once when %s', async ([, misbehaviour]) => {
+  await using stage = await openStage();
+
+  stage.zitadel.misbehave(misbehaviour);
+  const one = await readOne(stage.graphql, unverified);
+  stage.zitadel.misbehave(misbehaviour);
+  const many = await readMany(stage.graphql, [user(unverified), user(users.verified.userId)]);
+  stage.zitadel.misbehave(misbehaviour, misbehaviour);
+  const twice = await readOne(stage.graphql, unverified);
+
+  expect(one.data?.contactPhone).toEqual(users.unverified.phone);
+  expect(many.data?._entities).toEqual([
+    { contactPhone: users.unverified.phone },
+    { contactPhone: users.verified.phone },
+  ]);
+  expect(twice.errors?.[0]?.extensions.code).toBe('UPSTREAM_UNAVAILABLE');
+  expect(twice.errors?.[0]?.extensions).not.toHaveProperty('outcome');
+  expect(stage.zitadel.calls).toHaveLength(6);
+});
+
+test.for([
+  ['a refusal', { answer: { status: 403, headers: { 'content-type': 'application/json' }, body: '{"code":7}' } }],
+  ['a failure', { answer: { status: 500, headers: { 'content-type': 'application/json' }, body: '{"code":13}' } }],
+  ['an answer that cannot be read', { answer: { status: 200, headers: { 'content-type': 'application/json' } } }],
+] as const)('does not repeat a read after %s', async ([, misbehaviour]) => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave(misbehaviour);
+
+  const { errors } = await readOne(stage.graphql, unverified);
+
+  expect(errors).toHaveLength(1);
+  expect(stage.zitadel.calls).toHaveLength(1);
+});
+
+test('reads within one deadline, repeated or not', async () => {
+  await using stage = await openStage({ ZITADEL_TIMEOUT_MS: '500' });
+  const never = gate();
+  stage.zitadel.misbehave(unavailable, { hold: never.opened });
+
+  const { errors } = await readOne(stage.graphql, unverified);
+  never.open();
+
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT' });
+  expect(stage.zitadel.calls).toHaveLength(2);
+});
+
+test('does not try twice to connect where nobody listens', async () => {
+  const upstream = await openRawUpstream();
+  await upstream[Symbol.asyncDispose]();
+  await using stage = await openStage({ ZITADEL_URL: upstream.url });
+
+  const { errors } = await readOne(stage.graphql, unverified);
+
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_UNAVAILABLE' });
+});
+
+test('does not take another user for the one who was asked for', async () => {
+  await using stage = await openStage();
+  const someoneElse = { userId: users.verified.userId, human: { phone: { phone: '+41797654321' } } };
+  const answer = (body: object) => ({
+    answer: { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+  });
+  stage.zitadel.misbehave(answer({ user: someoneElse }), answer({ result: [someoneElse] }));
+
+  const one = await readOne(stage.graphql, unverified);
+  const many = await readMany(stage.graphql, [user(unverified), user(users.phoneless.userId)]);
+
+  expect(one.data).toEqual({ contactPhone: null });
+  expect(many.data).toEqual({ _entities: [{ contactPhone: null }, { contactPhone: null }] });
+  expect([...(one.errors ?? []), ...(many.errors ?? [])].map(({ extensions }) => extensions)).toEqual(
+    Array(3).fill({ code: 'NOT_FOUND' }),
+  );
+});
+
+test('logs one failed call in one line, however many fields it leaves empty', async () => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave({ answer: { status: 500 } }, { answer: { status: 500 } });
+
+  const { errors } = await readMany(
+    stage.graphql,
+    crowd(50).map(({ userId }) => user(userId)),
+  );
+  await readOne(stage.graphql, unverified);
+
+  expect(errors).toHaveLength(50);
+  const warnings = stage.lines.filter((line) => line.includes('ZITADEL did not do its part'));
+  expect(warnings.map((line) => (JSON.parse(line) as { err: { message: string } }).err.message)).toEqual([
+    'ListUsers: foreign (HTTP 500)',
+    'GetUserByID: foreign (HTTP 500)',
+  ]);
+});

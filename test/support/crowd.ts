@@ -1,0 +1,13 @@
+import { users, type EmbeddedUser } from '../../src/embedded-zitadel/population.js';
+
+/** So many more people of the manager's organisation, each with a number of their own. */
+export function crowd(count: number): (EmbeddedUser & { phone: { number: string; isVerified: boolean } })[] {
+  return Array.from({ length: count }, (_, index) => ({
+    userId: String(400_000_000_000_000_000n + BigInt(index)),
+    description: 'is one of many',
+    organisation: users.unverified.organisation,
+    kind: 'human',
+    state: 'active',
+    phone: { number: `+4179100${String(index).padStart(4, '0')}`, isVerified: index % 2 === 0 },
+  }));
+}
