@@ -1,0 +1,35 @@
+import { assertObjectType, buildSchema } from 'graphql';
+import { expect, test } from 'vitest';
+import { compose, rover, supergraphSdl } from './support/supergraph.js';
+
+test('composes with the subgraph that owns users, without an error and without a hint', () => {
+  const { errors, hints } = compose();
+
+  expect(errors).toBeUndefined();
+  expect(hints).toEqual([]);
+});
+
+test('gives the supergraph what rover.yaml says, and users a contact phone', () => {
+  const sdl = supergraphSdl();
+  const supergraph = buildSchema(sdl, { assumeValidSDL: true });
+
+  expect(Object.keys(rover.subgraphs)).toEqual(['contact-phone']);
+  expect(sdl).toContain('@join__graph(name: "contact-phone", url: "http://localhost:4001/graphql")');
+  const fields = assertObjectType(supergraph.getType('User')).getFields();
+  expect(Object.fromEntries(Object.values(fields).map(({ name, type }) => [name, String(type)]))).toEqual({
+    id: 'ID!',
+    name: 'String',
+    contactPhone: 'ContactPhone',
+  });
+});
+
+test('leaves it to others to describe what is not its own', () => {
+  const supergraph = buildSchema(supergraphSdl(), { assumeValidSDL: true });
+  const user = assertObjectType(supergraph.getType('User'));
+
+  expect(user.description).toBe('Somebody with an account.');
+  expect(user.getFields()['id']?.description).toBe('It never changes.');
+  expect(supergraph.getQueryType()?.description).toBe('What can be read.');
+  expect(supergraph.getMutationType()?.description).toBe('What can be changed.');
+  expect(user.getFields()['contactPhone']?.description).toMatch(/^The contact phone/);
+});

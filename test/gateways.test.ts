@@ -1,0 +1,167 @@
+import { expect, test } from 'vitest';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { crowd } from './support/crowd.js';
+import { openApolloGateway, openHiveGateway } from './support/gateways.js';
+import { bearer, manager, openStage, post, unverified } from './support/stage.js';
+import { openAccounts, supergraphSdl } from './support/supergraph.js';
+
+const secret = 'S3CR3T-of-the-router';
+process.env['ROUTER_SECRET'] = secret;
+
+const openRetryingHiveGateway: typeof openHiveGateway = (sdl) =>
+  openHiveGateway(sdl, { upstreamRetry: { maxRetries: 3, retryDelay: 1 } });
+
+const gateways = [
+  ['@apollo/gateway', openApolloGateway],
+  ['Hive Gateway', openHiveGateway],
+  ['Hive Gateway with retries', openRetryingHiveGateway],
+] as const;
+
+/** A frontend's view: a gateway before this subgraph and the one that owns users. */
+async function openSupergraph(openGateway: (typeof gateways)[number][1], options?: Parameters<typeof openStage>[1]) {
+  const stage = await openStage({ ROUTER_SECRETS: secret }, options);
+  const accounts = await openAccounts();
+  const gateway = await openGateway(supergraphSdl({ 'contact-phone': stage.graphql, accounts: accounts.url }));
+  return {
+    stage,
+    zitadel: stage.zitadel,
+    url: gateway.url,
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]();
+      await accounts[Symbol.asyncDispose]();
+      await stage[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const resendAndRead = `mutation ($userId: ID!, $mode: PhoneCodeMode!) {
+  resendContactPhoneCode(userId: $userId, mode: $mode) {
+    details { sequence changeDate resourceOwner }
+    verificationCode
+    user { id name contactPhone { number isVerified } }
+  }
+}`;
+
+interface Resent {
+  resendContactPhoneCode: { details: object; verificationCode: string | null; user: object } | null;
+}
+
+test.for(gateways)('%s: resends in both modes, and joins the user of the answer', async ([, openGateway]) => {
+  await using supergraph = await openSupergraph(openGateway);
+  const { zitadel, url } = supergraph;
+  const resend = (mode: string) =>
+    post<Resent>(url, { query: resendAndRead, variables: { userId: unverified, mode } }, manager);
+
+  const sent = await resend('SEND_CODE');
+  const returned = await resend('RETURN_CODE');
+
+  const user = { id: unverified, name: `Name of ${unverified}`, contactPhone: users.unverified.phone };
+  expect([sent.errors, returned.errors]).toEqual([undefined, undefined]);
+  expect(sent.data?.resendContactPhoneCode).toMatchObject({ details: { sequence: '1' }, verificationCode: null, user });
+  expect(returned.data?.resendContactPhoneCode).toMatchObject({
+    details: { sequence: '2', resourceOwner: users.unverified.organisation },
+    verificationCode: zitadel.pendingCode(unverified),
+    user,
+  });
+  expect(zitadel.outbox).toHaveLength(1);
+  expect(zitadel.calls.map(({ method, body }) => [method, body])).toEqual([
+    ['POST', '{"sendCode":{}}'],
+    ['GET', ''],
+    ['POST', '{"returnCode":{}}'],
+    ['GET', ''],
+  ]);
+});
+
+const json = { 'content-type': 'application/json' };
+
+test.for(gateways)('%s: lets the whole error through', async ([, openGateway]) => {
+  await using supergraph = await openSupergraph(openGateway);
+  const { stage, zitadel, url } = supergraph;
+  const cases: [string, Record<string, string>, string, Parameters<typeof zitadel.misbehave>[0]?][] = [
+    ['UNAUTHENTICATED', bearer(tokens.expired.token), unverified],
+    ['FORBIDDEN', bearer(tokens.outsider.token), unverified],
+    ['NOT_FOUND', manager, '999999999999999999'],
+    ['BAD_USER_INPUT', manager, '..'],
+    ['FAILED_PRECONDITION', manager, users.verified.userId],
+    [
+      'RATE_LIMITED',
+      manager,
+      unverified,
+      { answer: { status: 429, headers: { ...json, 'retry-after': '7' }, body: '{}' } },
+    ],
+    ['UPSTREAM_UNAVAILABLE', manager, unverified, { reset: true }],
+    ['UPSTREAM_ERROR', manager, unverified, { answer: { status: 200, headers: json } }],
+  ];
+  const query = 'mutation ($userId: ID!) { it: resendContactPhoneCode(userId: $userId) { verificationCode } }';
+
+  for (const [code, headers, userId, misbehaviour] of cases) {
+    const body = { query, variables: { userId } };
+    if (misbehaviour) zitadel.misbehave(misbehaviour, misbehaviour);
+    const direct = await post(stage.graphql, body, { ...headers, 'x-router-secret': secret });
+    const { status, data, errors } = await post(url, body, headers);
+
+    expect({ status, data }).toEqual({ status: 200, data: { it: null } });
+    expect(errors).toHaveLength(1);
+    expect(errors?.[0]).toMatchObject({ message: direct.errors?.[0]?.message, path: ['it'] });
+    expect(errors?.[0]?.extensions).toMatchObject({ ...direct.errors?.[0]?.extensions, code });
+  }
+});
+
+test.for(gateways)(
+  "%s: hands on the caller's token and language, and shows its own secret",
+  async ([, openGateway]) => {
+    await using supergraph = await openSupergraph(openGateway);
+    const caller = { ...manager, 'accept-language': 'de-CH', cookie: 'a=b', 'x-router-secret': 'of the caller' };
+
+    const query = `{ user(id: "${unverified}") { name contactPhone { number } } }`;
+    const { data, errors } = await post(supergraph.url, { query }, caller);
+
+    expect(errors).toBeUndefined();
+    expect(data).toEqual({ user: { name: `Name of ${unverified}`, contactPhone: { number: '+41791234567' } } });
+    expect(supergraph.zitadel.calls).toMatchObject([{ headers: { ...manager, 'accept-language': 'de-CH' } }]);
+    expect(supergraph.zitadel.calls[0]?.headers).not.toHaveProperty('cookie');
+    expect(supergraph.zitadel.calls[0]?.headers).not.toHaveProperty('x-router-secret');
+  },
+);
+
+test.for(gateways)('%s: reads the phones of a hundred users in one call', async ([, openGateway]) => {
+  const people = crowd(100);
+  await using supergraph = await openSupergraph(openGateway, { moreUsers: people });
+  const query = 'query ($ids: [ID!]!) { users(ids: $ids) { id name contactPhone { number isVerified } } }';
+  // One of them owns an account, but ZITADEL knows him no longer.
+  const ids = people.map(({ userId }, index) => (index === 42 ? '999999999999999999' : userId));
+
+  const { data, errors } = await post(supergraph.url, { query, variables: { ids } }, manager);
+
+  expect(data).toEqual({
+    users: people.map(({ phone }, index) => ({
+      id: ids[index],
+      name: `Name of ${ids[index]}`,
+      contactPhone: index === 42 ? null : phone,
+    })),
+  });
+  // Hive Gateway leaves the index of a list out.
+  const path = openGateway === openApolloGateway ? ['users', 42, 'contactPhone'] : ['users', 'contactPhone'];
+  expect(errors).toMatchObject([{ path, extensions: { code: 'NOT_FOUND' } }]);
+  expect(supergraph.zitadel.calls).toMatchObject([{ method: 'POST', path: '/v2/users' }]);
+});
+
+test.for(gateways)('%s: sends a mutation once, though ZITADEL answers 503', async ([, openGateway]) => {
+  await using supergraph = await openSupergraph(openGateway);
+  supergraph.zitadel.misbehave({ answer: { status: 503, headers: json, body: '{"code":14}' } });
+  const query = 'mutation ($userId: ID!) { resendContactPhoneCode(userId: $userId) { verificationCode } }';
+
+  const { data, errors } = await post(supergraph.url, { query, variables: { userId: unverified } }, manager);
+
+  expect(data).toEqual({ resendContactPhoneCode: null });
+  expect(errors).toMatchObject([
+    {
+      extensions: {
+        code: 'UPSTREAM_UNAVAILABLE',
+        zitadel: { code: 14, status: 'UNAVAILABLE', httpStatus: 503 },
+        outcome: 'UNKNOWN',
+      },
+    },
+  ]);
+  expect(supergraph.zitadel.calls).toHaveLength(1);
+});

@@ -1,0 +1,53 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { compileFunction } from 'node:vm';
+import { ApolloGateway, RemoteGraphQLDataSource } from '@apollo/gateway';
+import { ApolloServer } from '@apollo/server';
+import { startStandaloneServer } from '@apollo/server/standalone';
+import { createGatewayRuntime, type GatewayConfigSupergraph } from '@graphql-hive/gateway-runtime';
+
+interface Gateway extends AsyncDisposable {
+  url: string;
+}
+
+/** The block of JavaScript that the README shows for a gateway, run as a function of what it does not define itself. */
+function fromReadme(gateway: string, result: string, given: Record<string, unknown> = {}): unknown {
+  const [, block = ''] =
+    readFileSync('README.md', 'utf8')
+      .split(`**${gateway}**`)[1]
+      ?.split(/^```(?:js)?$/m) ?? [];
+  const code = `${block.replace('export const', 'const')}; return ${result};`;
+  const run = compileFunction(code, Object.keys(given)) as (...values: unknown[]) => unknown;
+  return run(...Object.values(given));
+}
+
+export async function openApolloGateway(supergraphSdl: string): Promise<Gateway> {
+  const given = { ApolloGateway, RemoteGraphQLDataSource, supergraphSdl };
+  const gateway = fromReadme('@apollo/gateway', 'gateway', given) as ApolloGateway;
+  const server = new ApolloServer({ gateway, includeStacktraceInErrorResponses: false });
+  const { url } = await startStandaloneServer(server, {
+    listen: { port: 0, host: '127.0.0.1' },
+    context: ({ req }) => Promise.resolve({ headers: req.headers }),
+  });
+  return { url, [Symbol.asyncDispose]: () => server.stop() };
+}
+
+export async function openHiveGateway(
+  supergraph: string,
+  options: Partial<GatewayConfigSupergraph> = {},
+): Promise<Gateway> {
+  const config = fromReadme('Hive Gateway', 'gatewayConfig') as Partial<GatewayConfigSupergraph>;
+  const runtime = createGatewayRuntime({ ...config, supergraph, logging: false, ...options });
+  const server = createServer((request, response) => void runtime(request, response)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/graphql`,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      server.closeAllConnections();
+      await runtime[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { ApolloServer } from '@apollo/server';
+import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/disabled';
+import { startStandaloneServer } from '@apollo/server/standalone';
+import { composeServices, type CompositionResult } from '@apollo/composition';
+import { buildSubgraphSchema } from '@apollo/subgraph';
+import { parse } from 'graphql';
+import { parse as parseYaml } from 'yaml';
+
+interface RoverConfig {
+  federation_version: string;
+  subgraphs: Record<string, { routing_url: string; schema: { file: string } }>;
+}
+
+export const rover = parseYaml(readFileSync('rover.yaml', 'utf8')) as RoverConfig;
+
+/** The subgraph that owns users. */
+const accountsSdl = `
+  extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"])
+
+  "What can be read."
+  type Query {
+    user(id: ID!): User
+    users(ids: [ID!]!): [User!]!
+  }
+
+  "What can be changed."
+  type Mutation {
+    rename(id: ID!, name: String!): User
+  }
+
+  "Somebody with an account."
+  type User @key(fields: "id") {
+    "It never changes."
+    id: ID!
+    name: String
+  }
+`;
+
+/** Composes the subgraph of rover.yaml with the one that owns users. Their addresses may be others than they say. */
+export function compose(urls: Partial<Record<string, string>> = {}): CompositionResult {
+  const named = Object.entries(rover.subgraphs).map(([name, { routing_url, schema }]) => ({
+    name,
+    url: routing_url,
+    typeDefs: parse(readFileSync(schema.file, 'utf8')),
+  }));
+  const accounts = { name: 'accounts', url: 'http://localhost:4002/graphql', typeDefs: parse(accountsSdl) };
+  return composeServices(
+    [...named, accounts].map((subgraph) => ({ ...subgraph, url: urls[subgraph.name] ?? subgraph.url })),
+  );
+}
+
+/** The supergraph's SDL. */
+export function supergraphSdl(urls: Partial<Record<string, string>> = {}): string {
+  const { supergraphSdl: sdl, errors } = compose(urls);
+  if (sdl === undefined) throw new AggregateError(errors);
+  return sdl;
+}
+
+/** Starts the subgraph that owns users; everybody exists in it. */
+export async function openAccounts() {
+  const account = ({ id }: { id: string }) => ({ id, name: `Name of ${id}` });
+  const resolvers = {
+    Query: {
+      user: (_: unknown, args: { id: string }) => account(args),
+      users: (_: unknown, { ids }: { ids: string[] }) => ids.map((id) => account({ id })),
+    },
+    User: { __resolveReference: account },
+  };
+  const server = new ApolloServer({
+    schema: buildSubgraphSchema({ typeDefs: parse(accountsSdl), resolvers }),
+    plugins: [ApolloServerPluginInlineTraceDisabled()],
+  });
+  const { url } = await startStandaloneServer(server, { listen: { port: 0, host: '127.0.0.1' } });
+  return { url, [Symbol.asyncDispose]: () => server.stop() };
+}
