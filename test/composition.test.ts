@@ -1,6 +1,6 @@
 import { assertObjectType, buildSchema } from 'graphql';
 import { expect, test } from 'vitest';
-import { compose, rover, supergraphSdl } from './support/supergraph.js';
+import { compose, roverYaml, supergraphSdl } from './support/supergraph.js';
 
 test('composes with the subgraph that owns users, without an error and without a hint', () => {
   const { errors, hints } = compose();
@@ -13,7 +13,7 @@ test('gives the supergraph what rover.yaml says, and users a contact phone', () 
   const sdl = supergraphSdl();
   const supergraph = buildSchema(sdl, { assumeValidSDL: true });
 
-  expect(Object.keys(rover.subgraphs)).toEqual(['contact-phone']);
+  expect(Object.keys(roverYaml.subgraphs)).toEqual(['contact-phone']);
   expect(sdl).toContain('@join__graph(name: "contact-phone", url: "http://localhost:4001/graphql")');
   const fields = assertObjectType(supergraph.getType('User')).getFields();
   expect(Object.fromEntries(Object.values(fields).map(({ name, type }) => [name, String(type)]))).toEqual({

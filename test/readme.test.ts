@@ -3,11 +3,13 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import { environment } from '../src/config.js';
 import { errorMessages } from '../src/errors.js';
 import { startChild } from './support/child.js';
 import { openSocket } from './support/sockets.js';
 import { post, type GraphQLAnswer } from './support/stage.js';
+import { roverYaml } from './support/supergraph.js';
 
 const readme = readFileSync('README.md', 'utf8');
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
@@ -97,6 +99,17 @@ test('its table of parts names every production dependency', () => {
   const parts = readme.split('\n').flatMap((line) => /^\| ([^`|]+) \|/.exec(line)?.[1]?.trim().split(', ') ?? []);
 
   expect(parts).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
+});
+
+test('its lines for routers hand on two headers, show the secret, and are for this subgraph alone', () => {
+  const blocks = [...readme.matchAll(/^\*\*(.*? Router)\*\*, in .*?^```yaml\n(.*?)^```/gms)];
+  expect(blocks.map(([, router]) => router)).toEqual(['Apollo Router', 'Hive Router', 'Cosmo Router']);
+  for (const [, , yaml = ''] of blocks) {
+    const { headers } = parseYaml(yaml) as { headers: { subgraphs: Record<string, { request: object[] }> } };
+    expect(Object.keys(headers.subgraphs)).toEqual(Object.keys(roverYaml.subgraphs));
+    const rules = JSON.stringify(headers.subgraphs['contact-phone']?.request);
+    expect(rules).toMatch(/propagate.*authorization.*accept-language.*x-router-secret.*ROUTER_SECRET/i);
+  }
 });
 
 test('its commands exist', () => {

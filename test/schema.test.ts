@@ -2,9 +2,9 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { assertScalarType, isEnumType, isObjectType, parse, validate, type GraphQLSchema } from 'graphql';
 import { expect, test } from 'vitest';
-import { parse as parseYaml } from 'yaml';
 import { createSchema, printSchema } from '../src/schema.js';
 import { openStage, post } from './support/stage.js';
+import { roverYaml } from './support/supergraph.js';
 
 const schema = createSchema();
 
@@ -54,7 +54,7 @@ test('is what the example operations are written for', () => {
 });
 
 test('is named with its address in rover.yaml', () => {
-  expect(parseYaml(readFileSync('rover.yaml', 'utf8'))).toEqual({
+  expect(roverYaml).toEqual({
     federation_version: '=2.9.0',
     subgraphs: {
       'contact-phone': {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { onTestFinished } from 'vitest';
 
 /** A process of its own, ended with the test: Node.js with these arguments, or another command. */
-export function startChild(args: string[], env: Record<string, string> = {}, command = process.execPath) {
+export function startChild(args: string[], env: NodeJS.ProcessEnv = {}, command = process.execPath) {
   const child = spawn(command, args, {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

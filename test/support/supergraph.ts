@@ -7,12 +7,10 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import { parse } from 'graphql';
 import { parse as parseYaml } from 'yaml';
 
-interface RoverConfig {
+export const roverYaml = parseYaml(readFileSync('rover.yaml', 'utf8')) as {
   federation_version: string;
   subgraphs: Record<string, { routing_url: string; schema: { file: string } }>;
-}
-
-export const rover = parseYaml(readFileSync('rover.yaml', 'utf8')) as RoverConfig;
+};
 
 /** The subgraph that owns users. */
 const accountsSdl = `
@@ -39,7 +37,7 @@ const accountsSdl = `
 
 /** Composes the subgraph of rover.yaml with the one that owns users. Their addresses may be others than they say. */
 export function compose(urls: Partial<Record<string, string>> = {}): CompositionResult {
-  const named = Object.entries(rover.subgraphs).map(([name, { routing_url, schema }]) => ({
+  const named = Object.entries(roverYaml.subgraphs).map(([name, { routing_url, schema }]) => ({
     name,
     url: routing_url,
     typeDefs: parse(readFileSync(schema.file, 'utf8')),
