@@ -12,7 +12,8 @@ import {
 import { expect, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
 import { grpcCodes } from '../src/zitadel/grpc-code.js';
-import { manager, openStage, post, unverified } from './support/stage.js';
+import { readMany, readOne, user } from './support/reads.js';
+import { manager, openStage, unverified } from './support/stage.js';
 
 // ZITADEL's own descriptors are the judge here. `fromJson` refuses a field that the message does not have.
 
@@ -36,10 +37,8 @@ test.for([
 test('several users are asked for in a ListUsersRequest, with room for all of them', async () => {
   await using stage = await openStage();
   const ids = [users.verified.userId, unverified];
-  const query = 'query ($of: [_Any!]!) { _entities(representations: $of) { ... on User { contactPhone { number } } } }';
-  const of = ids.map((id) => ({ __typename: 'User', id }));
 
-  await post(stage.graphql, { query, variables: { of } }, manager);
+  await readMany(stage.graphql, ids.map(user));
 
   const [call] = stage.zitadel.calls;
   const request = fromJson(ListUsersRequestSchema, JSON.parse(call?.body ?? '') as JsonValue);
@@ -55,7 +54,7 @@ test('several users are asked for in a ListUsersRequest, with room for all of th
 test('one user is asked for where GetUserByID is', async () => {
   await using stage = await openStage();
 
-  await post(stage.graphql, { query: `{ contactPhone(userId: "${unverified}") { number } }` }, manager);
+  await readOne(stage.graphql, unverified);
 
   const { pattern } = getOption(UserService.method.getUserByID, http);
   expect(pattern).toEqual({ case: 'get', value: '/v2/users/{user_id}' });

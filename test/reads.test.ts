@@ -1,41 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
-import { openRawUpstream } from './support/raw-upstream.js';
+import { answered, readMany, readOne, user } from './support/reads.js';
 import { bearer, manager, openStage, post, unverified } from './support/stage.js';
+import { zitadel } from './support/zitadel.js';
 
-const contactPhoneOperation = readFileSync('schema/operations/contact-phone.graphql', 'utf8');
 const missing = '999999999999999999';
-
-type Phone = { number: string; isVerified: boolean } | null;
-
-const readOne = (url: string, userId: string, headers: Record<string, string> = manager) =>
-  post<{ contactPhone: Phone }>(url, { query: contactPhoneOperation, variables: { userId } }, headers);
-
-/** Asks as a router does: for the users behind these representations, in this order. */
-const readMany = (url: string, representations: unknown[], headers: Record<string, string> = manager) => {
-  const query = `query ($representations: [_Any!]!) {
-    _entities(representations: $representations) { ... on User { contactPhone { number isVerified } } }
-  }`;
-  return post<{ _entities: ({ contactPhone: Phone } | null)[] }>(
-    url,
-    { query, variables: { representations } },
-    headers,
-  );
-};
-
-const user = (id: unknown) => ({ __typename: 'User', id });
-
-const zitadel = (code: number, status: string, httpStatus: number, id: string, text: string) => ({
-  code,
-  status,
-  httpStatus,
-  id,
-  message: `${text} (${id})`,
-  details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id, message: text }],
-});
 
 test.for([
   ['an unverified phone', users.unverified, { number: '+41791234567', isVerified: false }],
@@ -183,7 +154,15 @@ test('asks ZITADEL for nothing when a router asks for nothing that is ours', asy
 test('lets a representation with a bad id fail alone', async () => {
   await using stage = await openStage();
   const badIds = ['1/passkeys', '', '..', 'a'.repeat(201), '\ud800'].map(user);
-  const noRepresentations = [user(7), user(null), { __typename: 'User' }, { __typename: 'Query' }, { id: '1' }, 5, []];
+  const noRepresentations = [
+    user(7),
+    user(null),
+    { __typename: 'User' },
+    { __typename: 'ContactPhone', id: '1' },
+    { id: '1' },
+    5,
+    [],
+  ];
 
   const { status, data, errors } = await readMany(stage.graphql, [
     user(unverified),
@@ -249,15 +228,9 @@ test('shows in the payload of a mutation the phone as it is after it, read anew 
     first: resendContactPhoneCode(userId: $id) { user { id contactPhone { isVerified } } }
     second: resendContactPhoneCode(userId: $id) { user { id contactPhone { isVerified } } }
   }`;
-  // What ZITADEL says of the user meanwhile: between the two, the phone is verified.
-  const then = (phone: object) => ({
-    answer: {
-      status: 200,
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ user: { userId: unverified, human: { phone } } }),
-    },
-  });
   const proper = { hold: Promise.resolve() };
+  // What ZITADEL says of the user meanwhile: between the two, the phone is verified.
+  const then = (phone: object) => answered({ user: { userId: unverified, human: { phone } } });
   stage.zitadel.misbehave(
     proper,
     then({ phone: '+41791234567' }),
@@ -292,102 +265,4 @@ test('keeps the new code when the user cannot be read after the mutation', async
   expect(errors).toMatchObject([{ path: ['resendContactPhoneCode', 'user', 'contactPhone'] }]);
   // It was a read: there is no outcome to wonder about.
   expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 500 } });
-});
-
-const unavailable = { answer: { status: 503, headers: { 'content-type': 'application/json' }, body: '{"code":14}' } };
-
-test.for([
-  ['a connection breaks', { reset: true }],
-  ['ZITADEL is not available', unavailable],
-  ['what stands in front of it says so', { answer: { status: 503, body: 'busy' } }],
-] as const)('repeats a read once when %s', async ([, misbehaviour]) => {
-  await using stage = await openStage();
-
-  stage.zitadel.misbehave(misbehaviour);
-  const one = await readOne(stage.graphql, unverified);
-  stage.zitadel.misbehave(misbehaviour);
-  const many = await readMany(stage.graphql, [user(unverified), user(users.verified.userId)]);
-  stage.zitadel.misbehave(misbehaviour, misbehaviour);
-  const twice = await readOne(stage.graphql, unverified);
-
-  expect(one.data?.contactPhone).toEqual(users.unverified.phone);
-  expect(many.data?._entities).toEqual([
-    { contactPhone: users.unverified.phone },
-    { contactPhone: users.verified.phone },
-  ]);
-  expect(twice.errors?.[0]?.extensions.code).toBe('UPSTREAM_UNAVAILABLE');
-  expect(twice.errors?.[0]?.extensions).not.toHaveProperty('outcome');
-  expect(stage.zitadel.calls).toHaveLength(6);
-});
-
-test.for([
-  ['a refusal', { answer: { status: 403, headers: { 'content-type': 'application/json' }, body: '{"code":7}' } }],
-  ['a failure', { answer: { status: 500, headers: { 'content-type': 'application/json' }, body: '{"code":13}' } }],
-  ['an answer that cannot be read', { answer: { status: 200, headers: { 'content-type': 'application/json' } } }],
-] as const)('does not repeat a read after %s', async ([, misbehaviour]) => {
-  await using stage = await openStage();
-  stage.zitadel.misbehave(misbehaviour);
-
-  const { errors } = await readOne(stage.graphql, unverified);
-
-  expect(errors).toHaveLength(1);
-  expect(stage.zitadel.calls).toHaveLength(1);
-});
-
-test('reads within one deadline, repeated or not', async () => {
-  await using stage = await openStage({ ZITADEL_TIMEOUT_MS: '500' });
-  const never = gate();
-  stage.zitadel.misbehave(unavailable, { hold: never.opened });
-
-  const { errors } = await readOne(stage.graphql, unverified);
-  never.open();
-
-  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT' });
-  expect(stage.zitadel.calls).toHaveLength(2);
-});
-
-test('does not try twice to connect where nobody listens', async () => {
-  const upstream = await openRawUpstream();
-  await upstream[Symbol.asyncDispose]();
-  await using stage = await openStage({ ZITADEL_URL: upstream.url });
-
-  const { errors } = await readOne(stage.graphql, unverified);
-
-  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_UNAVAILABLE' });
-});
-
-test('does not take another user for the one who was asked for', async () => {
-  await using stage = await openStage();
-  const someoneElse = { userId: users.verified.userId, human: { phone: { phone: '+41797654321' } } };
-  const answer = (body: object) => ({
-    answer: { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
-  });
-  stage.zitadel.misbehave(answer({ user: someoneElse }), answer({ result: [someoneElse] }));
-
-  const one = await readOne(stage.graphql, unverified);
-  const many = await readMany(stage.graphql, [user(unverified), user(users.phoneless.userId)]);
-
-  expect(one.data).toEqual({ contactPhone: null });
-  expect(many.data).toEqual({ _entities: [{ contactPhone: null }, { contactPhone: null }] });
-  expect([...(one.errors ?? []), ...(many.errors ?? [])].map(({ extensions }) => extensions)).toEqual(
-    Array(3).fill({ code: 'NOT_FOUND' }),
-  );
-});
-
-test('logs one failed call in one line, however many fields it leaves empty', async () => {
-  await using stage = await openStage();
-  stage.zitadel.misbehave({ answer: { status: 500 } }, { answer: { status: 500 } });
-
-  const { errors } = await readMany(
-    stage.graphql,
-    crowd(50).map(({ userId }) => user(userId)),
-  );
-  await readOne(stage.graphql, unverified);
-
-  expect(errors).toHaveLength(50);
-  const warnings = stage.lines.filter((line) => line.includes('ZITADEL did not do its part'));
-  expect(warnings.map((line) => (JSON.parse(line) as { err: { message: string } }).err.message)).toEqual([
-    'ListUsers: foreign (HTTP 500)',
-    'GetUserByID: foreign (HTTP 500)',
-  ]);
 });

@@ -2,18 +2,9 @@ import { expect, expectTypeOf, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import type { ErrorExtensions, ZitadelAnswer, ZitadelRefusal } from '../src/errors.js';
 import { bearer, manager, openStage, unverified } from './support/stage.js';
+import { zitadel } from './support/zitadel.js';
 
 const missing = '999999999999999999';
-
-/** ZITADEL's own words, as they must come through. */
-const zitadel = (code: number, status: string, httpStatus: number, id: string, text: string) => ({
-  code,
-  status,
-  httpStatus,
-  id,
-  message: `${text} (${id})`,
-  details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id, message: text }],
-});
 
 const phoneNotFound = zitadel(5, 'NOT_FOUND', 404, 'COMMAND-ieJ2e', 'Phone not found');
 const noCode = zitadel(9, 'FAILED_PRECONDITION', 400, 'PHONE-5xrra88eq8', 'No code to resend');

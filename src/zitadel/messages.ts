@@ -14,7 +14,7 @@ export const resendPhoneCodeRequest: Record<PhoneCodeMode, string> = {
 /** Without `limit`, ZITADEL's default would cut a longer list short. */
 export function listUsersRequest(userIds: readonly string[]): string {
   return JSON.stringify({
-    query: { limit: userIds.length, asc: true },
+    query: { limit: userIds.length },
     queries: [{ inUserIdsQuery: { userIds } }],
   });
 }

@@ -2,13 +2,17 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 
 /** A TCP server for upstreams that no HTTP server would play. It counts its connections and the requests on them. */
-export async function openRawUpstream(onRequest: (socket: Socket) => void = () => {}) {
+export async function openRawUpstream(
+  onRequest: (socket: Socket) => void = () => {},
+  onConnection: (socket: Socket) => void = () => {},
+) {
   const sockets = new Set<Socket>();
   const seen = { connections: 0, requests: 0 };
   const server = createServer((socket) => {
     seen.connections += 1;
     sockets.add(socket);
     socket.on('error', () => {});
+    onConnection(socket);
     socket.on('data', (chunk) => {
       if (!chunk.includes('HTTP/1.1\r\n')) return;
       seen.requests += 1;

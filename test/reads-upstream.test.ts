@@ -1,0 +1,147 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { users } from '../src/embedded-zitadel/population.js';
+import { crowd } from './support/crowd.js';
+import { gate } from './support/gate.js';
+import { openRawUpstream } from './support/raw-upstream.js';
+import { answered, readMany, readOne, user, type Phone } from './support/reads.js';
+import { openStage, unverified } from './support/stage.js';
+
+const unavailable = { answer: { status: 503, headers: { 'content-type': 'application/json' }, body: '{"code":14}' } };
+
+test.for([
+  ['a connection breaks', { reset: true }],
+  ['ZITADEL is not available', unavailable],
+  ['what stands in front of it says so', { answer: { status: 503, body: 'busy' } }],
+] as const)('repeats a read once when %s', async ([, misbehaviour]) => {
+  await using stage = await openStage();
+
+  stage.zitadel.misbehave(misbehaviour);
+  const one = await readOne(stage.graphql, unverified);
+  stage.zitadel.misbehave(misbehaviour);
+  const many = await readMany(stage.graphql, [user(unverified), user(users.verified.userId)]);
+  stage.zitadel.misbehave(misbehaviour, misbehaviour);
+  const twice = await readOne(stage.graphql, unverified);
+
+  expect(one.data?.contactPhone).toEqual(users.unverified.phone);
+  expect(many.data?._entities).toEqual([
+    { contactPhone: users.unverified.phone },
+    { contactPhone: users.verified.phone },
+  ]);
+  expect(twice.errors?.[0]?.extensions.code).toBe('UPSTREAM_UNAVAILABLE');
+  expect(twice.errors?.[0]?.extensions).not.toHaveProperty('outcome');
+  expect(stage.zitadel.calls).toHaveLength(6);
+});
+
+test.for([
+  ['a refusal', { answer: { status: 403, headers: { 'content-type': 'application/json' }, body: '{"code":7}' } }],
+  ['a failure', { answer: { status: 500, headers: { 'content-type': 'application/json' }, body: '{"code":13}' } }],
+  ['an answer that cannot be read', { answer: { status: 200, headers: { 'content-type': 'application/json' } } }],
+] as const)('does not repeat a read after %s', async ([, misbehaviour]) => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave(misbehaviour);
+
+  const { errors } = await readOne(stage.graphql, unverified);
+
+  expect(errors).toHaveLength(1);
+  expect(stage.zitadel.calls).toHaveLength(1);
+});
+
+test('gives a repeated read no more than what is left of its time', async () => {
+  await using stage = await openStage({ ZITADEL_TIMEOUT_MS: '10000' });
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened, ...unavailable });
+
+  const answer = readOne(stage.graphql, unverified);
+  await stage.zitadel.called(1);
+  const now = performance.now.bind(performance);
+  const later = vi.spyOn(performance, 'now').mockImplementation(() => now() + 10_000);
+  onTestFinished(() => later.mockRestore());
+  answering.open();
+
+  expect((await answer).errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT' });
+});
+
+test('does not repeat a read that never left', async () => {
+  await using upstream = await openRawUpstream(undefined, (socket) => socket.destroy());
+  await using stage = await openStage({ ZITADEL_URL: upstream.url.replace('http:', 'https:') });
+
+  const { errors } = await readOne(stage.graphql, unverified);
+
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_UNAVAILABLE' });
+  expect(upstream.seen).toEqual({ connections: 1, requests: 0 });
+});
+
+test('takes what proto3 JSON leaves out, or has null, for what it means', async () => {
+  await using stage = await openStage();
+  const userId = unverified;
+  const shapes: [object, Phone][] = [
+    [{ userId }, null],
+    [{ userId, human: null }, null],
+    [{ userId, human: {} }, null],
+    [{ userId, human: { phone: null } }, null],
+    [{ userId, human: { phone: {} } }, null],
+    [{ userId, human: { phone: { phone: '' } } }, null],
+    [{ userId, human: { phone: { phone: null, isVerified: null } } }, null],
+    [
+      { userId, human: { phone: { phone: '+41791234567', isVerified: null } } },
+      { number: '+41791234567', isVerified: false },
+    ],
+  ];
+
+  for (const [shape, phone] of shapes) {
+    stage.zitadel.misbehave(answered({ user: shape }));
+    expect(await readOne(stage.graphql, userId)).toMatchObject({ data: { contactPhone: phone }, errors: undefined });
+  }
+  for (const list of [{}, { result: null }]) {
+    stage.zitadel.misbehave(answered(list));
+    const { errors } = await readMany(stage.graphql, [user('1'), user('2')]);
+    expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'NOT_FOUND' }, { code: 'NOT_FOUND' }]);
+  }
+});
+
+test.for([
+  ['no user', {}],
+  ['a user without an id', { user: { human: {} } }],
+  ['a number that is none', { user: { userId: unverified, human: { phone: { phone: 41791234567 } } } }],
+] as const)('does not make a phone of %s', async ([, body]) => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave(answered(body));
+
+  const { data, errors } = await readOne(stage.graphql, unverified);
+
+  expect(data).toEqual({ contactPhone: null });
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 } });
+});
+
+test('does not take another user for the one who was asked for', async () => {
+  await using stage = await openStage();
+  const someoneElse = { userId: users.verified.userId, human: { phone: { phone: '+41797654321' } } };
+  stage.zitadel.misbehave(answered({ user: someoneElse }), answered({ result: [someoneElse] }));
+
+  const one = await readOne(stage.graphql, unverified);
+  const many = await readMany(stage.graphql, [user(unverified), user(users.phoneless.userId)]);
+
+  expect(one.data).toEqual({ contactPhone: null });
+  expect(many.data).toEqual({ _entities: [{ contactPhone: null }, { contactPhone: null }] });
+  expect([...(one.errors ?? []), ...(many.errors ?? [])].map(({ extensions }) => extensions)).toEqual(
+    Array(3).fill({ code: 'NOT_FOUND' }),
+  );
+});
+
+test('logs one failed call in one line, however many fields it leaves empty', async () => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave({ answer: { status: 500 } }, { answer: { status: 500 } });
+
+  const { errors } = await readMany(
+    stage.graphql,
+    crowd(50).map(({ userId }) => user(userId)),
+  );
+  await readOne(stage.graphql, unverified);
+
+  expect(errors).toHaveLength(50);
+  const warnings = stage.lines.filter((line) => line.includes('ZITADEL did not do its part'));
+  expect(warnings.map((line) => (JSON.parse(line) as { err: { message: string } }).err.message)).toEqual([
+    'ListUsers: foreign (HTTP 500)',
+    'GetUserByID: foreign (HTTP 500)',
+  ]);
+});

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { manager, post } from './stage.js';
+
+const contactPhoneOperation = readFileSync('schema/operations/contact-phone.graphql', 'utf8');
+
+export type Phone = { number: string; isVerified: boolean } | null;
+
+/** Runs the example operation. */
+export const readOne = (url: string, userId: string, headers: Record<string, string> = manager) =>
+  post<{ contactPhone: Phone }>(url, { query: contactPhoneOperation, variables: { userId } }, headers);
+
+/** Asks as a router does: for the users behind these representations, in this order. */
+export const readMany = (url: string, representations: unknown[], headers: Record<string, string> = manager) => {
+  const query = `query ($representations: [_Any!]!) {
+    _entities(representations: $representations) { ... on User { contactPhone { number isVerified } } }
+  }`;
+  return post<{ _entities: ({ contactPhone: Phone } | null)[] }>(
+    url,
+    { query, variables: { representations } },
+    headers,
+  );
+};
+
+/** A representation of a user, as a router sends it. */
+export const user = (id: unknown) => ({ __typename: 'User', id });
+
+/** Makes ZITADEL answer this JSON. */
+export const answered = (body: object) => ({
+  answer: { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+});

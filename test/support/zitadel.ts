@@ -1,0 +1,9 @@
+/** The `zitadel` of an error's extensions: ZITADEL's own words, as they must come through. */
+export const zitadel = (code: number, status: string, httpStatus: number, id: string, text: string) => ({
+  code,
+  status,
+  httpStatus,
+  id,
+  message: `${text} (${id})`,
+  details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id, message: text }],
+});
