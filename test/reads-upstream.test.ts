@@ -47,18 +47,20 @@ test.for([
 });
 
 test('gives a repeated read no more than what is left of its time', async () => {
-  await using stage = await openStage({ ZITADEL_TIMEOUT_MS: '10000' });
-  const answering = gate();
-  stage.zitadel.misbehave({ hold: answering.opened, ...unavailable });
+  const timeoutMs = 300_000;
+  await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(timeoutMs) });
+  const [first, second] = [gate(), gate()];
+  stage.zitadel.misbehave({ hold: first.opened, ...unavailable }, { hold: second.opened });
 
   const answer = readOne(stage.graphql, unverified);
   await stage.zitadel.called(1);
   const now = performance.now.bind(performance);
-  const later = vi.spyOn(performance, 'now').mockImplementation(() => now() + 10_000);
+  const later = vi.spyOn(performance, 'now').mockImplementation(() => now() + timeoutMs);
   onTestFinished(() => later.mockRestore());
-  answering.open();
+  first.open();
 
   expect((await answer).errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT' });
+  second.open();
 });
 
 test('does not repeat a read that never left', async () => {
