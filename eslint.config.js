@@ -51,7 +51,7 @@ export default defineConfig(
   room(['src/contact-phone/*.types.ts'], ours),
   room(['src/contact-phone/*.resolver.ts'], String.raw`^\.\./(?!context\.js$)|\.service\.js$|^(undici|fastify)`),
   room(
-    ['src/contact-phone/{*.service,*.errors,user-loader,representations}.ts'],
+    ['src/contact-phone/{*.service,*.errors,user-loader,entities}.ts'],
     String.raw`^\.\./(?!errors\.js$|zitadel/)|\.(types|resolver)\.js$|^(type-graphql|graphql|undici|fastify)`,
   ),
   { files: ['eslint.config.js'], extends: [tseslint.configs.disableTypeChecked] },
