@@ -42,7 +42,7 @@ interface Outcome {
 export type ErrorExtensions =
   | ({
       code: 'UNAUTHENTICATED' | 'FORBIDDEN' | 'NOT_FOUND' | 'BAD_USER_INPUT' | 'FAILED_PRECONDITION';
-      /** Absent when ZITADEL was not called. */
+      /** Absent when ZITADEL was not called, and when it left the user out of a list without a word. */
       zitadel?: ZitadelRefusal;
     } & Outcome)
   | ({

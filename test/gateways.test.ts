@@ -78,6 +78,7 @@ test.for(gateways)('%s: lets the whole error through', async ([, openGateway]) =
   await using supergraph = await openSupergraph(openGateway);
   const { stage, zitadel, url } = supergraph;
   const cases: [string, Record<string, string>, string, Parameters<typeof zitadel.misbehave>[0]?][] = [
+    ['UNAUTHENTICATED', {}, unverified],
     ['UNAUTHENTICATED', bearer(tokens.expired.token), unverified],
     ['FORBIDDEN', bearer(tokens.outsider.token), unverified],
     ['NOT_FOUND', manager, '999999999999999999'],

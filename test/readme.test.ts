@@ -2,14 +2,15 @@ import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buildSchema, parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { environment } from '../src/config.js';
-import { errorMessages } from '../src/errors.js';
+import { errorMessages, type ErrorExtensions } from '../src/errors.js';
 import { startChild } from './support/child.js';
 import { openSocket } from './support/sockets.js';
 import { post, type GraphQLAnswer } from './support/stage.js';
-import { roverYaml } from './support/supergraph.js';
+import { roverYaml, supergraphSdl } from './support/supergraph.js';
 
 const readme = readFileSync('README.md', 'utf8');
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
@@ -101,8 +102,8 @@ test('its table of parts names every production dependency', () => {
   expect(parts).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
 });
 
-test('its lines for routers hand on two headers, show the secret, and are for this subgraph alone', () => {
-  const blocks = [...readme.matchAll(/^\*\*(.*? Router)\*\*, in .*?^```yaml\n(.*?)^```/gms)];
+test('its lines for routers hand on two headers, show the secret, and let the whole error through', () => {
+  const blocks = [...readme.matchAll(/^\*\*(.*? Router)\*\*, .*?^```yaml\n(.*?)^```/gms)];
   expect(blocks.map(([, router]) => router)).toEqual(['Apollo Router', 'Hive Router', 'Cosmo Router']);
   for (const [, , yaml = ''] of blocks) {
     const { headers } = parseYaml(yaml) as { headers: { subgraphs: Record<string, { request: object[] }> } };
@@ -110,6 +111,26 @@ test('its lines for routers hand on two headers, show the secret, and are for th
     const rules = JSON.stringify(headers.subgraphs['contact-phone']?.request);
     expect(rules).toMatch(/propagate.*authorization.*accept-language.*x-router-secret.*ROUTER_SECRET/i);
   }
+  const [apollo, hive, cosmo] = blocks.map(([, , yaml = '']) => parseYaml(yaml) as object);
+  expect(apollo).toMatchObject({ include_subgraph_errors: { subgraphs: { 'contact-phone': true } } });
+  expect(hive).toMatchObject({ error_masking: { subgraphs: { 'contact-phone': { enabled: false } } } });
+  expect(cosmo).toMatchObject({
+    subgraph_error_propagation: {
+      mode: 'pass-through',
+      allowed_extension_fields: ['code', 'zitadel', 'outcome', 'retryAfter'] satisfies KeyOfUnion<ErrorExtensions>[],
+    },
+  });
+});
+
+type KeyOfUnion<T> = T extends unknown ? keyof T : never;
+
+test('its GraphQL is what a supergraph with users serves', () => {
+  const supergraph = buildSchema(supergraphSdl(), { assumeValidSDL: true });
+  const inline = [...readme.matchAll(/`(\{[^`]+\})`/g)].map(([, document = '']) => document);
+  const blocks = [...readme.matchAll(/^```graphql\n(.*?)^```/gms)].map(([, document = '']) => document);
+
+  expect([inline.length, blocks.length]).toEqual([1, 1]);
+  for (const document of [...inline, ...blocks]) expect(validate(supergraph, parse(document))).toEqual([]);
 });
 
 test('its commands exist', () => {

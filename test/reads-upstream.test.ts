@@ -9,10 +9,11 @@ import { openStage, unverified } from './support/stage.js';
 const unavailable = { answer: { status: 503, headers: { 'content-type': 'application/json' }, body: '{"code":14}' } };
 
 test.for([
-  ['a connection breaks', { reset: true }],
-  ['ZITADEL is not available', unavailable],
-  ['what stands in front of it says so', { answer: { status: 503, body: 'busy' } }],
-] as const)('repeats a read once when %s', async ([, misbehaviour]) => {
+  ['a connection breaks', { reset: true }, 'UPSTREAM_UNAVAILABLE'],
+  ['a connection breaks in the middle of an answer', { cutOffAfter: 20 }, 'UPSTREAM_ERROR'],
+  ['ZITADEL is not available', unavailable, 'UPSTREAM_UNAVAILABLE'],
+  ['what stands in front of it says so', { answer: { status: 503, body: 'busy' } }, 'UPSTREAM_UNAVAILABLE'],
+] as const)('repeats a read once when %s', async ([, misbehaviour, code]) => {
   await using stage = await openStage();
 
   stage.zitadel.misbehave(misbehaviour);
@@ -27,7 +28,7 @@ test.for([
     { contactPhone: users.unverified.phone },
     { contactPhone: users.verified.phone },
   ]);
-  expect(twice.errors?.[0]?.extensions.code).toBe('UPSTREAM_UNAVAILABLE');
+  expect(twice.errors?.[0]?.extensions.code).toBe(code);
   expect(twice.errors?.[0]?.extensions).not.toHaveProperty('outcome');
   expect(stage.zitadel.calls).toHaveLength(6);
 });
@@ -35,6 +36,8 @@ test.for([
 test.for([
   ['a refusal', { answer: { status: 403, headers: { 'content-type': 'application/json' }, body: '{"code":7}' } }],
   ['a failure', { answer: { status: 500, headers: { 'content-type': 'application/json' }, body: '{"code":13}' } }],
+  ['a bad gateway', { answer: { status: 502 } }],
+  ['a gateway that has waited long enough', { answer: { status: 504 } }],
   ['an answer that cannot be read', { answer: { status: 200, headers: { 'content-type': 'application/json' } } }],
 ] as const)('does not repeat a read after %s', async ([, misbehaviour]) => {
   await using stage = await openStage();
@@ -63,6 +66,40 @@ test('gives a repeated read no more than what is left of its time', async () => 
   second.open();
 });
 
+test.for([
+  ['nothing', ''],
+  ['half an answer', 'HTTP/1.1 503 Status\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"code"'],
+] as const)('does not repeat a read whose time is over, after %s', async ([, begun]) => {
+  await using upstream = await openRawUpstream((socket) => socket.write(begun));
+  await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '500' });
+
+  const { errors } = await readOne(stage.graphql, unverified);
+
+  expect(errors?.[0]?.extensions).toEqual({
+    code: 'UPSTREAM_TIMEOUT',
+    ...(begun && { zitadel: { httpStatus: 503 } }),
+  });
+  expect(upstream.seen.requests).toBe(1);
+});
+
+test('does not take all connections for one request, however many users it asks for', async () => {
+  await using stage = await openStage();
+  const lists = gate();
+  const people = crowd(2_000).map(({ userId }) => user(userId));
+  stage.zitadel.misbehave(...Array.from({ length: 8 }, () => ({ hold: lists.opened })));
+
+  const many = readMany(stage.graphql, people);
+  await stage.zitadel.called(8);
+  const meanwhile = await stage.resend();
+  const calls = stage.zitadel.calls.length;
+  lists.open();
+
+  expect(meanwhile.errors).toBeUndefined();
+  expect(calls).toBe(9);
+  expect((await many).errors).toHaveLength(2_000);
+  expect(stage.zitadel.calls).toHaveLength(21);
+});
+
 test('does not repeat a read that never left', async () => {
   await using upstream = await openRawUpstream(undefined, (socket) => socket.destroy());
   await using stage = await openStage({ ZITADEL_URL: upstream.url.replace('http:', 'https:') });
@@ -77,8 +114,7 @@ test('takes what proto3 JSON leaves out, or has null, for what it means', async 
   await using stage = await openStage();
   const userId = unverified;
   const shapes: [object, Phone][] = [
-    [{ userId }, null],
-    [{ userId, human: null }, null],
+    [{ userId, human: null, machine: {} }, null],
     [{ userId, human: {} }, null],
     [{ userId, human: { phone: null } }, null],
     [{ userId, human: { phone: {} } }, null],
@@ -94,40 +130,47 @@ test('takes what proto3 JSON leaves out, or has null, for what it means', async 
     stage.zitadel.misbehave(answered({ user: shape }));
     expect(await readOne(stage.graphql, userId)).toMatchObject({ data: { contactPhone: phone }, errors: undefined });
   }
-  for (const list of [{}, { result: null }]) {
+  for (const list of [{ details: {} }, { details: {}, result: null }]) {
     stage.zitadel.misbehave(answered(list));
     const { errors } = await readMany(stage.graphql, [user('1'), user('2')]);
     expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'NOT_FOUND' }, { code: 'NOT_FOUND' }]);
   }
 });
 
-test.for([
-  ['no user', {}],
-  ['a user without an id', { user: { human: {} } }],
-  ['a number that is none', { user: { userId: unverified, human: { phone: { phone: 41791234567 } } } }],
-] as const)('does not make a phone of %s', async ([, body]) => {
+const phone = users.unverified.phone.number;
+
+test.for<[string, object | undefined]>([
+  ['nothing', undefined],
+  ['a user without an id', { human: {} }],
+  ['another user', { userId: users.verified.userId, human: { phone: { phone } } }],
+  ['neither human nor machine', { userId: unverified }],
+  ['a number that is none', { userId: unverified, human: { phone: { phone: 41791234567 } } }],
+  ['a number that may be verified', { userId: unverified, human: { phone: { phone, isVerified: 'perhaps' } } }],
+])('does not make a phone of %s, nor logs it', async ([what, shape]) => {
   await using stage = await openStage();
-  stage.zitadel.misbehave(answered(body));
-
-  const { data, errors } = await readOne(stage.graphql, unverified);
-
-  expect(data).toEqual({ contactPhone: null });
-  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 } });
-});
-
-test('does not take another user for the one who was asked for', async () => {
-  await using stage = await openStage();
-  const someoneElse = { userId: users.verified.userId, human: { phone: { phone: '+41797654321' } } };
-  stage.zitadel.misbehave(answered({ user: someoneElse }), answered({ result: [someoneElse] }));
+  stage.zitadel.misbehave(answered({ user: shape }), answered({ details: {}, result: [shape] }));
 
   const one = await readOne(stage.graphql, unverified);
   const many = await readMany(stage.graphql, [user(unverified), user(users.phoneless.userId)]);
 
+  const unreadable = { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 } };
+  // Of several users, ZITADEL leaves out whom it does not know.
+  const left = what === 'another user' ? { code: 'NOT_FOUND' } : unreadable;
   expect(one.data).toEqual({ contactPhone: null });
-  expect(many.data).toEqual({ _entities: [{ contactPhone: null }, { contactPhone: null }] });
-  expect([...(one.errors ?? []), ...(many.errors ?? [])].map(({ extensions }) => extensions)).toEqual(
-    Array(3).fill({ code: 'NOT_FOUND' }),
-  );
+  expect(one.errors?.map(({ extensions }) => extensions)).toEqual([unreadable]);
+  expect(many.data?._entities).toEqual([{ contactPhone: null }, { contactPhone: null }]);
+  expect(many.errors?.map(({ extensions }) => extensions)).toEqual([left, left]);
+  expect(stage.lines.join('')).toContain('GetUserByID: malformed');
+  expect(stage.lines.join('')).not.toContain('4179');
+});
+
+test('does not take any JSON for an empty list', async () => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave(answered({}));
+
+  const { errors } = await readMany(stage.graphql, [user('1'), user('2')]);
+
+  expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['UPSTREAM_ERROR', 'UPSTREAM_ERROR']);
 });
 
 test('logs one failed call in one line, however many fields it leaves empty', async () => {

@@ -70,7 +70,7 @@ test.for([
 test('does not bother ZITADEL to read for a nameless caller', async () => {
   await using stage = await openStage();
 
-  const { data, errors } = await readMany(stage.graphql, [user(unverified), user(users.verified.userId)], {});
+  const { data, errors } = await readMany(stage.graphql, [user(unverified), user('..')], {});
 
   expect(data).toEqual({ _entities: [{ contactPhone: null }, { contactPhone: null }] });
   expect(errors?.map(({ extensions }) => extensions)).toEqual([
@@ -125,7 +125,7 @@ test.for([
         JSON.parse(body) as { query: { limit: number }; queries: [{ inUserIdsQuery: { userIds: string[] } }] },
     )
     .map(({ query, queries }) => ({ limit: query.limit, asked: queries[0].inUserIdsQuery.userIds.length }));
-  expect(lists.filter(({ limit, asked }) => asked > 100 || limit < asked)).toEqual([]);
+  expect(lists.filter(({ limit, asked }) => asked > 100 || !(limit >= asked))).toEqual([]);
 });
 
 test('reads what is asked for twice in one request once', async () => {

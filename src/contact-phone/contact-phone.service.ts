@@ -38,12 +38,11 @@ export class ContactPhoneService {
   /** What every write shares: nothing is sent twice, and nothing that was read before it is believed after it. */
   private async write<T>(userId: string, call: (caller: Caller) => Promise<T>): Promise<T & Changed> {
     const caller = this.admit(userId);
+    this.users?.clear(userId);
     try {
       return { ...(await call(caller)), user: { id: userId } };
     } catch (error) {
       throw writeError(error);
-    } finally {
-      this.users?.clear(userId);
     }
   }
 

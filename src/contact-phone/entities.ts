@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { CodedError } from '../errors.js';
 
 /** What a router knows of a user: https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec */
+// A number would have lost digits, and stand for another user.
 const representation = z.object({ __typename: z.literal('User'), id: z.string() });
 
 /**

@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader';
+import pLimit from 'p-limit';
 import { CodedError } from '../errors.js';
 import type { User } from '../zitadel/messages.js';
 import type { Caller, ZitadelClient } from '../zitadel/zitadel-client.js';
@@ -8,6 +9,8 @@ export type UserLoader = DataLoader<string, User>;
 
 /** ZITADEL lists 1000 users at most; a hundred keep its answer, and the time it takes, small. */
 const maxUsersInACall = 100;
+/** A request may ask for thousands of users. It must not take all connections from the others. */
+const maxCallsAtOnce = 8;
 
 /**
  * How users are read: each once, and those asked for at the same time in one call. It remembers what it has read, so it must serve
@@ -15,12 +18,13 @@ const maxUsersInACall = 100;
  */
 export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLoader {
   /** A call for one user tells missing from forbidden, and is up to date; a list leaves such users out, and may lag behind. */
-  const read = async ([id = '', ...others]: readonly string[]) =>
-    others.length === 0 ? [await zitadel.getUserById(caller, id)] : zitadel.listUsers(caller, [id, ...others]);
+  const read = (ids: readonly string[]) =>
+    ids.length === 1 ? Promise.all(ids.map((id) => zitadel.getUserById(caller, id))) : zitadel.listUsers(caller, ids);
+  const inTurn = pLimit(maxCallsAtOnce);
 
   return new DataLoader<string, User>(
     async (ids) => {
-      const users = await read(ids).catch((error: unknown) => {
+      const users = await inTurn(read, ids).catch((error: unknown) => {
         throw readError(error);
       });
       const usersById = new Map(users.map((user) => [user.userId, user]));

@@ -13,6 +13,9 @@ export function routerOnly(secrets: readonly string[]): onRequestHookHandler {
     // Compared with each, so that the time does not tell which one it was.
     const matches = known.filter((secret) => timingSafeEqual(secret, shown));
     if (matches.length > 0) done();
-    else refuse(reply, 403);
+    else {
+      request.log.warn('Refused a request that does not show the secret of the router');
+      refuse(reply, 403);
+    }
   };
 }

@@ -18,6 +18,9 @@ export interface UpstreamAnswer {
   body: string;
 }
 
+/** What came over a connection that holds, but is no answer for us. */
+const unreadable = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseExceededMaxSizeError];
+
 /**
  * Sends one request, once, and gives back the whole answer.
  *
@@ -32,9 +35,10 @@ export function exchange(pool: Pool, request: UpstreamRequest, deadlineMs: numbe
     let headers: IncomingHttpHeaders = {};
     const chunks: Buffer[] = [];
 
-    const fail = (kind: ZitadelErrorKind, cause?: unknown) => {
+    const fail = (kind: ZitadelErrorKind, cause?: unknown, connectionBroke = false) => {
       clearTimeout(deadline);
-      reject(new ZitadelError(request.operation, kind, { sent: controller !== undefined, httpStatus }, cause));
+      const facts = { sent: controller !== undefined, connectionBroke, httpStatus };
+      reject(new ZitadelError(request.operation, kind, facts, cause));
     };
 
     let expired = false;
@@ -66,10 +70,9 @@ export function exchange(pool: Pool, request: UpstreamRequest, deadlineMs: numbe
           resolve({ httpStatus: httpStatus ?? 0, headers, body: Buffer.concat(chunks).toString() });
         },
         onResponseError(_, error) {
-          const { HTTPParserError, HeadersOverflowError } = errors;
-          const began =
-            httpStatus !== undefined || error instanceof HTTPParserError || error instanceof HeadersOverflowError;
-          fail(began ? 'malformed' : 'unreachable', error);
+          const isUnreadable = unreadable.some((type) => error instanceof type);
+          const began = httpStatus !== undefined || isUnreadable;
+          fail(began ? 'malformed' : 'unreachable', error, !isUnreadable);
         },
       },
     );

@@ -45,7 +45,12 @@ export type User = z.infer<typeof user>;
 const humanPhone = z.object({ phone: z.string().nullish(), isVerified: z.boolean().nullish() });
 
 const user = z
-  .object({ userId: z.string(), human: z.object({ phone: humanPhone.nullish() }).nullish() })
+  .object({
+    userId: z.string(),
+    human: z.object({ phone: humanPhone.nullish() }).nullish(),
+    machine: z.object({}).nullish(),
+  })
+  .refine(({ human, machine }) => human ?? machine, 'must be a human or a machine')
   .transform(({ userId, human }) => {
     const { phone: number, isVerified } = human?.phone ?? {};
     return { userId, phone: number ? { number, isVerified: isVerified ?? false } : null };
@@ -53,4 +58,5 @@ const user = z
 
 export const getUserByIdResponse = z.object({ user });
 
-export const listUsersResponse = z.object({ result: z.array(user).nullish() });
+/** `details` is always there; without it, any JSON object would be an empty list. */
+export const listUsersResponse = z.object({ details: z.object({}), result: z.array(user).nullish() });

@@ -77,6 +77,8 @@ export class ZitadelClient {
       path: `/v2/users/${encodeURIComponent(userId)}`,
       body: null,
     });
+    // Or someone would be shown another's phone.
+    if (user.userId !== userId) throw new ZitadelError('GetUserByID', 'malformed', { sent: true, httpStatus: 200 });
     return user;
   }
 

@@ -13,6 +13,8 @@ export type ZitadelErrorKind = 'rejected' | 'foreign' | 'malformed' | 'timeout' 
 export interface ZitadelErrorFacts {
   /** Whether the request may have left this machine. */
   sent: boolean;
+  /** Whether the connection did not hold until the end of the answer, or was never there. */
+  connectionBroke?: boolean;
   httpStatus?: number | undefined;
   /** The number in the body, google.rpc.Code. */
   code?: number | undefined;
@@ -91,6 +93,7 @@ export class ZitadelError extends Error {
   }
   /** Whether the same request may well succeed now: its connection broke, or ZITADEL was not available for a moment. */
   get isWorthRepeating(): boolean {
-    return (this.kind === 'unreachable' && this.facts.sent) || this.facts.httpStatus === 503;
+    const { sent, connectionBroke = false, httpStatus } = this.facts;
+    return this.kind !== 'timeout' && sent && (connectionBroke || httpStatus === 503);
   }
 }
