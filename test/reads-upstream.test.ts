@@ -36,6 +36,7 @@ test.for([
 test.for([
   ['a refusal', { answer: { status: 403, headers: { 'content-type': 'application/json' }, body: '{"code":7}' } }],
   ['a failure', { answer: { status: 500, headers: { 'content-type': 'application/json' }, body: '{"code":13}' } }],
+  ['an answer over 1 MiB', { answer: { status: 200, body: ' '.repeat(1024 * 1024 + 1) } }],
   ['a bad gateway', { answer: { status: 502 } }],
   ['a gateway that has waited long enough', { answer: { status: 504 } }],
   ['an answer that cannot be read', { answer: { status: 200, headers: { 'content-type': 'application/json' } } }],
