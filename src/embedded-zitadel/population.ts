@@ -81,25 +81,25 @@ export const users = {
 
 export const tokens = {
   manager: {
-    description: 'manages the organisation: may resend for its users, in both modes',
+    description: 'manages the organisation: may read its users, and resend to them in both modes',
     token: 'embedded-token-of-the-manager',
     userId: '301000000000000900',
     memberships: { [acme]: ['user.read', 'user.write'] },
   },
   self: {
-    description: `is the user ${users.unverified.userId} himself: may resend to himself, by SMS`,
+    description: `is the user ${users.unverified.userId} himself: may read himself, and resend by SMS`,
     token: 'embedded-token-of-the-user-himself',
     userId: users.unverified.userId,
     memberships: {},
   },
   member: {
-    description: 'is a member without user.write',
+    description: 'is a member with user.read alone',
     token: 'embedded-token-of-a-reading-member',
     userId: '301000000000000901',
     memberships: { [acme]: ['user.read'] },
   },
   guest: {
-    description: 'is a member without any permission',
+    description: 'is a member with no permission at all',
     token: 'embedded-token-of-a-guest',
     userId: '301000000000000902',
     memberships: { [acme]: [] },
