@@ -115,6 +115,7 @@ export class ZitadelClient {
     }
   }
 
+  /** Sends a request once, which is all that a write may be. */
   private async send<T>(
     operation: string,
     caller: Caller,
