@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { CodedError } from '../errors.js';
 
-/** What a router knows of a user: https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec */
-// A number would have lost digits, and stand for another user.
+/**
+ * What a router knows of a user. As a number, the id would have lost digits, and stand for another user.
+ * https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec
+ */
 const representation = z.object({ __typename: z.literal('User'), id: z.string() });
 
 /**
