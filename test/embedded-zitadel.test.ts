@@ -6,6 +6,8 @@ import { manager, unverified } from './support/stage.js';
 
 const hour = 60 * 60 * 1000;
 const path = `/v2/users/${unverified}/phone/resend`;
+const setPath = `/v2/users/${unverified}/phone`;
+const verifyPath = `/v2/users/${unverified}/phone/verify`;
 
 const request = async (url: string, init: RequestInit = {}) => {
   const response = await fetch(url, { method: 'POST', headers: manager, body: '{"returnCode":{}}', ...init });
@@ -40,6 +42,19 @@ test('takes an empty or a misspelt mode for "send an SMS", as ZITADEL does', asy
 
 test.for([
   ['both modes', path, { body: '{"sendCode":{},"returnCode":{}}' }, 400, 3],
+  [
+    'a mode beside a verified phone',
+    setPath,
+    { body: '{"phone":"+41795550101","sendCode":{},"isVerified":true}' },
+    400,
+    3,
+  ],
+  ['a phone that is said to be unverified', setPath, { body: '{"phone":"+41795550101","isVerified":false}' }, 400, 3],
+  ['a phone of more than 200 characters', setPath, { body: JSON.stringify({ phone: '0'.repeat(201) }) }, 400, 3],
+  ['a phone to verify without a code', verifyPath, { body: '{}' }, 400, 3],
+  ['an empty code', verifyPath, { body: '{"verificationCode":""}' }, 400, 3],
+  ['a code of more than 20 characters', verifyPath, { body: '{"verificationCode":"S3CR3T-S3CR3T-S3CR3T-"}' }, 400, 3],
+  ['a phone to remove by another verb', setPath, { method: 'PUT' }, 405, 12],
   ['no JSON', path, { body: 'sendCode' }, 400, 3],
   ['no object', path, { body: '[]' }, 400, 3],
   ['a user id that is too long', `/v2/users/${'1'.repeat(201)}/phone/resend`, {}, 400, 3],
@@ -58,6 +73,32 @@ test.for([
   expect(answer).toMatchObject({ status, body: { code } });
   expect(answer.body).not.toHaveProperty('details');
   expect(zitadel.outbox).toEqual([]);
+});
+
+test.for([
+  ['is empty', '{"phone":"","returnCode":{}}', 'PHONE-Zt0NV'],
+  ['is left out', '{"returnCode":{}}', 'PHONE-Zt0NV'],
+  ['is no number', '{"phone":"no number","returnCode":{}}', 'PHONE-so0wa'],
+  ['is there already, typed in another way', '{"phone":"+41 79 123 45 67","returnCode":{}}', 'COMMAND-Uch5e'],
+  ['is there already, without its country', '{"phone":"0791234567","isVerified":true}', 'COMMAND-Uch5e'],
+] as const)('does not set a phone that %s', async ([, body, id]) => {
+  await using zitadel = await startEmbeddedZitadel();
+
+  const answer = await request(zitadel.url + setPath, { body });
+
+  expect(answer).toMatchObject({ status: 400, body: { code: id === 'COMMAND-Uch5e' ? 9 : 3, details: [{ id }] } });
+});
+
+test('takes a phone without a country for Swiss, and does not ask whether there is such a number', async () => {
+  await using zitadel = await startEmbeddedZitadel();
+
+  const answers = [
+    await request(zitadel.url + setPath, { body: '{"phone":"0795550101"}' }),
+    await request(zitadel.url + setPath, { body: '{"phone":"+41001234567"}' }),
+  ];
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+  expect(zitadel.outbox.map(({ number }) => number)).toEqual(['+41795550101', '+41001234567']);
 });
 
 test('lists users in the order of their ids, a hundred unless told otherwise, a thousand at most', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { instanceHost } from '../src/embedded-zitadel/embedded-zitadel.js';
+import { instanceHost } from '../src/embedded-zitadel/routes.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { bearer, manager, openStage, post, unverified } from './support/stage.js';
 

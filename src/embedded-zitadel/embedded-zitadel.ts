@@ -1,18 +1,16 @@
 import { EventEmitter, once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { respond, type Answer, type Misbehaviour } from './misbehaviour.js';
+import { PhoneCommands, type Sms } from './phone-commands.js';
+import type { EmbeddedUser } from './population.js';
 import { Refusal } from './refusal.js';
-import { UserService, type Sms, type UserServiceOptions } from './user-service.js';
+import { route, type RawRequest } from './routes.js';
+import { UserQueries } from './user-queries.js';
+import { UserStore } from './user-store.js';
 
-/** A request as it came in, before anything is made of it. */
-export interface Call {
-  method: string;
-  /** As it stands in the request line. */
-  path: string;
-  headers: IncomingHttpHeaders;
-  body: string;
+export interface Call extends RawRequest {
   /** Whether the caller was there to get the whole answer; known when the answer or the connection has ended. */
   answered: Promise<boolean>;
 }
@@ -34,16 +32,22 @@ export interface EmbeddedZitadel {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The host that it lets be named in `x-zitadel-instance-host`. */
-export const instanceHost = 'zitadel.example.com';
+interface Options {
+  now?: () => number;
+  onSms?: (sms: Sms) => void;
+  /** People beside the population. */
+  moreUsers?: readonly EmbeddedUser[];
+}
 
 /** Starts a small ZITADEL on this machine, in memory: for the demo, and for every test. */
 export async function startEmbeddedZitadel({
   now = Date.now,
   onSms = () => {},
   moreUsers = [],
-}: Partial<UserServiceOptions> = {}): Promise<EmbeddedZitadel> {
-  const service = new UserService({ now, onSms, moreUsers });
+}: Options = {}): Promise<EmbeddedZitadel> {
+  const store = new UserStore(now, moreUsers);
+  const commands = new PhoneCommands(store, onSms);
+  const queries = new UserQueries(store);
   const calls: Call[] = [];
   const arrivals = new EventEmitter();
   const misbehaviours: Misbehaviour[] = [];
@@ -53,7 +57,7 @@ export async function startEmbeddedZitadel({
       .then((call) => {
         calls.push(call);
         arrivals.emit('call');
-        return respond(response, () => answerTo(call, service), misbehaviours.shift());
+        return respond(response, () => answer(() => route(call, { queries, commands })), misbehaviours.shift());
       })
       .catch(() => response.destroy());
   });
@@ -63,9 +67,9 @@ export async function startEmbeddedZitadel({
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
-    outbox: service.outbox,
-    codes: service.codes,
-    pendingCode: (userId) => service.pendingCode(userId),
+    outbox: commands.outbox,
+    codes: commands.codes,
+    pendingCode: (userId) => commands.pendingCode(userId),
     async called(times) {
       while (calls.length < times) await once(arrivals, 'call');
     },
@@ -84,58 +88,16 @@ async function readCall(request: IncomingMessage, response: ServerResponse): Pro
   return { method, path, headers, body: await text(request), answered };
 }
 
-function answerTo(call: Call, service: UserService): Answer {
+function answer(carryOut: () => object): Answer {
   const json = (status: number, body: object) => ({
     status,
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
   });
   try {
-    return json(200, route(call, service));
+    return json(200, carryOut());
   } catch (error) {
     if (error instanceof Refusal) return json(error.httpStatus, error.body);
     throw error;
-  }
-}
-
-/** The routes by path; each takes the methods that it has a handler for. */
-const routes: [path: RegExp, Partial<Record<string, Handler>>][] = [
-  [/^\/v2\/users$/, { POST: (service, { headers, body }) => service.listUsers(headers, parseJson(body)) }],
-  [/^\/v2\/users\/([^/]*)$/s, { GET: (service, { headers }, userId) => service.getUserById(headers, userId) }],
-  [
-    /^\/v2\/users\/([^/]*)\/phone\/resend$/s,
-    { POST: (service, { headers, body }, userId) => service.resendPhoneCode(headers, userId, parseJson(body)) },
-  ],
-];
-
-type Handler = (service: UserService, call: Call, userId: string) => object;
-
-/** Routes on the decoded path, as ZITADEL's gateway does: an encoded slash is a slash. */
-function route(call: Call, service: UserService): object {
-  if ((call.headers['x-zitadel-instance-host'] ?? instanceHost) !== instanceHost) throw new Refusal(5, 'Not Found');
-  const path = decodePath(call.path);
-  for (const [pattern, handlers] of routes) {
-    const [match, userId = ''] = pattern.exec(path) ?? [];
-    if (match === undefined) continue;
-    const handler = handlers[call.method];
-    if (!handler) throw new Refusal(12, 'Method Not Allowed');
-    return handler(service, call, userId);
-  }
-  throw new Refusal(5, 'Not Found');
-}
-
-function decodePath(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    throw new Refusal(3, 'malformed path');
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new Refusal(3, 'proto: syntax error');
   }
 }

@@ -9,10 +9,29 @@ export function readMessage<T>(message: z.ZodType<T>, body: unknown): T {
   return data;
 }
 
-/** A oneof: none set means "send" to ZITADEL, and two at once cannot be decoded. */
+export function checkUserIdLength(userId: string): void {
+  if (!/^.{1,200}$/su.test(userId))
+    throw new Refusal(3, 'invalid UserId: value length must be between 1 and 200 runes');
+}
+
+/** At most one of a oneof: two cannot be decoded. */
+const atMostOne = (...fields: unknown[]) => fields.filter((field) => field !== undefined).length <= 1;
+
+/** No mode set means "send" to ZITADEL. */
 export const resendPhoneCodeRequest = z
   .object({ sendCode: z.object({}).optional(), returnCode: z.object({}).optional() })
-  .refine(({ sendCode, returnCode }) => !sendCode || !returnCode);
+  .refine(({ sendCode, returnCode }) => atMostOne(sendCode, returnCode));
+
+export const setPhoneRequest = z
+  .object({
+    phone: z.string().max(200).default(''),
+    sendCode: z.object({}).optional(),
+    returnCode: z.object({}).optional(),
+    isVerified: z.literal(true).optional(),
+  })
+  .refine(({ sendCode, returnCode, isVerified }) => atMostOne(sendCode, returnCode, isVerified));
+
+export const verifyPhoneRequest = z.object({ verificationCode: z.string().regex(/^.{1,20}$/su) });
 
 export const listUsersRequest = z.object({
   query: z.object({ limit: z.int().min(0).default(0), asc: z.boolean().default(false) }).prefault({}),

@@ -1,0 +1,118 @@
+import { randomInt } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { parsePhoneNumberFromString } from 'libphonenumber-js/max';
+import { authenticate, requirePermission } from './callers.js';
+import {
+  checkUserIdLength,
+  readMessage,
+  resendPhoneCodeRequest,
+  setPhoneRequest,
+  verifyPhoneRequest,
+} from './messages.js';
+import type { EmbeddedPhone } from './population.js';
+import { Refusal } from './refusal.js';
+import type { StoredUser, UserStore } from './user-store.js';
+
+export interface Sms {
+  userId: string;
+  number: string;
+  code: string;
+}
+
+const defaultRegion = 'CH';
+const codeAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
+const codeLength = 6;
+const codeLifetimeMs = 60 * 60 * 1000;
+
+/** What ZITADEL's user service v2 does with a phone, by its rules; the refusals come in the order in which ZITADEL checks. */
+export class PhoneCommands {
+  readonly outbox: Sms[] = [];
+  /** Every code that was ever made, so that a test can look for one where none may be. */
+  readonly codes: string[] = [];
+
+  constructor(
+    private readonly store: UserStore,
+    private readonly onSms: (sms: Sms) => void,
+  ) {}
+
+  /** SetPhone. Not even the user himself may take his phone for verified, or get the code that verifies it. */
+  setPhone(headers: IncomingHttpHeaders, userId: string, body: unknown): object {
+    const caller = authenticate(headers);
+    const { phone, returnCode, isVerified } = readMessage(setPhoneRequest, body);
+    const user = this.findHuman(userId);
+    if (returnCode || isVerified || caller.userId !== userId) requirePermission(caller, user, 'user.write');
+    const number = normalise(phone);
+    if (number === user.phone?.number) throw new Refusal(9, 'Phone not changed', 'COMMAND-Uch5e');
+
+    user.phone = { number, isVerified: isVerified === true };
+    return isVerified ? this.store.change(user) : this.makeCode(user, user.phone, returnCode !== undefined);
+  }
+
+  /** ResendPhoneCode. A code that is returned proves nothing about the phone, so not even the user himself may get it. */
+  resendPhoneCode(headers: IncomingHttpHeaders, userId: string, body: unknown): object {
+    const caller = authenticate(headers);
+    const { returnCode } = readMessage(resendPhoneCodeRequest, body);
+    const user = this.findHuman(userId);
+    if (returnCode || caller.userId !== userId) requirePermission(caller, user, 'user.write');
+    if (!user.phone || user.phone.isVerified) throw new Refusal(9, 'No code to resend', 'PHONE-5xrra88eq8');
+    return this.makeCode(user, user.phone, returnCode !== undefined);
+  }
+
+  /** VerifyPhone, which is for everyone who has a token. */
+  verifyPhone(headers: IncomingHttpHeaders, userId: string, body: unknown): object {
+    authenticate(headers);
+    const { verificationCode } = readMessage(verifyPhoneRequest, body);
+    const user = this.findHuman(userId);
+    if (!user.phone || verificationCode !== this.pendingCode(userId)) {
+      throw new Refusal(3, 'Code is invalid', 'COMMAND-eis9R');
+    }
+    user.phone = { number: user.phone.number, isVerified: true };
+    return this.store.change(user);
+  }
+
+  /** RemovePhone. */
+  removePhone(headers: IncomingHttpHeaders, userId: string): object {
+    const caller = authenticate(headers);
+    const user = this.findHuman(userId);
+    requirePermission(caller, user, 'user.write');
+    if (!user.phone) throw new Refusal(9, 'Phone not found', 'COMMAND-ieJ2e');
+    delete user.phone;
+    return this.store.change(user);
+  }
+
+  /** The code that would verify the user's phone now. */
+  pendingCode(userId: string): string | undefined {
+    const code = this.store.get(userId)?.phone?.code;
+    return code && this.store.now() < code.expiresAt ? code.value : undefined;
+  }
+
+  private findHuman(userId: string): StoredUser {
+    checkUserIdLength(userId);
+    const user = this.store.get(userId);
+    if (user?.kind !== 'human') throw new Refusal(5, 'Phone not found', 'COMMAND-ieJ2e');
+    if (user.state === 'initial') throw new Refusal(9, 'User is not yet initialised', 'COMMAND-uz0Uu');
+    return user;
+  }
+
+  /** Replaces the code before, and returns the new one or sends it. */
+  private makeCode(user: StoredUser, phone: EmbeddedPhone, isReturned: boolean): object {
+    const code = Array.from({ length: codeLength }, () => codeAlphabet[randomInt(codeAlphabet.length)]).join('');
+    phone.code = { value: code, expiresAt: this.store.now() + codeLifetimeMs };
+    this.codes.push(code);
+    const changed = this.store.change(user);
+    if (isReturned) return { ...changed, verificationCode: code };
+
+    const sms = { userId: user.userId, number: phone.number, code };
+    this.outbox.push(sms);
+    this.onSms(sms);
+    return changed;
+  }
+}
+
+/** To E.164, without a look at whether there is such a number: `0791234567` becomes a Swiss one. */
+function normalise(phone: string): string {
+  if (phone === '') throw new Refusal(3, 'Phone number is empty', 'PHONE-Zt0NV');
+  const parsed = parsePhoneNumberFromString(phone, defaultRegion);
+  if (!parsed) throw new Refusal(3, 'Phone number is invalid', 'PHONE-so0wa');
+  return parsed.number;
+}
