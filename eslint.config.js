@@ -44,7 +44,10 @@ export default defineConfig(
   room(['src/logger.ts'], except('config')),
   room(['src/mask-error.ts'], except('errors', 'logger')),
   room(['src/apollo.ts'], except('config', 'context', 'logger', 'mask-error')),
-  room(['src/context.ts'], except(String.raw`contact-phone/contact-phone\.service`, 'zitadel/zitadel-client')),
+  room(
+    ['src/context.ts'],
+    except(String.raw`contact-phone/contact-phone\.service`, 'zitadel/zitadel-(client|connection)'),
+  ),
   room(['src/http/**'], String.raw`^\.\./(?!(config|errors)\.js$)`),
   room(['src/zitadel/**'], String.raw`^\.\./(?!config\.js$)`),
   room(['src/embedded-zitadel/**'], String.raw`^\.\./`),

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { ContactPhoneService } from './contact-phone/contact-phone.service.js';
-import type { Caller, ZitadelClient } from './zitadel/zitadel-client.js';
+import type { ZitadelClient } from './zitadel/zitadel-client.js';
+import type { Caller } from './zitadel/zitadel-connection.js';
 
 /** What one GraphQL request knows; it dies with the request. */
 export interface RequestContext {

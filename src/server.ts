@@ -7,6 +7,7 @@ import { routerOnly } from './http/router-only.js';
 import { createLogger, type Logger } from './logger.js';
 import { createSchema } from './schema.js';
 import { ZitadelClient } from './zitadel/zitadel-client.js';
+import { ZitadelConnection } from './zitadel/zitadel-connection.js';
 
 export interface RunningServer {
   /** The address that it listens at. */
@@ -20,7 +21,8 @@ export async function startServer(
   config: Config,
   logger: Logger = createLogger(config.log.level),
 ): Promise<RunningServer> {
-  const zitadel = new ZitadelClient(config.zitadel);
+  const connection = new ZitadelConnection(config.zitadel);
+  const zitadel = new ZitadelClient(connection);
   const apollo = createApollo(createSchema(), config.graphql, logger);
   const http = await createHttpServer(config.http, logger);
 
@@ -29,13 +31,15 @@ export async function startServer(
   http.post(
     '/graphql',
     { onRequest: routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [] },
-    fastifyApolloHandler(apollo, { context: ({ headers }) => Promise.resolve(createContext(headers, zitadel)) }),
+    fastifyApolloHandler(apollo, {
+      context: ({ headers }) => Promise.resolve(createContext(headers, zitadel)),
+    }),
   );
 
   const stop = async () => {
     await http.close();
     await apollo.stop();
-    await zitadel.close();
+    await connection.close();
   };
   try {
     const url = await http.listen({ host: config.http.host, port: config.http.port });

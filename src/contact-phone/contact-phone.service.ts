@@ -1,6 +1,7 @@
 import { CodedError } from '../errors.js';
 import type { PhoneCodeMode, ResendPhoneCodeResponse, User } from '../zitadel/messages.js';
-import type { Caller, ZitadelClient } from '../zitadel/zitadel-client.js';
+import type { ZitadelClient } from '../zitadel/zitadel-client.js';
+import type { Caller } from '../zitadel/zitadel-connection.js';
 import { writeError } from './contact-phone.errors.js';
 import { createUserLoader, type UserLoader } from './user-loader.js';
 

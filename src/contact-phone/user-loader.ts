@@ -2,7 +2,8 @@ import DataLoader from 'dataloader';
 import pLimit from 'p-limit';
 import { CodedError } from '../errors.js';
 import type { User } from '../zitadel/messages.js';
-import type { Caller, ZitadelClient } from '../zitadel/zitadel-client.js';
+import type { ZitadelClient } from '../zitadel/zitadel-client.js';
+import type { Caller } from '../zitadel/zitadel-connection.js';
 import { readError } from './contact-phone.errors.js';
 
 export type UserLoader = DataLoader<string, User>;
