@@ -46,16 +46,17 @@ export default defineConfig(
   room(['src/apollo.ts'], except('config', 'context', 'logger', 'mask-error')),
   room(
     ['src/context.ts'],
-    except(String.raw`contact-phone/contact-phone\.service`, 'zitadel/zitadel-(client|connection)'),
+    except('config', String.raw`contact-phone/contact-phone\.service`, 'zitadel/zitadel-(client|connection)'),
   ),
   room(['src/http/**'], String.raw`^\.\./(?!(config|errors)\.js$)`),
   room(['src/zitadel/**'], String.raw`^\.\./(?!config\.js$)`),
   room(['src/embedded-zitadel/**'], String.raw`^\.\./`),
-  room(['src/contact-phone/*.types.ts'], ours),
+  room(['src/contact-phone/*.scalars.ts'], ours),
+  room(['src/contact-phone/*.types.ts'], except(String.raw`contact-phone\.scalars`)),
   room(['src/contact-phone/*.resolver.ts'], String.raw`^\.\./(?!context\.js$)|\.service\.js$|^(undici|fastify)`),
   room(
-    ['src/contact-phone/{*.service,*.errors,user-loader,entities}.ts'],
-    String.raw`^\.\./(?!errors\.js$|zitadel/)|\.(types|resolver)\.js$|^(type-graphql|graphql|undici|fastify)`,
+    ['src/contact-phone/{*.service,*.errors,entities,input,sms-countries,user-loader}.ts'],
+    String.raw`^\.\./(?!errors\.js$|zitadel/)|\.(types|scalars|resolver)\.js$|^(type-graphql|graphql|undici|fastify)`,
   ),
   { files: ['eslint.config.js'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -1,3 +1,4 @@
+import { isSupportedCountry, type CountryCode } from 'libphonenumber-js/max';
 import { z } from 'zod';
 
 /** What the process was told, read once at the door. */
@@ -5,6 +6,8 @@ export interface Config {
   http: { host: string; port: number; corsOrigins: string[]; routerSecrets: string[] };
   graphql: { introspection: boolean };
   zitadel: ZitadelConfig;
+  /** Where SMS may be sent; all countries if empty. */
+  sms: { countries: CountryCode[] };
   log: { level: LogLevel };
 }
 
@@ -61,6 +64,13 @@ const routerSecrets = z.string().transform((value, issues) => {
   return z.NEVER;
 });
 
+const countries = z.string().transform((value, issues) => {
+  const list = value.split(',').map((country) => country.trim());
+  if (list.every((country) => isSupportedCountry(country))) return list;
+  issues.addIssue('must be a comma-separated list of countries as ISO 3166-1 has them, such as CH,DE,AT');
+  return z.NEVER;
+});
+
 /** The variables, as the README's table lists them. */
 export const environment = z.object({
   ZITADEL_URL: url,
@@ -69,6 +79,7 @@ export const environment = z.object({
     .regex(/^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/i, 'must be a host name, such as example.zitadel.cloud')
     .optional(),
   ZITADEL_TIMEOUT_MS: wholeNumber(1, 300_000).default(10_000),
+  SMS_COUNTRIES: countries.default([]),
   HOST: z
     .string()
     .regex(/^[a-z0-9:.-]+$/i, 'must be an IP address or a host name to listen at')
@@ -104,6 +115,7 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
     },
     graphql: { introspection: data.INTROSPECTION },
     zitadel: { url: data.ZITADEL_URL, instanceHost: data.ZITADEL_INSTANCE_HOST, timeoutMs: data.ZITADEL_TIMEOUT_MS },
+    sms: { countries: data.SMS_COUNTRIES },
     log: { level: data.LOG_LEVEL },
   };
 }

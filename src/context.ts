@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Config } from './config.js';
 import { ContactPhoneService } from './contact-phone/contact-phone.service.js';
 import type { ZitadelClient } from './zitadel/zitadel-client.js';
 import type { Caller } from './zitadel/zitadel-connection.js';
@@ -10,8 +11,12 @@ export interface RequestContext {
 }
 
 /** Never throws: a throwing context is an HTTP 500, which gateways repeat. */
-export function createContext(headers: IncomingHttpHeaders, zitadel: ZitadelClient): RequestContext {
-  return { contactPhone: new ContactPhoneService(zitadel, callerOf(headers)) };
+export function createContext(
+  headers: IncomingHttpHeaders,
+  zitadel: ZitadelClient,
+  sms: Config['sms'],
+): RequestContext {
+  return { contactPhone: new ContactPhoneService(zitadel, callerOf(headers), sms.countries) };
 }
 
 /** undefined when the request carries no `Authorization`. */

@@ -4,6 +4,7 @@ export const errorMessages = {
   FORBIDDEN: 'The caller may not do this for this user.',
   NOT_FOUND: 'No user with this id is visible to the caller.',
   BAD_USER_INPUT: 'The input is not valid.',
+  INVALID_VERIFICATION_CODE: 'The verification code is wrong, has expired or was used before.',
   FAILED_PRECONDITION: 'The contact phone is not in a state that allows this.',
   RATE_LIMITED: 'Too many requests: try again later.',
   UPSTREAM_TIMEOUT: 'The user service did not answer in time.',
@@ -41,7 +42,13 @@ interface Outcome {
 /** `errors[].extensions` of this subgraph: narrow on `code`. */
 export type ErrorExtensions =
   | ({
-      code: 'UNAUTHENTICATED' | 'FORBIDDEN' | 'NOT_FOUND' | 'BAD_USER_INPUT' | 'FAILED_PRECONDITION';
+      code:
+        | 'UNAUTHENTICATED'
+        | 'FORBIDDEN'
+        | 'NOT_FOUND'
+        | 'BAD_USER_INPUT'
+        | 'INVALID_VERIFICATION_CODE'
+        | 'FAILED_PRECONDITION';
       /** Absent when ZITADEL was not called, and when it left the user out of a list without a word. */
       zitadel?: ZitadelRefusal;
     } & Outcome)

@@ -32,7 +32,7 @@ export async function startServer(
     '/graphql',
     { onRequest: routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [] },
     fastifyApolloHandler(apollo, {
-      context: ({ headers }) => Promise.resolve(createContext(headers, zitadel)),
+      context: ({ headers }) => Promise.resolve(createContext(headers, zitadel, config.sms)),
     }),
   );
 

@@ -8,6 +8,7 @@ test('needs nothing but ZITADEL_URL', () => {
     http: { host: '0.0.0.0', port: 4001, corsOrigins: [], routerSecrets: [] },
     graphql: { introspection: false },
     zitadel: { url: new URL(ZITADEL_URL), instanceHost: undefined, timeoutMs: 10_000 },
+    sms: { countries: [] },
     log: { level: 'info' },
   });
 });
@@ -26,6 +27,10 @@ test('takes one secret of the router, or two during a rotation', () => {
     'the-old-secret-of-it',
     'the-new-secret-of-it',
   ]);
+});
+
+test('takes the countries that SMS may be sent to', () => {
+  expect(readConfig({ ZITADEL_URL, SMS_COUNTRIES: 'CH, DE,AT' }).sms.countries).toEqual(['CH', 'DE', 'AT']);
 });
 
 test('lets the environment override the defaults of the demo, save with nothing', () => {
@@ -65,6 +70,14 @@ test.for([
   ['ROUTER_SECRETS', 'S3CR3T of the router'],
   ['ROUTER_SECRETS', 'S3CR3T-für-den-router'],
   ['ROUTER_SECRETS', 'S3CR3T-of-the-router,S3CR3T-of-the-next,S3CR3T-of-the-third'],
+  ['SMS_COUNTRIES', 'XX'],
+  ['SMS_COUNTRIES', 'ch'],
+  ['SMS_COUNTRIES', 'CHE'],
+  ['SMS_COUNTRIES', '+41'],
+  ['SMS_COUNTRIES', 'CH;DE'],
+  ['SMS_COUNTRIES', 'CH,'],
+  ['SMS_COUNTRIES', '001'],
+  ['SMS_COUNTRIES', 'constructor'],
   ['INTROSPECTION', '1'],
   ['LOG_LEVEL', 'INFO'],
 ] as const)('refuses %s=%s in one line that does not repeat it', ([name, value]) => {

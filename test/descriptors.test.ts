@@ -5,33 +5,55 @@ import {
   GetUserByIDResponseSchema,
   ListUsersRequestSchema,
   ListUsersResponseSchema,
-  ResendPhoneCodeRequestSchema,
-  ResendPhoneCodeResponseSchema,
   UserService,
 } from '@zitadel/proto/zitadel/user/v2/user_service_pb.js';
 import { expect, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
 import { grpcCodes } from '../src/zitadel/grpc-code.js';
+import { mutations } from './support/mutations.js';
 import { readMany, readOne, user } from './support/reads.js';
 import { manager, openStage, unverified } from './support/stage.js';
 
 // ZITADEL's own descriptors are the judge here. `fromJson` refuses a field that the message does not have.
 
-test.for([
-  ['SEND_CODE', 'sendCode'],
-  ['RETURN_CODE', 'returnCode'],
-])('%s is sent as a ResendPhoneCodeRequest with %s', async ([mode, verification]) => {
+const phoneRequests = [
+  [
+    'set-contact-phone',
+    { mode: 'SEND_CODE' },
+    'setPhone',
+    { phone: '+41795550101', verification: { case: 'sendCode' } },
+  ],
+  [
+    'set-contact-phone',
+    { mode: 'RETURN_CODE' },
+    'setPhone',
+    { phone: '+41795550101', verification: { case: 'returnCode' } },
+  ],
+  [
+    'set-contact-phone',
+    { mode: 'MARK_VERIFIED' },
+    'setPhone',
+    { phone: '+41795550101', verification: { case: 'isVerified', value: true } },
+  ],
+  ['resend-contact-phone-code', { mode: 'SEND_CODE' }, 'resendPhoneCode', { verification: { case: 'sendCode' } }],
+  ['resend-contact-phone-code', { mode: 'RETURN_CODE' }, 'resendPhoneCode', { verification: { case: 'returnCode' } }],
+  ['verify-contact-phone', {}, 'verifyPhone', { verificationCode: 'S3CR3T' }],
+  ['remove-contact-phone', {}, 'removePhone', {}],
+] as const;
+
+test.for(phoneRequests)('%s with %o is sent as %s', async ([name, variables, rpc, message]) => {
   await using stage = await openStage();
 
-  await stage.resend({ mode });
+  await stage.run(name, { userId: unverified, ...mutations[name], ...variables });
 
   const [call] = stage.zitadel.calls;
-  const request = fromJson(ResendPhoneCodeRequestSchema, JSON.parse(call?.body ?? '') as JsonValue);
-  expect(request.verification.case).toBe(verification);
-  const rule = getOption(UserService.method.resendPhoneCode, http);
-  expect(rule).toMatchObject({ pattern: { case: 'post' }, body: '*' });
-  expect(call?.method).toBe('POST');
-  expect(call?.path).toBe((rule.pattern.value as string).replace('{user_id}', unverified));
+  const method = UserService.method[rpc];
+  const { pattern } = getOption(method, http);
+  expect([call?.method.toLowerCase(), call?.path]).toEqual([
+    pattern.case,
+    (pattern.value as string).replace('{user_id}', unverified),
+  ]);
+  expect(fromJson(method.input, JSON.parse(call?.body || '{}') as JsonValue)).toMatchObject(message);
 });
 
 test('several users are asked for in a ListUsersRequest, with room for all of them', async () => {
@@ -71,12 +93,8 @@ test('no route of the user service ends in a verb, which a colon in a user id co
   expect(routes.filter((route) => route?.includes(':'))).toEqual([]);
 });
 
-const ask = async (url: string, path: string, body?: string) => {
-  const response = await fetch(`${url}/v2/users${path}`, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: manager,
-    body: body ?? null,
-  });
+const ask = async (url: string, path: string, body?: string, method = body === undefined ? 'GET' : 'POST') => {
+  const response = await fetch(`${url}/v2/users${path}`, { method, headers: manager, body: body ?? null });
   return (await response.json()) as { [key: string]: JsonValue };
 };
 
@@ -112,24 +130,39 @@ test('the embedded ZITADEL answers a ListUsersResponse', async () => {
   expect(none).toMatchObject({ result: [], details: { totalResult: 0n } });
 });
 
-test('the embedded ZITADEL answers a ResendPhoneCodeResponse', async () => {
+test('the embedded ZITADEL answers each change of a phone with the response of its RPC', async () => {
   await using stage = await openStage();
+  const { zitadel } = stage;
+  const change = async (rpc: (typeof phoneRequests)[number][2], below: string, body?: object, method?: string) => {
+    const answer = await ask(zitadel.url, `/${unverified}/phone${below}`, body && JSON.stringify(body), method);
+    return fromJson(UserService.method[rpc].output, answer);
+  };
 
-  const sent = fromJson(
-    ResendPhoneCodeResponseSchema,
-    await ask(stage.zitadel.url, `/${unverified}/phone/resend`, '{"sendCode":{}}'),
-  );
-  const returned = fromJson(
-    ResendPhoneCodeResponseSchema,
-    await ask(stage.zitadel.url, `/${unverified}/phone/resend`, '{"returnCode":{}}'),
-  );
+  const answers = [
+    await change('resendPhoneCode', '/resend', { sendCode: {} }),
+    await change('resendPhoneCode', '/resend', { returnCode: {} }),
+    await change('setPhone', '', { phone: '+41795550101', isVerified: true }),
+    await change('setPhone', '', { phone: '+41795550102', sendCode: {} }),
+    await change('setPhone', '', { phone: '+41795550103', returnCode: {} }),
+    await change('verifyPhone', '/verify', { verificationCode: zitadel.codes[3] }),
+    await change('removePhone', '', undefined, 'DELETE'),
+  ];
 
-  expect(sent).toMatchObject({ details: { sequence: 1n, resourceOwner: users.unverified.organisation } });
-  expect(sent.verificationCode).toBeUndefined();
-  expect(returned).toMatchObject({
-    details: { sequence: 2n },
-    verificationCode: stage.zitadel.pendingCode(unverified),
-  });
+  expect(answers).toMatchObject(
+    answers.map((_, index) => ({
+      details: { sequence: BigInt(index + 1), resourceOwner: users.unverified.organisation },
+    })),
+  );
+  expect(answers.map((answer) => ('verificationCode' in answer ? answer.verificationCode : undefined))).toEqual([
+    undefined,
+    zitadel.codes[1],
+    undefined,
+    undefined,
+    zitadel.codes[3],
+    undefined,
+    undefined,
+  ]);
+  expect(zitadel.outbox.map(({ number }) => number)).toEqual(['+41791234567', '+41795550102']);
 });
 
 test('the embedded ZITADEL refuses with a google.rpc.Status that holds an ErrorDetail', async () => {

@@ -1,38 +1,8 @@
 import { expect, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { crowd } from './support/crowd.js';
-import { openApolloGateway, openHiveGateway } from './support/gateways.js';
-import { bearer, manager, openStage, post, unverified } from './support/stage.js';
-import { openAccounts, supergraphSdl } from './support/supergraph.js';
-
-const secret = 'S3CR3T-of-the-router';
-process.env['ROUTER_SECRET'] = secret;
-
-const openRetryingHiveGateway: typeof openHiveGateway = (sdl) =>
-  openHiveGateway(sdl, { upstreamRetry: { maxRetries: 3, retryDelay: 1 } });
-
-const gateways = [
-  ['@apollo/gateway', openApolloGateway],
-  ['Hive Gateway', openHiveGateway],
-  ['Hive Gateway with retries', openRetryingHiveGateway],
-] as const;
-
-/** A frontend's view: a gateway before this subgraph and the one that owns users. */
-async function openSupergraph(openGateway: (typeof gateways)[number][1], options?: Parameters<typeof openStage>[1]) {
-  const stage = await openStage({ ROUTER_SECRETS: secret }, options);
-  const accounts = await openAccounts();
-  const gateway = await openGateway(supergraphSdl({ 'contact-phone': stage.graphql, accounts: accounts.url }));
-  return {
-    stage,
-    zitadel: stage.zitadel,
-    url: gateway.url,
-    async [Symbol.asyncDispose]() {
-      await gateway[Symbol.asyncDispose]();
-      await accounts[Symbol.asyncDispose]();
-      await stage[Symbol.asyncDispose]();
-    },
-  };
-}
+import { gateways, openApolloGateway, openSupergraph } from './support/gateways.js';
+import { bearer, manager, post, unverified } from './support/stage.js';
 
 const resendAndRead = `mutation ($userId: ID!, $mode: PhoneCodeMode!) {
   resendContactPhoneCode(userId: $userId, mode: $mode) {
@@ -78,7 +48,7 @@ const ours: ReadonlySet<string> = new Set(['code', 'zitadel', 'outcome', 'retryA
 
 test.for(gateways)('%s: lets the whole error through', async ([, openGateway]) => {
   await using supergraph = await openSupergraph(openGateway);
-  const { stage, zitadel, url } = supergraph;
+  const { stage, zitadel, url, ownSecret } = supergraph;
   const cases: [string, Record<string, string>, string, Parameters<typeof zitadel.misbehave>[0]?][] = [
     ['UNAUTHENTICATED', {}, unverified],
     ['UNAUTHENTICATED', bearer(tokens.expired.token), unverified],
@@ -100,7 +70,7 @@ test.for(gateways)('%s: lets the whole error through', async ([, openGateway]) =
   for (const [code, headers, userId, misbehaviour] of cases) {
     const body = { query, variables: { userId } };
     if (misbehaviour) zitadel.misbehave(misbehaviour, misbehaviour);
-    const direct = await post(stage.graphql, body, { ...headers, 'x-router-secret': secret });
+    const direct = await post(stage.graphql, body, { ...headers, ...ownSecret });
     const { status, data, errors } = await post(url, body, headers);
 
     expect({ status, data }).toEqual({ status: 200, data: { it: null } });
@@ -169,4 +139,42 @@ test.for(gateways)('%s: sends a mutation once, though ZITADEL answers 503', asyn
     },
   ]);
   expect(supergraph.zitadel.calls).toHaveLength(1);
+});
+
+test.for(gateways)('%s: refuses a number or a code of a wrong type, and repeats neither', async ([, openGateway]) => {
+  await using supergraph = await openSupergraph(openGateway);
+  const { stage, zitadel, url } = supergraph;
+  const set = (type: string, number: string) =>
+    `mutation ${type} { it: setContactPhone(userId: "1", number: ${number}) { user { id } } }`;
+  const verify = (type: string, code: string) =>
+    `mutation ${type} { it: verifyContactPhone(userId: "1", verificationCode: ${code}) { user { id } } }`;
+
+  for (const [message, body] of [
+    ['The phone number must be a string.', { query: set('', '791234567') }],
+    ['The phone number must be a string.', { query: set('($v: PhoneNumber!)', '$v'), variables: { v: 791234567 } }],
+    ['The phone number must begin with a + and the calling code of its country.', { query: set('', '"791234567"') }],
+    ['The phone number is not valid.', { query: set('', '"+791234567"') }],
+    ['The verification code must have 1 to 20 characters.', { query: verify('', '"791234567-791234567-7"') }],
+  ] as const) {
+    const { status, text, data, errors } = await post(url, body, manager);
+
+    expect({ status, data }).toEqual({ status: 200, data: { it: null } });
+    expect(errors).toMatchObject([{ message, path: ['it'], extensions: { code: 'BAD_USER_INPUT' } }]);
+    expect(text).not.toContain('791234567');
+  }
+
+  // A gateway knows the built-in types itself, and does not ask the subgraph.
+  for (const [message, body] of [
+    ['String cannot represent …', { query: verify('', '791234567') }],
+    ['Variable "$v" got invalid value …', { query: verify('($v: String!)', '$v'), variables: { v: 791234567 } }],
+    ['Variable "$v" got invalid value …', { query: verify('($v: String!)', '$v'), variables: { v: ['791234567'] } }],
+  ] as const) {
+    const { text, errors } = await post(url, body, manager);
+
+    expect(errors).toMatchObject([{ message }]);
+    expect(text).not.toContain('791234567');
+  }
+
+  expect(zitadel.calls).toEqual([]);
+  expect(stage.lines.join('')).not.toContain('791234567');
 });

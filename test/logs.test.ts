@@ -31,4 +31,6 @@ test('the logs of the whole suite hold no token, no verification code and no pho
   expect(lines.length).toBeGreaterThan(100);
   expect(codes.length).toBeGreaterThan(20);
   expect(spaced.filter((line) => pattern.test(line))).toEqual([]);
+  // Nothing that looks like a phone number, whoever has made it up.
+  expect(spaced.filter((line) => /\+\s?\d[\d\s().-]{6}/.test(line))).toEqual([]);
 });

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { environment } from '../src/config.js';
 import { errorMessages, type ErrorExtensions } from '../src/errors.js';
 import { startChild } from './support/child.js';
 import { openSocket } from './support/sockets.js';
-import { post, type GraphQLAnswer } from './support/stage.js';
+import { post, type GraphQLAnswer, type OperationData } from './support/stage.js';
 import { roverYaml, supergraphSdl } from './support/supergraph.js';
 
 const readme = readFileSync('README.md', 'utf8');
@@ -33,15 +34,20 @@ const table = (heading: string) => {
 
 const curls = (text: string) => text.match(/^curl (?:.*\\\n)*.*$/gm) ?? [];
 
-/** Does what curl would do with this command, on machines without curl too. */
-const run = (command: string, origin: string): Promise<GraphQLAnswer> => {
-  const { pathname } = new URL(/curl (\S+)/.exec(command)?.[1] ?? '');
-  const headers = [...command.matchAll(/-H '([^:]+): ([^']+)'/g)].map(([, name = '', value = '']) => [
-    name.toLowerCase(),
-    value,
-  ]);
-  const [, body = ''] = /-d '([^']+)'/.exec(command) ?? [];
-  return post(origin + pathname, body, Object.fromEntries(headers) as Record<string, string>);
+/** Has `sh` read these commands, and does what their curl would do, on machines without curl too. */
+const runShell = (commands: string, origin: string): Promise<GraphQLAnswer<object>> => {
+  const given = execFileSync('sh', ['-euc', `curl() { printf '%s\\0' "$@"; }\n${commands}`], { encoding: 'utf8' });
+  const [url = '', ...options] = given.split('\0');
+  const valuesOf = (option: string) => options.filter((_, index) => options[index - 1] === option);
+  const headers = valuesOf('-H').map((header) => {
+    const [, name = '', value = ''] = /^([\w-]+): (.+)$/.exec(header) ?? [];
+    return [name.toLowerCase(), value];
+  });
+  return post(
+    origin + new URL(url).pathname,
+    valuesOf('-d').join('&'),
+    Object.fromEntries(headers) as Record<string, string>,
+  );
 };
 
 test('the demo prints the curl of the README, which answers with details and a code, and each SMS', async () => {
@@ -53,7 +59,7 @@ test('the demo prints the curl of the README, which answers with details and a c
   expect(others).toEqual([]);
   expect(curls(demo.output.stdout)).toEqual([command.replace('http://127.0.0.1:4001', origin)]);
 
-  const answer = await run(command, origin);
+  const answer = await runShell(command, origin);
   expect(answer.errors).toBeUndefined();
   const printed = JSON.parse(/^```json\n(.*?)^```/ms.exec(readme)?.[1] ?? '') as { data: object };
   expect(shape(answer.data)).toEqual(shape(printed.data));
@@ -63,7 +69,7 @@ test('the demo prints the curl of the README, which answers with details and a c
   // It listens at 127.0.0.1 alone: its tokens are published.
   await expect(openSocket(origin.replace('127.0.0.1', '127.0.0.2'))).rejects.toThrow();
 
-  await run(command.replace(', mode: RETURN_CODE', ''), origin);
+  await runShell(command.replace(', mode: RETURN_CODE', ''), origin);
   const [, code] = await demo.printed(/SMS to \+41791234567: (\S+) is your verification code\.\n/);
   expect(code).toMatch(/^[A-Z0-9]{6}$/);
 
@@ -74,6 +80,37 @@ test('the demo prints the curl of the README, which answers with details and a c
   expect(demo.output.stderr).toBe('');
 });
 
+test('its journey, pasted line by line in front of the demo, goes as it says', async () => {
+  await using demo = startChild(['dist/demo.js'], { PORT: '0' });
+  const [, origin = ''] = await demo.printed(/The subgraph is at (http:\/\/127\.0\.0\.1:\d+)\/graphql/);
+  const [, journey = ''] = /^### The whole journey\n(.*?)^## /ms.exec(readme) ?? [];
+  const [definition = '', ...blocks] = [...journey.matchAll(/^```sh\n(.*?)^```/gms)].map(
+    ([, commands = '']) => commands,
+  );
+  const [before, after] = blocks.map((commands) => commands.trim().split('\n'));
+  const phone = { number: '+41795550103', isVerified: false };
+
+  const answers = [];
+  for (const line of before ?? []) answers.push(await runShell(definition + line, origin));
+  const resent = answers[3]?.data as OperationData['resend-contact-phone-code'];
+  const code = resent.resendContactPhoneCode?.verificationCode ?? '';
+  for (const line of after ?? []) answers.push(await runShell(definition + line.replace('7QK2ZD', code), origin));
+
+  expect(answers).toMatchObject([
+    { status: 200, data: { contactPhone: null } },
+    { data: { setContactPhone: { verificationCode: null, user: { contactPhone: phone } } } },
+    { data: { verifyContactPhone: null }, errors: [{ extensions: { code: 'INVALID_VERIFICATION_CODE' } }] },
+    { data: { resendContactPhoneCode: { verificationCode: expect.stringMatching(/^[A-Z0-9]{6}$/) as string } } },
+    { data: { verifyContactPhone: { user: { contactPhone: { ...phone, isVerified: true } } } } },
+    { data: { removeContactPhone: { user: { contactPhone: null } } } },
+  ]);
+  expect(answers.map(({ errors }) => errors?.length ?? 0)).toEqual([0, 0, 1, 0, 0, 0]);
+  await demo.printed(/SMS to \+41795550103: \S+ is your verification code\.\n/);
+  const examples = readdirSync('schema/operations').map((file) => file.replace('.graphql', ''));
+  const run = [...blocks.join('').matchAll(/^run ([a-z-]+) /gm)].map(([, name]) => name);
+  expect(new Set(run)).toEqual(new Set(examples));
+});
+
 test('its table of variables is the one that is read', () => {
   const { data = {} } = environment.safeParse({ ZITADEL_URL: 'https://example.com' });
   const defaults: Record<string, unknown> = {
@@ -82,6 +119,7 @@ test('its table of variables is the one that is read', () => {
     CORS_ORIGINS: '(none)',
     ZITADEL_INSTANCE_HOST: '(none)',
     ROUTER_SECRETS: '(none)',
+    SMS_COUNTRIES: '(all)',
   };
 
   const rows = table('Run it').map(([name, value]) => [name, value]);
@@ -129,7 +167,8 @@ test('its GraphQL is what a supergraph with users serves', () => {
   const inline = [...readme.matchAll(/`(\{[^`]+\})`/g)].map(([, document = '']) => document);
   const blocks = [...readme.matchAll(/^```graphql\n(.*?)^```/gms)].map(([, document = '']) => document);
 
-  expect([inline.length, blocks.length]).toEqual([1, 1]);
+  expect([inline.length, blocks.length]).toEqual([1, 2]);
+  expect(blocks).toContain(readFileSync('schema/operations/set-contact-phone.graphql', 'utf8'));
   for (const document of [...inline, ...blocks]) expect(validate(supergraph, parse(document))).toEqual([]);
 });
 

@@ -1,18 +1,32 @@
 import { expect, expectTypeOf, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
-import type { ErrorExtensions, ZitadelAnswer, ZitadelRefusal } from '../src/errors.js';
+import { errorMessages, type ErrorExtensions, type ZitadelAnswer, type ZitadelRefusal } from '../src/errors.js';
+import { mutationNames, mutations, type Mutation } from './support/mutations.js';
 import { bearer, manager, openStage, unverified } from './support/stage.js';
 import { zitadel } from './support/zitadel.js';
 
 const missing = '999999999999999999';
 
+type Row = readonly [
+  what: string,
+  headers: Record<string, string>,
+  userId: string,
+  code: ErrorExtensions['code'],
+  original: ReturnType<typeof zitadel>,
+  variables?: object,
+];
+
 const phoneNotFound = zitadel(5, 'NOT_FOUND', 404, 'COMMAND-ieJ2e', 'Phone not found');
 const noCode = zitadel(9, 'FAILED_PRECONDITION', 400, 'PHONE-5xrra88eq8', 'No code to resend');
+const notChanged = zitadel(9, 'FAILED_PRECONDITION', 400, 'COMMAND-Uch5e', 'Phone not changed');
+const wrongCode = zitadel(3, 'INVALID_ARGUMENT', 400, 'COMMAND-eis9R', 'Code is invalid');
+const noPhone = zitadel(9, 'FAILED_PRECONDITION', 400, 'COMMAND-ieJ2e', 'Phone not found');
 const badToken = zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-7fs1e', 'Errors.Token.Invalid');
 const noMembership = zitadel(5, 'NOT_FOUND', 404, 'AUTHZ-cdgFk', 'membership not found');
 const noPermission = zitadel(7, 'PERMISSION_DENIED', 403, 'AUTH-AWfge', 'No matching permissions found');
 
-test.for([
+/** What every mutation is refused for. */
+const common: Row[] = [
   ['an expired token', bearer(tokens.expired.token), unverified, 'UNAUTHENTICATED', badToken],
   ['a token nobody issued', bearer('embedded-token-nobody-issued'), unverified, 'UNAUTHENTICATED', badToken],
   [
@@ -24,9 +38,6 @@ test.for([
   ],
   ['a user who does not exist', manager, missing, 'NOT_FOUND', phoneNotFound],
   ['a machine', manager, users.machine.userId, 'NOT_FOUND', phoneNotFound],
-  ['an outsider', bearer(tokens.outsider.token), unverified, 'FORBIDDEN', noMembership],
-  ['a user of another organisation', manager, users.foreign.userId, 'FORBIDDEN', noMembership],
-  ['a member without user.write', bearer(tokens.member.token), unverified, 'FORBIDDEN', noPermission],
   [
     'a user who is not initialised',
     manager,
@@ -34,29 +45,121 @@ test.for([
     'FAILED_PRECONDITION',
     zitadel(9, 'FAILED_PRECONDITION', 400, 'COMMAND-uz0Uu', 'User is not yet initialised'),
   ],
-  ['a user without a phone', manager, users.phoneless.userId, 'FAILED_PRECONDITION', noCode],
-  ['a verified phone', manager, users.verified.userId, 'FAILED_PRECONDITION', noCode],
-] as const)('tells why ZITADEL refuses: %s', async ([, headers, userId, code, original]) => {
+];
+
+/** What every mutation needs a permission for, save the verification. */
+const forbidden: Row[] = [
+  ['an outsider', bearer(tokens.outsider.token), unverified, 'FORBIDDEN', noMembership],
+  ['a user of another organisation', manager, users.foreign.userId, 'FORBIDDEN', noMembership],
+  ['a member without user.write', bearer(tokens.member.token), unverified, 'FORBIDDEN', noPermission],
+];
+
+const rows: Record<Mutation, Row[]> = {
+  'set-contact-phone': [
+    ...common,
+    ...forbidden,
+    ...(['SEND_CODE', 'RETURN_CODE', 'MARK_VERIFIED'] as const).map((mode): Row => [
+      `the number that is there already, with ${mode}`,
+      manager,
+      unverified,
+      'FAILED_PRECONDITION',
+      notChanged,
+      { number: users.unverified.phone.number, mode },
+    ]),
+  ],
+  'resend-contact-phone-code': [
+    ...common,
+    ...forbidden,
+    ['a user without a phone', manager, users.phoneless.userId, 'FAILED_PRECONDITION', noCode],
+    ['a verified phone', manager, users.verified.userId, 'FAILED_PRECONDITION', noCode],
+  ],
+  'verify-contact-phone': [
+    ...common,
+    ['a wrong code', manager, unverified, 'INVALID_VERIFICATION_CODE', wrongCode],
+    ['a user without a phone', manager, users.phoneless.userId, 'INVALID_VERIFICATION_CODE', wrongCode],
+    ['a verified phone', manager, users.verified.userId, 'INVALID_VERIFICATION_CODE', wrongCode],
+  ],
+  'remove-contact-phone': [
+    ...common,
+    ...forbidden,
+    ['a user without a phone', manager, users.phoneless.userId, 'FAILED_PRECONDITION', noPhone],
+  ],
+};
+
+const all = Object.entries(rows).flatMap(([name, refused]) =>
+  refused.map(([what, ...rest]) => [`${name}, ${what}`, name as Mutation, ...rest] as const),
+);
+
+test.for(all)('tells why ZITADEL refuses: %s', async ([, name, headers, userId, code, original, variables]) => {
   await using stage = await openStage();
 
-  const answer = await stage.resend({ userId }, headers);
+  const answer = await stage.run(name, { userId, ...mutations[name], ...variables }, headers);
 
-  expect(answer.status).toBe(200);
-  expect(answer.data).toEqual({ resendContactPhoneCode: null });
+  const [field = ''] = Object.keys(answer.data ?? {});
+  expect(answer).toMatchObject({ status: 200, data: { [field]: null } });
   expect(answer.errors).toHaveLength(1);
-  expect(answer.errors?.[0]).toMatchObject({ path: ['resendContactPhoneCode'] });
+  expect(answer.errors?.[0]).toMatchObject({ path: [field], message: errorMessages[code] });
   expect(answer.errors?.[0]?.extensions).toEqual({ code, zitadel: original });
   expect(stage.zitadel.calls).toHaveLength(1);
   expect(stage.zitadel.outbox).toEqual([]);
 });
 
 test.for([
-  ['no Authorization', {}],
-  ['an empty one', { authorization: '' }],
-] as const)('does not bother ZITADEL for a nameless caller: %s', async ([, headers]) => {
+  ['is no number', 'PHONE-so0wa', 'Phone number is invalid'],
+  ['is empty', 'PHONE-Zt0NV', 'Phone number is empty'],
+] as const)('tells why ZITADEL refuses: a number that to ZITADEL %s', async ([, id, text]) => {
+  await using stage = await openStage();
+  const original = zitadel(3, 'INVALID_ARGUMENT', 400, id, text);
+  // The number is read before ZITADEL is called, so this takes a ZITADEL that knows other numbers.
+  stage.zitadel.misbehave({
+    answer: {
+      status: 400,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ code: 3, message: original.message, details: original.details }),
+    },
+  });
+
+  const { errors } = await stage.run('set-contact-phone', { userId: unverified, number: '+41795550101' });
+
+  expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'BAD_USER_INPUT', zitadel: original }]);
+  expect(stage.zitadel.calls).toHaveLength(1);
+});
+
+test.for([
+  ['set-contact-phone', 'BAD_USER_INPUT'],
+  ['resend-contact-phone-code', 'BAD_USER_INPUT'],
+  ['verify-contact-phone', 'INVALID_VERIFICATION_CODE'],
+  ['remove-contact-phone', 'BAD_USER_INPUT'],
+] as const)('knows a wrong code by its id where a code is verified, and nowhere else: %s', async ([name, code]) => {
+  await using stage = await openStage();
+  const { message, details } = wrongCode;
+  const answer = (body: object) => ({
+    answer: { status: 400, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+  });
+  stage.zitadel.misbehave(
+    answer({ code: 3, message, details }),
+    answer({ code: 9, message, details }),
+    answer({ code: 3, message: 'invalid VerifyPhoneRequest' }),
+  );
+  const codes = [];
+  for (let times = 0; times < 3; times += 1) {
+    const { errors } = await stage.run(name, { userId: unverified, ...mutations[name] });
+    codes.push(errors?.[0]?.extensions.code);
+  }
+
+  expect(codes).toEqual([code, 'FAILED_PRECONDITION', 'BAD_USER_INPUT']);
+});
+
+test.for(
+  mutationNames.flatMap((name) => [
+    [name, 'no Authorization', {}] as const,
+    [name, 'an empty one', { authorization: '' }] as const,
+  ]),
+)('does not bother ZITADEL for a nameless caller: %s, %s', async ([name, , headers]) => {
   await using stage = await openStage();
 
-  const answer = await stage.resend({}, headers);
+  // Who calls comes before what he asks for.
+  const answer = await stage.run(name, { userId: '..', number: '', verificationCode: '' }, headers);
 
   expect(answer.status).toBe(200);
   expect(answer.errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UNAUTHENTICATED' }]);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { instanceHost } from '../src/embedded-zitadel/routes.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
-import { bearer, manager, openStage, post, unverified } from './support/stage.js';
+import { bearer, manager, openStage, unverified } from './support/stage.js';
 
 const { organisation, phone } = users.unverified;
 
@@ -123,27 +123,4 @@ test('hands out what ZITADEL answers without loss', async () => {
     resourceOwner: '',
   });
   expect(nulls.data?.resendContactPhoneCode).toMatchObject({ details: { sequence: '0' }, verificationCode: null });
-});
-
-test('runs the resends of one document in order, and lets each fail alone', async () => {
-  await using stage = await openStage();
-  const query = `mutation ($unverified: ID!, $verified: ID!) {
-    first: resendContactPhoneCode(userId: $unverified, mode: RETURN_CODE) { verificationCode }
-    refused: resendContactPhoneCode(userId: $verified) { verificationCode }
-    second: resendContactPhoneCode(userId: $unverified, mode: RETURN_CODE) { verificationCode }
-  }`;
-
-  const answer = await post<Record<string, { verificationCode: string } | null>>(
-    stage.graphql,
-    { query, variables: { unverified, verified: users.verified.userId } },
-    manager,
-  );
-
-  expect(answer.status).toBe(200);
-  expect(answer.errors).toMatchObject([{ path: ['refused'], extensions: { code: 'FAILED_PRECONDITION' } }]);
-  expect(answer.data?.['refused']).toBeNull();
-  expect([answer.data?.['first']?.verificationCode, answer.data?.['second']?.verificationCode]).toEqual(
-    stage.zitadel.codes,
-  );
-  expect(stage.zitadel.pendingCode(unverified)).toBe(answer.data?.['second']?.verificationCode);
 });

@@ -2,6 +2,7 @@ import { Pool } from 'undici';
 import { expect, test } from 'vitest';
 import { exchange } from '../src/zitadel/exchange.js';
 import { gate } from './support/gate.js';
+import { mutationNames, mutations } from './support/mutations.js';
 import { openRawUpstream } from './support/raw-upstream.js';
 import { manager, openStage, unverified } from './support/stage.js';
 
@@ -53,6 +54,41 @@ test('does not repeat a write whose connection breaks, be it fresh or kept alive
   expect(fresh.errors?.map(({ extensions }) => extensions)).toEqual([broken]);
   expect(keptAlive.errors?.map(({ extensions }) => extensions)).toEqual([broken]);
   expect(stage.zitadel.calls).toHaveLength(3);
+});
+
+test.for(mutationNames)('sends a mutation once, whatever becomes of it: %s', async (name) => {
+  await using stage = await openStage();
+  const answer = (status: number, body: string) => ({ answer: { status, headers: json, body } });
+  const outcomes = [
+    // Half the answer of a mutation that was carried out, which it can be but once, so it comes first.
+    [{ cutOffAfter: 20 }, { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' }],
+    [{ reset: true }, { code: 'UPSTREAM_UNAVAILABLE', outcome: 'UNKNOWN' }],
+    [
+      answer(503, '{"code":14}'),
+      {
+        code: 'UPSTREAM_UNAVAILABLE',
+        zitadel: { code: 14, status: 'UNAVAILABLE', httpStatus: 503 },
+        outcome: 'UNKNOWN',
+      },
+    ],
+    [answer(200, '{}'), { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' }],
+    [answer(307, ''), { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 307 } }],
+    [
+      answer(405, '{"code":12}'),
+      { code: 'UPSTREAM_MISCONFIGURED', zitadel: { code: 12, status: 'UNIMPLEMENTED', httpStatus: 405 } },
+    ],
+  ] as const;
+  await stage.resend();
+  const variables = { userId: unverified, ...mutations[name], verificationCode: stage.zitadel.codes[0] };
+  stage.zitadel.calls.length = 0;
+
+  for (const [misbehaviour, extensions] of outcomes) {
+    stage.zitadel.misbehave(misbehaviour);
+    const { errors } = await stage.run(name, variables);
+    expect(errors?.map((error) => error.extensions)).toEqual([extensions]);
+  }
+
+  expect(stage.zitadel.calls).toHaveLength(outcomes.length);
 });
 
 test('does not take half an answer for one', async () => {

@@ -24,6 +24,9 @@ const codeOfForeignHttpStatus: Partial<Record<number, ErrorCode>> = {
   504: 'UPSTREAM_TIMEOUT',
 };
 
+/** ZITADEL's ids are reused across operations, so only the three together mean a wrong, expired or used code. */
+const wrongCode = 'VerifyPhone INVALID_ARGUMENT COMMAND-eis9R';
+
 /** Turns what became of a write into the error that the client gets. What is no ZitadelError is passed on. */
 export function writeError(error: unknown): unknown {
   if (!(error instanceof ZitadelError)) return error;
@@ -46,7 +49,7 @@ function codedError(error: ZitadelError, outcome: { outcome?: 'UNKNOWN' } = {}):
   return new CodedError(extensions, { cause: error });
 }
 
-function codeOf({ kind, facts, effectiveStatus }: ZitadelError): ErrorCode {
+function codeOf({ operation, kind, facts, effectiveStatus }: ZitadelError): ErrorCode {
   switch (kind) {
     case 'timeout':
       return 'UPSTREAM_TIMEOUT';
@@ -58,6 +61,7 @@ function codeOf({ kind, facts, effectiveStatus }: ZitadelError): ErrorCode {
       return codeOfForeignHttpStatus[facts.httpStatus ?? 0] ?? 'UPSTREAM_MISCONFIGURED';
     case 'rejected':
       if (effectiveStatus === 'NOT_FOUND') return codeOfNotFound(facts.id);
+      if (`${operation} ${effectiveStatus} ${facts.id}` === wrongCode) return 'INVALID_VERIFICATION_CODE';
       return (effectiveStatus && codeOfStatus[effectiveStatus]) ?? 'UPSTREAM_ERROR';
   }
 }

@@ -1,6 +1,16 @@
 import { Arg, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import type { RequestContext } from '../context.js';
-import { ContactPhone, PhoneCodeMode, ResendResult, User } from './contact-phone.types.js';
+import { PhoneNumber } from './contact-phone.scalars.js';
+import {
+  ContactPhone,
+  PhoneCodeMode,
+  RemoveContactPhoneResult,
+  ResendResult,
+  SetContactPhoneResult,
+  SetPhoneMode,
+  User,
+  VerifyContactPhoneResult,
+} from './contact-phone.types.js';
 
 const userIdArg = {
   description: "ZITADEL's id of the user, always as a string: it is longer than a JSON number holds.",
@@ -17,6 +27,7 @@ export class UserResolver {
   }
 }
 
+// Every mutation is nullable: a failing non-null root field would throw away the results of its siblings.
 @Resolver()
 export class ContactPhoneResolver {
   @Query(() => ContactPhone, {
@@ -30,8 +41,26 @@ export class ContactPhoneResolver {
     return contactPhone.read(userId);
   }
 
+  @Mutation(() => SetContactPhoneResult, {
+    nullable: true,
+    description:
+      'Gives a user another contact phone, which has then to be verified. ' +
+      'Not repeatable without harm: a call that was carried out has perhaps sent an SMS.',
+  })
+  setContactPhone(
+    @Arg('userId', () => ID, userIdArg) userId: string,
+    @Arg('number', () => PhoneNumber, { description: 'The new number.' }) number: unknown,
+    @Arg('mode', () => SetPhoneMode, {
+      defaultValue: SetPhoneMode.SEND_CODE,
+      description: 'How the phone is verified.',
+    })
+    mode: SetPhoneMode,
+    @Ctx() { contactPhone }: RequestContext,
+  ): Promise<SetContactPhoneResult> {
+    return contactPhone.set(userId, number, mode);
+  }
+
   @Mutation(() => ResendResult, {
-    // Every mutation is nullable: a failing non-null root field would throw away the results of its siblings.
     nullable: true,
     description:
       'Makes a new verification code for the unverified contact phone of a user, which replaces the one before. ' +
@@ -47,5 +76,31 @@ export class ContactPhoneResolver {
     @Ctx() { contactPhone }: RequestContext,
   ): Promise<ResendResult> {
     return contactPhone.resend(userId, mode);
+  }
+
+  @Mutation(() => VerifyContactPhoneResult, {
+    nullable: true,
+    description: "Proves with the last code that was made that the contact phone is the user's.",
+  })
+  verifyContactPhone(
+    @Arg('userId', () => ID, userIdArg) userId: string,
+    @Arg('verificationCode', () => String, {
+      description: 'The code as the user got it. White space around it is ignored; upper and lower case matter.',
+    })
+    verificationCode: string,
+    @Ctx() { contactPhone }: RequestContext,
+  ): Promise<VerifyContactPhoneResult> {
+    return contactPhone.verify(userId, verificationCode);
+  }
+
+  @Mutation(() => RemoveContactPhoneResult, {
+    nullable: true,
+    description: 'Takes the contact phone of a user away.',
+  })
+  removeContactPhone(
+    @Arg('userId', () => ID, userIdArg) userId: string,
+    @Ctx() { contactPhone }: RequestContext,
+  ): Promise<RemoveContactPhoneResult> {
+    return contactPhone.remove(userId);
   }
 }

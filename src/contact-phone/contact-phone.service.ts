@@ -1,14 +1,15 @@
+import type { CountryCode } from 'libphonenumber-js/max';
 import { CodedError } from '../errors.js';
-import type { PhoneCodeMode, ResendPhoneCodeResponse, User } from '../zitadel/messages.js';
+import type { PhoneChanged, PhoneCodeMade, PhoneCodeMode, SetPhoneMode, User } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 import { writeError } from './contact-phone.errors.js';
+import { checkUserId, readPhoneNumber, readVerificationCode } from './input.js';
+import { checkSmsCountry } from './sms-countries.js';
 import { createUserLoader, type UserLoader } from './user-loader.js';
 
 /** What a write gives back beside ZITADEL's answer: whom it changed, so that a client can read on. */
-interface Changed {
-  user: { id: string };
-}
+type Change<Answer extends PhoneChanged> = Answer & { user: { id: string } };
 
 /**
  * The journey of a contact phone, on behalf of the caller of one request; it dies with the request, and what it has read with it.
@@ -17,10 +18,14 @@ interface Changed {
 export class ContactPhoneService {
   private users: UserLoader | undefined;
 
-  /** @param caller undefined when the request carries no `Authorization` */
+  /**
+   * @param caller undefined when the request carries no `Authorization`
+   * @param smsCountries where SMS may be sent; all countries if empty
+   */
   constructor(
     private readonly zitadel: ZitadelClient,
     private readonly caller: Caller | undefined,
+    private readonly smsCountries: readonly CountryCode[],
   ) {}
 
   /** Reads the user's phone; null if he has none. */
@@ -31,19 +36,50 @@ export class ContactPhoneService {
     return phone;
   }
 
+  /** Gives the user another phone, and has a code for it sent or returned, or has it marked as verified. */
+  set(userId: string, number: unknown, mode: SetPhoneMode): Promise<Change<PhoneCodeMade>> {
+    return this.write(userId, (caller) => {
+      const phone = readPhoneNumber(number);
+      if (mode === 'SEND_CODE') checkSmsCountry(this.smsCountries, phone, 'BAD_USER_INPUT');
+      return this.zitadel.setPhone(caller, userId, phone, mode);
+    });
+  }
+
   /** Makes a new code for the user's unverified phone and has it sent or returned. */
-  resend(userId: string, mode: PhoneCodeMode): Promise<ResendPhoneCodeResponse & Changed> {
-    return this.write(userId, (caller) => this.zitadel.resendPhoneCode(caller, userId, mode));
+  resend(userId: string, mode: PhoneCodeMode): Promise<Change<PhoneCodeMade>> {
+    return this.write(userId, async (caller) => {
+      if (mode === 'SEND_CODE' && this.smsCountries.length > 0) {
+        const phone = await this.read(userId);
+        if (phone) checkSmsCountry(this.smsCountries, phone.number, 'FAILED_PRECONDITION');
+      }
+      return this.zitadel.resendPhoneCode(caller, userId, mode);
+    });
+  }
+
+  /** Verifies the user's phone with the code. */
+  verify(userId: string, verificationCode: string): Promise<Change<PhoneChanged>> {
+    return this.write(userId, (caller) =>
+      this.zitadel.verifyPhone(caller, userId, readVerificationCode(verificationCode)),
+    );
+  }
+
+  /** Takes the user's phone away. */
+  remove(userId: string): Promise<Change<PhoneChanged>> {
+    return this.write(userId, (caller) => this.zitadel.removePhone(caller, userId));
   }
 
   /** What every write shares: nothing is sent twice, and nothing that was read before it is believed after it. */
-  private async write<T>(userId: string, call: (caller: Caller) => Promise<T>): Promise<T & Changed> {
+  private async write<Answer extends PhoneChanged>(
+    userId: string,
+    call: (caller: Caller) => Promise<Answer>,
+  ): Promise<Change<Answer>> {
     const caller = this.admit(userId);
-    this.users?.clear(userId);
     try {
       return { ...(await call(caller)), user: { id: userId } };
     } catch (error) {
       throw writeError(error);
+    } finally {
+      this.users?.clear(userId);
     }
   }
 
@@ -53,13 +89,4 @@ export class ContactPhoneService {
     checkUserId(userId);
     return this.caller;
   }
-}
-
-/**
- * ZITADEL's ids have 1–200 characters. ZITADEL routes on the decoded path, so an id that holds a separator, or is a dot segment,
- * would become another operation however it is encoded. A lone surrogate cannot be encoded at all.
- */
-function checkUserId(userId: string): void {
-  if (userId.isWellFormed() && /^(?!\.\.?$)[^/\\\p{Cc}]{1,200}$/u.test(userId)) return;
-  throw new CodedError({ code: 'BAD_USER_INPUT' }, { message: 'The user id is not valid.' });
 }

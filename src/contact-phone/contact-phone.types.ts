@@ -1,37 +1,36 @@
-import { GraphQLError, GraphQLScalarType } from 'graphql';
 import { Directive, Field, ID, ObjectType, registerEnumType } from 'type-graphql';
-import { z } from 'zod';
-
-const rfc3339 = z.iso.datetime({ offset: true });
-
-const checkDateTime = (value: unknown) => {
-  const { data } = rfc3339.safeParse(value);
-  if (data === undefined) throw new GraphQLError('DateTime must be a date and time as RFC 3339 has it.');
-  return data;
-};
-
-/** A string that is checked and handed on as it is: a JavaScript Date would cut the microseconds that ZITADEL sends. */
-export const DateTime = new GraphQLScalarType({
-  name: 'DateTime',
-  description:
-    'A date and time as RFC 3339 has it, with every fraction digit that ZITADEL sent, such as `2026-11-23T19:04:05.123456Z`.',
-  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
-  serialize: checkDateTime,
-  parseValue: checkDateTime,
-});
+import { DateTime } from './contact-phone.scalars.js';
 
 export enum PhoneCodeMode {
   SEND_CODE = 'SEND_CODE',
   RETURN_CODE = 'RETURN_CODE',
 }
+const codeModes = {
+  SEND_CODE: { description: 'ZITADEL sends the code to the phone by SMS.' },
+  RETURN_CODE: {
+    description:
+      'ZITADEL returns the code to the caller, who delivers it. Needs the permission `user.write`, also for oneself.',
+  },
+};
 registerEnumType(PhoneCodeMode, {
   name: 'PhoneCodeMode',
   description: 'How a verification code gets to the user.',
+  valuesConfig: codeModes,
+});
+
+export enum SetPhoneMode {
+  SEND_CODE = 'SEND_CODE',
+  RETURN_CODE = 'RETURN_CODE',
+  MARK_VERIFIED = 'MARK_VERIFIED',
+}
+registerEnumType(SetPhoneMode, {
+  name: 'SetPhoneMode',
+  description: 'How a new phone is verified: with a code that gets to the user in one of two ways, or not at all.',
   valuesConfig: {
-    SEND_CODE: { description: 'ZITADEL sends it to the phone by SMS.' },
-    RETURN_CODE: {
+    ...codeModes,
+    MARK_VERIFIED: {
       description:
-        'ZITADEL returns it to the caller, who delivers it. Needs the permission `user.write`, also for oneself.',
+        'There is no code: the caller vouches for the phone. Needs the permission `user.write`, also for oneself.',
     },
   },
 });
@@ -68,17 +67,34 @@ export class User {
   id!: string;
 }
 
-@ObjectType({ description: 'A new verification code is on its way; the one before no longer works.' })
-export class ResendResult {
+/** What every change of a contact phone gives back. */
+@ObjectType()
+abstract class PhoneChange {
   @Field(() => ObjectDetails, { description: 'The change of the user.' })
   details!: ObjectDetails;
-
-  @Field(() => String, {
-    nullable: true,
-    description: 'The new code in the mode `RETURN_CODE`, null in the mode `SEND_CODE`.',
-  })
-  verificationCode?: string | null | undefined;
 
   @Field(() => User, { description: 'The user, as they are after the change.' })
   user!: User;
 }
+
+/** What a change gives back that makes a code. */
+@ObjectType()
+abstract class PhoneCodeChange extends PhoneChange {
+  @Field(() => String, {
+    nullable: true,
+    description: 'The new code in the mode `RETURN_CODE`, null in every other.',
+  })
+  verificationCode?: string | null | undefined;
+}
+
+@ObjectType({ description: 'The user has another contact phone; a code for the one before no longer works.' })
+export class SetContactPhoneResult extends PhoneCodeChange {}
+
+@ObjectType({ description: 'A new verification code is on its way; the one before no longer works.' })
+export class ResendResult extends PhoneCodeChange {}
+
+@ObjectType({ description: 'The contact phone is verified; the code is used up.' })
+export class VerifyContactPhoneResult extends PhoneChange {}
+
+@ObjectType({ description: 'The user has no contact phone any more.' })
+export class RemoveContactPhoneResult extends PhoneChange {}

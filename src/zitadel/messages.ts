@@ -5,11 +5,26 @@ import { z } from 'zod';
 
 export type PhoneCodeMode = 'SEND_CODE' | 'RETURN_CODE';
 
-/** ZITADEL takes an empty or misspelt mode for "send an SMS", so the whole body is spelled out here. */
-export const resendPhoneCodeRequest: Record<PhoneCodeMode, string> = {
-  SEND_CODE: '{"sendCode":{}}',
-  RETURN_CODE: '{"returnCode":{}}',
+export type SetPhoneMode = PhoneCodeMode | 'MARK_VERIFIED';
+
+/** ZITADEL takes an empty or misspelt mode for "send an SMS", so each is spelled out here, and always sent. */
+const verification: Record<SetPhoneMode, object> = {
+  SEND_CODE: { sendCode: {} },
+  RETURN_CODE: { returnCode: {} },
+  MARK_VERIFIED: { isVerified: true },
 };
+
+export function setPhoneRequest(phone: string, mode: SetPhoneMode): string {
+  return JSON.stringify({ phone, ...verification[mode] });
+}
+
+export function resendPhoneCodeRequest(mode: PhoneCodeMode): string {
+  return JSON.stringify(verification[mode]);
+}
+
+export function verifyPhoneRequest(verificationCode: string): string {
+  return JSON.stringify({ verificationCode });
+}
 
 /** Without `limit`, ZITADEL's default would cut a longer list short. */
 export function listUsersRequest(userIds: readonly string[]): string {
@@ -32,12 +47,15 @@ const objectDetails = z.object({
     .transform((id) => id ?? ''),
 });
 
-export type ResendPhoneCodeResponse = z.infer<typeof resendPhoneCodeResponse>;
+/** VerifyPhoneResponse and RemovePhoneResponse. */
+export type PhoneChanged = z.infer<typeof phoneChanged>;
 
-export const resendPhoneCodeResponse = z.object({
-  details: objectDetails,
-  verificationCode: z.string().nullish(),
-});
+export const phoneChanged = z.object({ details: objectDetails });
+
+/** SetPhoneResponse and ResendPhoneCodeResponse: with the code, if it was to be returned. */
+export type PhoneCodeMade = z.infer<typeof phoneCodeMade>;
+
+export const phoneCodeMade = phoneChanged.extend({ verificationCode: z.string().nullish() });
 
 /** A user as far as the contact phone goes; `phone` is null for one without, as every machine is. */
 export type User = z.infer<typeof user>;

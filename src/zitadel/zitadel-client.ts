@@ -2,10 +2,15 @@ import {
   getUserByIdResponse,
   listUsersRequest,
   listUsersResponse,
+  phoneChanged,
+  phoneCodeMade,
   resendPhoneCodeRequest,
-  resendPhoneCodeResponse,
+  setPhoneRequest,
+  verifyPhoneRequest,
+  type PhoneChanged,
+  type PhoneCodeMade,
   type PhoneCodeMode,
-  type ResendPhoneCodeResponse,
+  type SetPhoneMode,
   type User,
 } from './messages.js';
 import type { Caller, ZitadelConnection } from './zitadel-connection.js';
@@ -16,17 +21,60 @@ export class ZitadelClient {
   constructor(private readonly connection: ZitadelConnection) {}
 
   /**
+   * Gives the user another phone, unverified unless the mode is MARK_VERIFIED; a code for the one before no longer works.
+   * SetPhone, `POST /v2/users/{userId}/phone`.
+   *
+   * @param number in the format E.164: ZITADEL would read any other as Swiss
+   * @returns the change, and the code in the mode RETURN_CODE
+   * @throws {ZitadelError}
+   */
+  setPhone(caller: Caller, userId: string, number: string, mode: SetPhoneMode): Promise<PhoneCodeMade> {
+    return this.connection.send('SetPhone', caller, phoneCodeMade, {
+      method: 'POST',
+      path: pathOf(userId, '/phone'),
+      body: setPhoneRequest(number, mode),
+    });
+  }
+
+  /**
    * Makes a new code for the user's unverified phone, which replaces the one before.
    * ResendPhoneCode, `POST /v2/users/{userId}/phone/resend`.
    *
    * @returns the change, and the code in the mode RETURN_CODE
    * @throws {ZitadelError}
    */
-  resendPhoneCode(caller: Caller, userId: string, mode: PhoneCodeMode): Promise<ResendPhoneCodeResponse> {
-    return this.connection.send('ResendPhoneCode', caller, resendPhoneCodeResponse, {
+  resendPhoneCode(caller: Caller, userId: string, mode: PhoneCodeMode): Promise<PhoneCodeMade> {
+    return this.connection.send('ResendPhoneCode', caller, phoneCodeMade, {
       method: 'POST',
-      path: `/v2/users/${encodeURIComponent(userId)}/phone/resend`,
-      body: resendPhoneCodeRequest[mode],
+      path: pathOf(userId, '/phone/resend'),
+      body: resendPhoneCodeRequest(mode),
+    });
+  }
+
+  /**
+   * Marks the user's phone as verified, if the code is the right one. VerifyPhone, `POST /v2/users/{userId}/phone/verify`.
+   *
+   * @param verificationCode 1–20 characters; their case matters
+   * @throws {ZitadelError}
+   */
+  verifyPhone(caller: Caller, userId: string, verificationCode: string): Promise<PhoneChanged> {
+    return this.connection.send('VerifyPhone', caller, phoneChanged, {
+      method: 'POST',
+      path: pathOf(userId, '/phone/verify'),
+      body: verifyPhoneRequest(verificationCode),
+    });
+  }
+
+  /**
+   * Takes the user's phone away. RemovePhone, `DELETE /v2/users/{userId}/phone`.
+   *
+   * @throws {ZitadelError} also when there is none
+   */
+  removePhone(caller: Caller, userId: string): Promise<PhoneChanged> {
+    return this.connection.send('RemovePhone', caller, phoneChanged, {
+      method: 'DELETE',
+      path: pathOf(userId, '/phone'),
+      body: null,
     });
   }
 
@@ -38,7 +86,7 @@ export class ZitadelClient {
   async getUserById(caller: Caller, userId: string): Promise<User> {
     const { user } = await this.connection.read('GetUserByID', caller, getUserByIdResponse, {
       method: 'GET',
-      path: `/v2/users/${encodeURIComponent(userId)}`,
+      path: pathOf(userId),
       body: null,
     });
     // Or someone would be shown another's phone.
@@ -61,4 +109,8 @@ export class ZitadelClient {
     });
     return result ?? [];
   }
+}
+
+function pathOf(userId: string, below = ''): string {
+  return `/v2/users/${encodeURIComponent(userId)}${below}`;
 }

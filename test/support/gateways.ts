@@ -7,6 +7,12 @@ import { ApolloGateway, RemoteGraphQLDataSource } from '@apollo/gateway';
 import { ApolloServer } from '@apollo/server';
 import { startStandaloneServer } from '@apollo/server/standalone';
 import { createGatewayRuntime, type GatewayConfigSupergraph } from '@graphql-hive/gateway-runtime';
+import { openStage } from './stage.js';
+import { openAccounts, supergraphSdl } from './supergraph.js';
+
+/** The secret that the gateways show. */
+const secret = 'S3CR3T-of-the-router';
+process.env['ROUTER_SECRET'] = secret;
 
 interface Gateway extends AsyncDisposable {
   url: string;
@@ -24,9 +30,8 @@ function fromReadme(gateway: string, result: string, given: Record<string, unkno
 }
 
 export async function openApolloGateway(supergraphSdl: string): Promise<Gateway> {
-  const given = { ApolloGateway, RemoteGraphQLDataSource, supergraphSdl };
-  const gateway = fromReadme('@apollo/gateway', 'gateway', given) as ApolloGateway;
-  const server = new ApolloServer({ gateway, includeStacktraceInErrorResponses: false });
+  const given = { ApolloGateway, ApolloServer, RemoteGraphQLDataSource, supergraphSdl };
+  const server = fromReadme('@apollo/gateway', 'server', given) as ApolloServer;
   const { url } = await startStandaloneServer(server, {
     listen: { port: 0, host: '127.0.0.1' },
     context: ({ req }) => Promise.resolve({ headers: req.headers }),
@@ -48,6 +53,36 @@ export async function openHiveGateway(
       server.close();
       server.closeAllConnections();
       await runtime[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export const gateways = [
+  ['@apollo/gateway', openApolloGateway],
+  ['Hive Gateway', openHiveGateway],
+  [
+    'Hive Gateway with retries',
+    (supergraph: string) => openHiveGateway(supergraph, { upstreamRetry: { maxRetries: 3, retryDelay: 1 } }),
+  ],
+] as const;
+
+export type OpenGateway = (typeof gateways)[number][1];
+
+/** A frontend's view: a gateway before this subgraph, which is closed to all others, and the one that owns users. */
+export async function openSupergraph(openGateway: OpenGateway, options?: Parameters<typeof openStage>[1]) {
+  const stage = await openStage({ ROUTER_SECRETS: secret }, options);
+  const accounts = await openAccounts();
+  const gateway = await openGateway(supergraphSdl({ 'contact-phone': stage.graphql, accounts: accounts.url }));
+  return {
+    stage,
+    zitadel: stage.zitadel,
+    url: gateway.url,
+    /** What a request must show to get past the gateway. */
+    ownSecret: { 'x-router-secret': secret },
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]();
+      await accounts[Symbol.asyncDispose]();
+      await stage[Symbol.asyncDispose]();
     },
   };
 }

@@ -1,13 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { manager, post } from './stage.js';
+import { manager, post, run, type Phone } from './stage.js';
 
-const contactPhoneOperation = readFileSync('schema/operations/contact-phone.graphql', 'utf8');
-
-export type Phone = { number: string; isVerified: boolean } | null;
-
-/** Runs the example operation. */
-export const readOne = (url: string, userId: string, headers: Record<string, string> = manager) =>
-  post<{ contactPhone: Phone }>(url, { query: contactPhoneOperation, variables: { userId } }, headers);
+/** Asks for one user's phone. */
+export const readOne = (url: string, userId: string, headers?: Record<string, string>) =>
+  run(url, 'contact-phone', { userId }, headers);
 
 /** Asks as a router does: for the users behind these representations, in this order. */
 export const readMany = (url: string, representations: unknown[], headers: Record<string, string> = manager) => {

@@ -12,14 +12,26 @@ export const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 export const manager = bearer(tokens.manager.token);
 export const unverified = users.unverified.userId;
 
-const resendOperation = readFileSync('schema/operations/resend-contact-phone-code.graphql', 'utf8');
-
-interface Resent {
+export interface PhoneChange {
   details: { sequence: string; changeDate: string; resourceOwner: string };
+  user: { contactPhone: Phone };
+}
+export interface PhoneCodeChange extends PhoneChange {
   verificationCode: string | null;
 }
+export type Phone = { number: string; isVerified: boolean } | null;
 
-export interface GraphQLAnswer<Data = { resendContactPhoneCode: Resent | null }> {
+/** What the example operations answer, by the names of their files. */
+export interface OperationData {
+  'contact-phone': { contactPhone: Phone };
+  'set-contact-phone': { setContactPhone: PhoneCodeChange | null };
+  'resend-contact-phone-code': { resendContactPhoneCode: Omit<PhoneCodeChange, 'user'> | null };
+  'verify-contact-phone': { verifyContactPhone: PhoneChange | null };
+  'remove-contact-phone': { removeContactPhone: PhoneChange | null };
+}
+export type OperationName = keyof OperationData;
+
+export interface GraphQLAnswer<Data = OperationData['resend-contact-phone-code']> {
   status: number;
   headers: Headers;
   text: string;
@@ -45,20 +57,27 @@ export async function post<Data>(
   return { status: response.status, headers: response.headers, text, data, errors };
 }
 
-interface ResendVariables {
-  userId?: unknown;
-  mode?: unknown;
-}
-
-/** Runs the example operation: the resend with all its fields, by default by the manager for the unverified user. */
-export function resend(
-  url: string,
-  variables: ResendVariables = {},
+/** Runs an example operation, by default by the manager. */
+export function run<Name extends OperationName>(
+  graphql: string,
+  name: Name,
+  variables: Record<string, unknown>,
   headers: Record<string, string> = manager,
   signal?: AbortSignal,
+): Promise<GraphQLAnswer<OperationData[Name]>> {
+  const query = readFileSync(`schema/operations/${name}.graphql`, 'utf8');
+  return post(graphql, { query, variables }, headers, signal);
+}
+
+/** Resends a code, by default by the manager for the unverified user. */
+export function resend(
+  url: string,
+  variables: Record<string, unknown> = {},
+  headers?: Record<string, string>,
+  signal?: AbortSignal,
 ): Promise<GraphQLAnswer> {
-  const body = { query: resendOperation, variables: { userId: unverified, ...variables } };
-  return post(`${url}/graphql`, body, headers, signal);
+  const all = { userId: unverified, ...variables };
+  return run(`${url}/graphql`, 'resend-contact-phone-code', all, headers, signal);
 }
 
 /** Leaves in the log folder what was logged, and what must not stand in any log. */
@@ -84,7 +103,12 @@ export async function openStage(
     graphql: `${server.url}/graphql`,
     /** The log lines so far. */
     lines,
-    resend: (variables?: ResendVariables, headers?: Record<string, string>, signal?: AbortSignal) =>
+    run: <Name extends OperationName>(
+      name: Name,
+      variables: Record<string, unknown>,
+      headers?: Record<string, string>,
+    ) => run(`${server.url}/graphql`, name, variables, headers),
+    resend: (variables?: Record<string, unknown>, headers?: Record<string, string>, signal?: AbortSignal) =>
       resend(server.url, variables, headers, signal),
     /** Closes the subgraph before its time; disposing of the stage closes it once more, and the rest. */
     closeServer: () => server[Symbol.asyncDispose](),

@@ -1,0 +1,39 @@
+import { parsePhoneNumberFromString } from 'libphonenumber-js/max';
+import { CodedError } from '../errors.js';
+
+// What a caller gives us, read or refused as BAD_USER_INPUT. The messages never repeat it: they reach logs and other people.
+
+/**
+ * ZITADEL's ids have 1–200 characters. ZITADEL routes on the decoded path, so an id that holds a separator, or is a dot segment,
+ * would become another operation however it is encoded. A lone surrogate cannot be encoded at all.
+ */
+export function checkUserId(userId: string): void {
+  if (!userId.isWellFormed() || !/^(?!\.\.?$)[^/\\\p{Cc}]{1,200}$/u.test(userId)) refuse('The user id is not valid.');
+}
+
+/**
+ * Reads a number as a person types it. ZITADEL would take one without a `+` for Swiss, and ask of none whether it exists.
+ *
+ * @returns it as E.164 has it
+ */
+export function readPhoneNumber(value: unknown): string {
+  if (typeof value !== 'string') return refuse('The phone number must be a string.');
+  const trimmed = value.trim();
+  if (!trimmed.startsWith('+')) refuse('The phone number must begin with a + and the calling code of its country.');
+  const number = parsePhoneNumberFromString(trimmed, { extract: false });
+  // The parameters of RFC 3966, such as `;isub=5`, would be read over.
+  if (!number?.isValid() || trimmed.includes(';')) return refuse('The phone number is not valid.');
+  if (number.ext !== undefined) refuse('The phone number must have no extension.');
+  return number.number;
+}
+
+/** White space comes with a code that was pasted. Upper and lower case are different codes to ZITADEL, and stay as they are. */
+export function readVerificationCode(text: string): string {
+  const code = text.trim();
+  if (!/^.{1,20}$/su.test(code)) refuse('The verification code must have 1 to 20 characters.');
+  return code;
+}
+
+function refuse(message: string): never {
+  throw new CodedError({ code: 'BAD_USER_INPUT' }, { message });
+}

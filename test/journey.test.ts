@@ -1,0 +1,174 @@
+import { readdirSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { gateways, openSupergraph } from './support/gateways.js';
+import { bearer, manager, openStage, post, run, unverified, type OperationName } from './support/stage.js';
+
+/** A frontend that talks to the subgraph itself. */
+const openDirect = async () => {
+  const stage = await openStage();
+  return { zitadel: stage.zitadel, url: stage.graphql, [Symbol.asyncDispose]: () => stage[Symbol.asyncDispose]() };
+};
+
+const frontends = [
+  ['the subgraph', openDirect] as const,
+  ...gateways.map(([name, openGateway]) => [name, () => openSupergraph(openGateway)] as const),
+];
+
+test.for(frontends)('the whole journey of a contact phone: %s', async ([, open]) => {
+  await using frontend = await open();
+  const { zitadel, url } = frontend;
+  const { userId } = users.phoneless;
+  const invalidCode = { code: 'INVALID_VERIFICATION_CODE', zitadel: { code: 3, id: 'COMMAND-eis9R' } };
+  const done = new Set<OperationName>();
+  const step: typeof run = (graphql, name, variables) => {
+    done.add(name);
+    return run(graphql, name, { userId, ...variables });
+  };
+  const read = async () => (await step(url, 'contact-phone', {})).data?.contactPhone;
+  const verify = (verificationCode: string | undefined) => step(url, 'verify-contact-phone', { verificationCode });
+
+  // No phone,
+  expect(await read()).toBeNull();
+
+  // then one that is not verified, with a code on its way.
+  const set = await step(url, 'set-contact-phone', { number: '+41 79 555 01 03' });
+  expect(set.errors).toBeUndefined();
+  expect(set.data?.setContactPhone).toMatchObject({
+    details: { sequence: '1', resourceOwner: users.phoneless.organisation },
+    verificationCode: null,
+    user: { contactPhone: { number: '+41795550103', isVerified: false } },
+  });
+  expect(zitadel.outbox).toEqual([{ userId, number: '+41795550103', code: zitadel.pendingCode(userId) }]);
+
+  // A wrong code,
+  const wrong = await verify('S3CR3T');
+  expect(wrong).toMatchObject({ status: 200, data: { verifyContactPhone: null } });
+  expect(wrong.errors).toMatchObject([{ path: ['verifyContactPhone'], extensions: invalidCode }]);
+
+  // and another one by SMS: the old one no longer works, the new one does.
+  expect((await step(url, 'resend-contact-phone-code', {})).errors).toBeUndefined();
+  const [first, second] = zitadel.outbox.map(({ code }) => code);
+  expect((await verify(first)).errors).toMatchObject([{ extensions: invalidCode }]);
+  expect(await read()).toEqual({ number: '+41795550103', isVerified: false });
+  const verified = await verify(second);
+  expect(verified.errors).toBeUndefined();
+  expect(verified.data?.verifyContactPhone).toMatchObject({
+    details: { sequence: '3' },
+    user: { contactPhone: { number: '+41795550103', isVerified: true } },
+  });
+
+  // There is nothing to resend any more, and a code works once.
+  expect((await step(url, 'resend-contact-phone-code', {})).errors).toMatchObject([
+    { extensions: { code: 'FAILED_PRECONDITION', zitadel: { id: 'PHONE-5xrra88eq8' } } },
+  ]);
+  expect((await verify(second)).errors).toMatchObject([{ extensions: invalidCode }]);
+
+  // Another number is unverified again,
+  const changed = await step(url, 'set-contact-phone', { number: '+43 664 1234567', mode: 'RETURN_CODE' });
+  expect(changed.data?.setContactPhone).toMatchObject({
+    verificationCode: zitadel.pendingCode(userId),
+    user: { contactPhone: { number: '+436641234567', isVerified: false } },
+  });
+
+  // until it is removed.
+  const removed = await step(url, 'remove-contact-phone', {});
+  expect(removed.errors).toBeUndefined();
+  expect(removed.data?.removeContactPhone).toMatchObject({ user: { contactPhone: null } });
+  expect(await read()).toBeNull();
+  expect((await step(url, 'remove-contact-phone', {})).errors).toMatchObject([
+    { extensions: { code: 'FAILED_PRECONDITION', zitadel: { code: 9, id: 'COMMAND-ieJ2e' } } },
+  ]);
+
+  expect(zitadel.outbox).toHaveLength(2);
+  // Each mutation once, and a read after each that was carried out and shows the phone.
+  const count = (wanted: string) =>
+    zitadel.calls.filter(({ method, path }) => `${method} ${path.split('/').slice(4).join('/')}` === wanted).length;
+  expect(['POST phone', 'POST phone/resend', 'POST phone/verify', 'DELETE phone', 'GET '].map(count)).toEqual([
+    2, 2, 4, 2, 7,
+  ]);
+  expect(zitadel.calls).toHaveLength(17);
+
+  // Nobody ships an example that was not run.
+  const examples = readdirSync('schema/operations').map((file) => file.replace('.graphql', ''));
+  expect(examples.sort()).toEqual([...done].sort());
+});
+
+test('runs the mutations of one document in order, and lets each fail alone', async () => {
+  await using stage = await openStage();
+  const query = `mutation ($id: ID!, $verified: ID!) {
+    set: setContactPhone(userId: $id, number: "+41 79 555 01 01") { user { contactPhone { number isVerified } } }
+    misread: setContactPhone(userId: $id, number: "0795550101") { user { id } }
+    wrong: verifyContactPhone(userId: $id, verificationCode: "S3CR3T") { user { id } }
+    resend: resendContactPhoneCode(userId: $id, mode: RETURN_CODE) { verificationCode }
+    refused: resendContactPhoneCode(userId: $verified) { verificationCode }
+    again: resendContactPhoneCode(userId: $id, mode: RETURN_CODE) { verificationCode }
+    mark: setContactPhone(userId: $id, number: "+41795550102", mode: MARK_VERIFIED) { user { contactPhone { number isVerified } } }
+    remove: removeContactPhone(userId: $id) { user { contactPhone { number isVerified } } }
+  }`;
+
+  const { status, data, errors } = await post(
+    stage.graphql,
+    { query, variables: { id: unverified, verified: users.verified.userId } },
+    manager,
+  );
+
+  const [, second, third] = stage.zitadel.codes;
+  expect(status).toBe(200);
+  expect(data).toEqual({
+    set: { user: { contactPhone: { number: '+41795550101', isVerified: false } } },
+    misread: null,
+    wrong: null,
+    resend: { verificationCode: second },
+    refused: null,
+    again: { verificationCode: third },
+    mark: { user: { contactPhone: { number: '+41795550102', isVerified: true } } },
+    remove: { user: { contactPhone: null } },
+  });
+  expect(errors?.map(({ path, extensions }) => [path?.[0], extensions.code])).toEqual([
+    ['misread', 'BAD_USER_INPUT'],
+    ['wrong', 'INVALID_VERIFICATION_CODE'],
+    ['refused', 'FAILED_PRECONDITION'],
+  ]);
+  expect(stage.zitadel.calls.map(({ method, path }) => [method, path.split('/').slice(4).join('/')].join(' '))).toEqual(
+    // prettier-ignore
+    ['POST phone', 'GET ', 'POST phone/verify', 'POST phone/resend', 'POST phone/resend', 'POST phone/resend', 'POST phone', 'GET ', 'DELETE phone', 'GET '],
+  );
+});
+
+test('lets a user set his own phone and verify it, but not vouch for it, see the code or remove it', async () => {
+  await using stage = await openStage();
+  const himself = bearer(tokens.self.token);
+  const userId = unverified;
+  const set = (number: string, mode?: string) => stage.run('set-contact-phone', { userId, number, mode }, himself);
+
+  const sent = await set('+41795550101', 'SEND_CODE');
+  const vouched = await set('+41795550102', 'MARK_VERIFIED');
+  const returned = await set('+41795550102', 'RETURN_CODE');
+  const [code] = stage.zitadel.codes;
+  const verified = await stage.run('verify-contact-phone', { userId, verificationCode: code }, himself);
+  const removed = await stage.run('remove-contact-phone', { userId }, himself);
+
+  expect([sent, verified].map(({ errors }) => errors)).toEqual([undefined, undefined]);
+  expect(verified.data?.verifyContactPhone?.user.contactPhone).toEqual({ number: '+41795550101', isVerified: true });
+  for (const { errors } of [vouched, returned, removed]) {
+    expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN', zitadel: { id: 'AUTHZ-cdgFk' } } }]);
+  }
+  expect(stage.zitadel.outbox).toHaveLength(1);
+});
+
+test('lets anyone with a token verify with the right code, as ZITADEL does', async () => {
+  await using stage = await openStage();
+  await stage.resend();
+
+  const { errors } = await post(
+    stage.graphql,
+    {
+      query: 'mutation ($c: String!, $u: ID!) { verifyContactPhone(userId: $u, verificationCode: $c) { user { id } } }',
+      variables: { u: unverified, c: stage.zitadel.codes[0] },
+    },
+    bearer(tokens.outsider.token),
+  );
+
+  expect(errors).toBeUndefined();
+});

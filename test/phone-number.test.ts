@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest';
+import { users } from '../src/embedded-zitadel/population.js';
+import { openStage, unverified } from './support/stage.js';
+
+const { userId } = users.phoneless;
+
+test.for([
+  ['SEND_CODE', '{"phone":"+41795550103","sendCode":{}}', false, 1],
+  ['RETURN_CODE', '{"phone":"+41795550103","returnCode":{}}', false, 0],
+  ['MARK_VERIFIED', '{"phone":"+41795550103","isVerified":true}', true, 0],
+  [undefined, '{"phone":"+41795550103","sendCode":{}}', false, 1],
+] as const)('sets a phone, with the mode %s', async ([mode, body, isVerified, sms]) => {
+  await using stage = await openStage();
+
+  const { status, data, errors } = await stage.run('set-contact-phone', { userId, number: '+41795550103', mode });
+
+  const code = stage.zitadel.pendingCode(userId);
+  expect({ status, errors }).toEqual({ status: 200, errors: undefined });
+  expect(data?.setContactPhone).toMatchObject({
+    details: { sequence: '1', resourceOwner: users.phoneless.organisation },
+    user: { contactPhone: { number: '+41795550103', isVerified } },
+  });
+  expect(data?.setContactPhone?.verificationCode).toBe(mode === 'RETURN_CODE' ? code : null);
+  expect(code === undefined).toBe(isVerified);
+  expect(stage.zitadel.calls.map((call) => [call.method, call.path, call.body])).toEqual([
+    ['POST', `/v2/users/${userId}/phone`, body],
+    ['GET', `/v2/users/${userId}`, ''],
+  ]);
+  expect(stage.zitadel.outbox).toHaveLength(sms);
+});
+
+test('makes a number of what a person types', async () => {
+  await using stage = await openStage();
+  const typed = [
+    ['+41 79 555 01 01', '+41795550101'],
+    ['+41-79-555.01.02', '+41795550102'],
+    ['+41 (0)79 555 01 03', '+41795550103'],
+    ['  +41 79\u00a0555 01\u201104\n', '+41795550104'],
+    ['+1 (242) 365-0105', '+12423650105'],
+    ['+870 773 111 632', '+870773111632'],
+  ] as const;
+
+  for (const [number, e164] of typed) {
+    const { data } = await stage.run('set-contact-phone', { userId, number });
+    expect(data?.setContactPhone?.user.contactPhone?.number).toBe(e164);
+  }
+
+  const phones = stage.zitadel.calls
+    .filter(({ method }) => method === 'POST')
+    .map(({ body }) => JSON.parse(body) as object);
+  expect(phones).toMatchObject(typed.map(([, phone]) => ({ phone })));
+});
+
+const noPlus = 'The phone number must begin with a + and the calling code of its country.';
+const invalid = 'The phone number is not valid.';
+const extension = 'The phone number must have no extension.';
+const noString = 'The phone number must be a string.';
+
+test.for([
+  ['a national number, which ZITADEL would take for Swiss', '0791234567', noPlus],
+  ['an international one without its plus', '41791234567', noPlus],
+  ['an international prefix', '0041791234567', noPlus],
+  ['no number at all', '', noPlus],
+  ['text before it', 'call +41791234567', noPlus],
+  ['a URI', 'tel:+41791234567', noPlus],
+  ['text after it', '+41791234567 or so', invalid],
+  ['two numbers', '+41791234567 +41791234567', invalid],
+  ['a number too short', '+4179123456', invalid],
+  ['a number too long', '+417912345678', invalid],
+  ['a number that nobody can have', '+41001234567', invalid],
+  ['a country that does not exist', '+9991234567', invalid],
+  ['a plus alone', '+', invalid],
+  ['letters for digits', '+1 800 CONTACT', invalid],
+  ['a control character', '+41\u000079123 45 67', invalid],
+  ['a lone surrogate', '+41791234567\ud800', invalid],
+  ['a subaddress', '+41791234567;isub=7', invalid],
+  ['a book', `+${'41791234567'.repeat(10_000)}`, invalid],
+  ['an extension', '+41 79 123 45 67 ext. 7', extension],
+  ['an extension with an x', '+41791234567x7', extension],
+  ['an integer', 41791234567, noString],
+  ['a list', ['+41791234567'], noString],
+  ['an object', { number: '+41791234567' }, noString],
+  ['a flag', true, noString],
+] as const)('refuses %s without asking ZITADEL, and does not repeat it', async ([, number, message]) => {
+  await using stage = await openStage();
+
+  for (const mode of ['SEND_CODE', 'MARK_VERIFIED']) {
+    const answer = await stage.run('set-contact-phone', { userId: unverified, number, mode });
+
+    expect(answer).toMatchObject({ status: 200, data: { setContactPhone: null } });
+    expect(answer.errors).toMatchObject([{ message, path: ['setContactPhone'] }]);
+    expect(answer.errors?.[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
+    expect(answer.text).not.toMatch(/79.?123|CONTACT/);
+  }
+  expect(stage.zitadel.calls).toEqual([]);
+  expect(stage.lines.join('')).not.toMatch(/79.?123|CONTACT/);
+});

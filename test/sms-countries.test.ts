@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { answered } from './support/reads.js';
+import { bearer, openStage, unverified } from './support/stage.js';
+
+const { userId } = users.phoneless;
+const message = 'No SMS is sent to phone numbers of this country.';
+
+test.for([
+  ['Germany', '+49 151 12345678'],
+  ['Liechtenstein, whose numbers once were Swiss', '+423 660 123 456'],
+  ['Guernsey, whose calling code is British', '+44 7781 123456'],
+  ['a satellite, which is of no country', '+870 773 111 632'],
+] as const)('sends no SMS to a number of %s', async ([, number]) => {
+  await using stage = await openStage({ SMS_COUNTRIES: 'CH,AT,GB' });
+
+  const sent = await stage.run('set-contact-phone', { userId, number });
+
+  expect(sent).toMatchObject({ status: 200, data: { setContactPhone: null } });
+  expect(sent.errors).toMatchObject([{ message, path: ['setContactPhone'] }]);
+  expect(sent.errors?.[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
+test('lets a number of any country be set when no SMS is sent', async () => {
+  await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
+
+  const returned = await stage.run('set-contact-phone', { userId, number: '+43664123456', mode: 'RETURN_CODE' });
+  const marked = await stage.run('set-contact-phone', { userId, number: '+43664123457', mode: 'MARK_VERIFIED' });
+
+  expect([returned.errors, marked.errors]).toEqual([undefined, undefined]);
+});
+
+test('sends SMS to numbers of the countries that are named', async () => {
+  await using stage = await openStage({ SMS_COUNTRIES: 'CH, AT' });
+
+  for (const number of ['+43664123456', '+41795550103']) {
+    expect((await stage.run('set-contact-phone', { userId, number })).errors).toBeUndefined();
+  }
+  expect(stage.zitadel.outbox.map(({ number }) => number)).toEqual(['+43664123456', '+41795550103']);
+});
+
+test('sends no SMS by a resend either, whoever has set the number', async () => {
+  await using stage = await openStage({ SMS_COUNTRIES: 'AT' });
+
+  const sent = await stage.resend({ mode: 'SEND_CODE' });
+  const returned = await stage.resend({ mode: 'RETURN_CODE' });
+
+  expect(sent).toMatchObject({ status: 200, data: { resendContactPhoneCode: null } });
+  expect(sent.errors).toMatchObject([{ message, path: ['resendContactPhoneCode'] }]);
+  expect(sent.errors?.[0]?.extensions).toEqual({ code: 'FAILED_PRECONDITION' });
+  expect(returned.errors).toBeUndefined();
+  expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['GET', 'POST']);
+  expect(stage.zitadel.outbox).toEqual([]);
+});
+
+test('resends by SMS to a number of a country that is named, and leaves it to ZITADEL to refuse one who has no phone', async () => {
+  await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
+
+  const sent = await stage.resend();
+  const none = await stage.resend({ userId });
+
+  expect(sent.errors).toBeUndefined();
+  expect(none.errors).toMatchObject([{ extensions: { code: 'FAILED_PRECONDITION', zitadel: { code: 9 } } }]);
+  expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['GET', 'POST', 'GET', 'POST']);
+  expect(stage.zitadel.outbox).toHaveLength(1);
+});
+
+test('sends no SMS to a number that it may not or cannot read', async () => {
+  await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
+  stage.zitadel.misbehave({ hold: Promise.resolve() }, { answer: { status: 500 } }, answered({ user: {} }));
+
+  const forbidden = await stage.resend({}, bearer(tokens.outsider.token));
+  const failed = await stage.resend();
+  const unreadable = await stage.resend();
+
+  // Nothing was written: there is no outcome to wonder about.
+  expect([forbidden, failed, unreadable].map(({ errors }) => errors?.[0]?.extensions)).toMatchObject([
+    { code: 'FORBIDDEN' },
+    { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 500 } },
+    { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 } },
+  ]);
+  expect(failed.text + unreadable.text).not.toContain('outcome');
+  expect(stage.zitadel.calls.map(({ method, path }) => [method, path])).toEqual(
+    Array.from({ length: 3 }, () => ['GET', `/v2/users/${unverified}`]),
+  );
+});
+
+test('sends no SMS to a number whose country is not known', async () => {
+  await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
+  const user = (phone: string) => answered({ user: { userId: unverified, human: { phone: { phone } } } });
+  stage.zitadel.misbehave(user('+870773111632'), user('no number at all'));
+
+  for (const { errors } of [await stage.resend(), await stage.resend()]) {
+    expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'FAILED_PRECONDITION' }]);
+  }
+  expect(stage.zitadel.outbox).toEqual([]);
+});

@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest';
+import { users } from '../src/embedded-zitadel/population.js';
+import { openStage, unverified } from './support/stage.js';
+
+const hour = 60 * 60 * 1000;
+
+/** A stage on which the unverified user has got a code. */
+async function openWithCode(options?: Parameters<typeof openStage>[1]) {
+  const stage = await openStage({}, options);
+  await stage.resend();
+  const [code = ''] = stage.zitadel.codes;
+  stage.zitadel.calls.length = 0;
+  const verify = (verificationCode: string) =>
+    stage.run('verify-contact-phone', { userId: unverified, verificationCode });
+  return { ...stage, code, verify };
+}
+
+test('verifies with the code, whatever white space came along with it', async () => {
+  await using stage = await openWithCode();
+  const { code, verify } = stage;
+
+  const { status, data, errors } = await verify(` \t\n${code}\u00a0\r\n`);
+
+  expect({ status, errors }).toEqual({ status: 200, errors: undefined });
+  expect(data?.verifyContactPhone).toMatchObject({
+    details: { sequence: '2', resourceOwner: users.unverified.organisation },
+    user: { contactPhone: { ...users.unverified.phone, isVerified: true } },
+  });
+  expect(stage.zitadel.calls.map((call) => [call.method, call.path, call.body])).toEqual([
+    ['POST', `/v2/users/${unverified}/phone/verify`, JSON.stringify({ verificationCode: code })],
+    ['GET', `/v2/users/${unverified}`, ''],
+  ]);
+});
+
+test.for([
+  ['nothing', ''],
+  ['white space alone', ' \n\t '],
+  ['21 characters', 'S3CR3T-S3CR3T-S3CR3T-'],
+  ['21 characters of two halves each', '💌'.repeat(21)],
+] as const)('refuses a code of %s without asking ZITADEL', async ([, verificationCode]) => {
+  await using stage = await openStage();
+
+  const answer = await stage.run('verify-contact-phone', { userId: unverified, verificationCode });
+
+  expect(answer).toMatchObject({ status: 200, data: { verifyContactPhone: null } });
+  expect(answer.errors).toMatchObject([
+    { message: 'The verification code must have 1 to 20 characters.', path: ['verifyContactPhone'] },
+  ]);
+  expect(answer.errors?.[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
+  expect(answer.text).not.toMatch(/S3CR3T|💌/);
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
+test.for([
+  ['a character', '§'],
+  ['20 characters', 'S3CR3T-S3CR3T-S3CR3T'],
+  ['20 characters of two halves each', '💌'.repeat(20)],
+  ['white space within', 'S3C R3T'],
+] as const)('leaves it to ZITADEL to judge a code of %s', async ([, verificationCode]) => {
+  await using stage = await openStage();
+
+  const answer = await stage.run('verify-contact-phone', { userId: unverified, verificationCode });
+
+  expect(answer.errors?.map(({ extensions }) => extensions.code)).toEqual(['INVALID_VERIFICATION_CODE']);
+  expect(answer.text).not.toContain(verificationCode);
+  expect(stage.zitadel.calls.map(({ body }) => body)).toEqual([JSON.stringify({ verificationCode })]);
+});
+
+test('does not guess at upper and lower case: they are other codes', async () => {
+  // Codes have digits too; one without letters would be its own lower case.
+  await using stage = await openWithCode();
+  const { code, verify } = stage;
+  let letters = code;
+  while (letters === letters.toLowerCase()) {
+    await stage.resend();
+    letters = stage.zitadel.codes.at(-1) ?? '';
+  }
+
+  expect((await verify(letters.toLowerCase())).errors).toMatchObject([
+    { extensions: { code: 'INVALID_VERIFICATION_CODE' } },
+  ]);
+  expect((await verify(letters)).errors).toBeUndefined();
+});
+
+test('tells of a code that has expired what it tells of a wrong one', async () => {
+  let now = Date.parse('2026-01-01T00:00:00Z');
+  await using stage = await openWithCode({ now: () => now });
+  const { code, verify } = stage;
+
+  now += hour;
+  const expired = await verify(code);
+  const wrong = await verify('S3CR3T');
+
+  expect(expired.errors?.[0]?.extensions.code).toBe('INVALID_VERIFICATION_CODE');
+  expect(expired.errors).toEqual(wrong.errors);
+  expect(stage.zitadel.calls).toHaveLength(2);
+});
