@@ -23,6 +23,7 @@ export const DateTime = new GraphQLScalarType({
 export const PhoneNumber = new GraphQLScalarType({
   name: 'PhoneNumber',
   description:
-    'A phone number with a leading `+` and the calling code of its country, as a person types it, such as `+41 79 123 45 67`. ' +
+    'A string: a phone number with a leading `+` and the calling code of its country, as a person types it, such as ' +
+    '`+41 79 123 45 67`. ' +
     'It must be a valid number without an extension, and is kept as E.164 has it: `+41791234567`.',
 });

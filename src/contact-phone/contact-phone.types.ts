@@ -55,7 +55,7 @@ export class ContactPhone {
   @Field(() => String, { description: 'The number as E.164 has it, such as `+41791234567`.' })
   number!: string;
 
-  @Field(() => Boolean, { description: 'Whether the user has proven with a code that the phone is theirs.' })
+  @Field(() => Boolean, { description: 'Whether the phone is known to be theirs: proven with a code, or vouched for.' })
   isVerified!: boolean;
 }
 

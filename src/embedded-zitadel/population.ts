@@ -81,13 +81,13 @@ export const users = {
 
 export const tokens = {
   manager: {
-    description: 'manages the organisation: may read its users, and resend to them in both modes',
+    description: 'manages the organisation: may read its users, and do everything with their phones',
     token: 'embedded-token-of-the-manager',
     userId: '301000000000000900',
     memberships: { [acme]: ['user.read', 'user.write'] },
   },
   self: {
-    description: `is the user ${users.unverified.userId} himself: may read himself, and resend by SMS`,
+    description: `is the user ${users.unverified.userId} himself: may read and set his own phone, and have codes sent`,
     token: 'embedded-token-of-the-user-himself',
     userId: users.unverified.userId,
     memberships: {},
