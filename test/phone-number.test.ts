@@ -68,6 +68,7 @@ test.for([
   ['a number too short', '+4179123456', invalid],
   ['a number too long', '+417912345678', invalid],
   ['a number that nobody can have', '+41001234567', invalid],
+  ['a range of numbers that was never given out', '+41981466019', invalid],
   ['a country that does not exist', '+9991234567', invalid],
   ['a plus alone', '+', invalid],
   ['letters for digits', '+1 800 CONTACT', invalid],

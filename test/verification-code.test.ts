@@ -56,6 +56,7 @@ test.for([
   ['20 characters', 'S3CR3T-S3CR3T-S3CR3T'],
   ['20 characters of two halves each', '💌'.repeat(20)],
   ['white space within', 'S3C R3T'],
+  ['two lines', 'S3C\nR3T'],
 ] as const)('leaves it to ZITADEL to judge a code of %s', async ([, verificationCode]) => {
   await using stage = await openStage();
 
@@ -81,6 +82,20 @@ test('does not guess at upper and lower case: they are other codes', async () =>
   ]);
   expect((await verify(letters)).errors).toBeUndefined();
 });
+
+test.for(['SEND_CODE', 'RETURN_CODE', 'MARK_VERIFIED'])(
+  'does not take the code for the number before, once there is another: %s',
+  async (mode) => {
+    await using stage = await openWithCode();
+    const { code, verify } = stage;
+
+    const set = await stage.run('set-contact-phone', { userId: unverified, number: '+41795550101', mode });
+    const { errors } = await verify(code);
+
+    expect(set.errors).toBeUndefined();
+    expect(errors).toMatchObject([{ extensions: { code: 'INVALID_VERIFICATION_CODE' } }]);
+  },
+);
 
 test('tells of a code that has expired what it tells of a wrong one', async () => {
   let now = Date.parse('2026-01-01T00:00:00Z');
