@@ -67,7 +67,7 @@ const routerSecrets = z.string().transform((value, issues) => {
 const countries = z.string().transform((value, issues) => {
   const list = value.split(',').map((country) => country.trim());
   if (list.every((country) => isSupportedCountry(country))) return list;
-  issues.addIssue('must be a comma-separated list of countries as ISO 3166-1 has them, such as CH,DE,AT');
+  issues.addIssue('must be a comma-separated list of two-letter country codes, such as CH,DE,AT');
   return z.NEVER;
 });
 

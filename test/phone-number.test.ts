@@ -37,6 +37,7 @@ test('makes a number of what a person types', async () => {
     ['+41 (0)79 555 01 03', '+41795550103'],
     ['  +41 79\u00a0555 01\u201104\n', '+41795550104'],
     ['+1 (242) 365-0105', '+12423650105'],
+    ['\u202a+41 79 555 01 05\u202c', '+41795550105'],
     ['+870 773 111 632', '+870773111632'],
   ] as const;
 
@@ -91,8 +92,8 @@ test.for([
     expect(answer).toMatchObject({ status: 200, data: { setContactPhone: null } });
     expect(answer.errors).toMatchObject([{ message, path: ['setContactPhone'] }]);
     expect(answer.errors?.[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
-    expect(answer.text).not.toMatch(/79.?123|CONTACT/);
+    expect(answer.text).not.toMatch(/79 ?123 ?45|CONTACT/);
   }
   expect(stage.zitadel.calls).toEqual([]);
-  expect(stage.lines.join('')).not.toMatch(/79.?123|CONTACT/);
+  expect(stage.lines.join('')).not.toMatch(/79 ?123 ?45|CONTACT/);
 });

@@ -47,7 +47,7 @@ test('says everything that is wrong with the environment at once, and ends with 
   ZITADEL_URL is required: the base URL of ZITADEL, such as https://example.zitadel.cloud
   ZITADEL_INSTANCE_HOST must be a host name, such as example.zitadel.cloud
   ZITADEL_TIMEOUT_MS must be a whole number from 1 to 300000
-  SMS_COUNTRIES must be a comma-separated list of countries as ISO 3166-1 has them, such as CH,DE,AT
+  SMS_COUNTRIES must be a comma-separated list of two-letter country codes, such as CH,DE,AT
   PORT must be a whole number from 0 to 65535
   CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com
   ROUTER_SECRETS must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters

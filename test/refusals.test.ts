@@ -21,6 +21,7 @@ const noCode = zitadel(9, 'FAILED_PRECONDITION', 400, 'PHONE-5xrra88eq8', 'No co
 const notChanged = zitadel(9, 'FAILED_PRECONDITION', 400, 'COMMAND-Uch5e', 'Phone not changed');
 const wrongCode = zitadel(3, 'INVALID_ARGUMENT', 400, 'COMMAND-eis9R', 'Code is invalid');
 const noPhone = zitadel(9, 'FAILED_PRECONDITION', 400, 'COMMAND-ieJ2e', 'Phone not found');
+const uninitialised = zitadel(9, 'FAILED_PRECONDITION', 400, 'COMMAND-uz0Uu', 'User is not yet initialised');
 const badToken = zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-7fs1e', 'Errors.Token.Invalid');
 const noMembership = zitadel(5, 'NOT_FOUND', 404, 'AUTHZ-cdgFk', 'membership not found');
 const noPermission = zitadel(7, 'PERMISSION_DENIED', 403, 'AUTH-AWfge', 'No matching permissions found');
@@ -38,12 +39,13 @@ const common: Row[] = [
   ],
   ['a user who does not exist', manager, missing, 'NOT_FOUND', phoneNotFound],
   ['a machine', manager, users.machine.userId, 'NOT_FOUND', phoneNotFound],
+  ['a user who is not initialised', manager, users.uninitialised.userId, 'FAILED_PRECONDITION', uninitialised],
   [
-    'a user who is not initialised',
-    manager,
+    'a user who is not initialised, before the permission',
+    bearer(tokens.outsider.token),
     users.uninitialised.userId,
     'FAILED_PRECONDITION',
-    zitadel(9, 'FAILED_PRECONDITION', 400, 'COMMAND-uz0Uu', 'User is not yet initialised'),
+    uninitialised,
   ],
 ];
 

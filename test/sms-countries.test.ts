@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { answered } from './support/reads.js';
-import { bearer, openStage, unverified } from './support/stage.js';
+import { bearer, manager, openStage, post, unverified } from './support/stage.js';
 
 const { userId } = users.phoneless;
 const message = 'No SMS is sent to phone numbers of this country.';
@@ -86,12 +86,30 @@ test('sends no SMS to a number that it may not or cannot read', async () => {
   );
 });
 
+test('does not go by what the same request has read before', async () => {
+  await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
+  const proper = { hold: Promise.resolve() };
+  // Between the two resends, somebody else has set another number.
+  const elsewhere = answered({ user: { userId: unverified, human: { phone: { phone: '+43664123456' } } } });
+  stage.zitadel.misbehave(proper, proper, elsewhere);
+  const query = `mutation ($id: ID!) {
+    first: resendContactPhoneCode(userId: $id, mode: RETURN_CODE) { user { contactPhone { number } } }
+    second: resendContactPhoneCode(userId: $id) { verificationCode }
+  }`;
+
+  const { data, errors } = await post(stage.graphql, { query, variables: { id: unverified } }, manager);
+
+  expect(data).toEqual({ first: { user: { contactPhone: { number: '+41791234567' } } }, second: null });
+  expect(errors).toMatchObject([{ path: ['second'], message }]);
+  expect(stage.zitadel.outbox).toEqual([]);
+});
+
 test('sends no SMS to a number whose country is not known', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
   const user = (phone: string) => answered({ user: { userId: unverified, human: { phone: { phone } } } });
-  stage.zitadel.misbehave(user('+870773111632'), user('no number at all'));
+  stage.zitadel.misbehave(user('+870773111632'), user('no number at all'), user('call +41791234567'));
 
-  for (const { errors } of [await stage.resend(), await stage.resend()]) {
+  for (const { errors } of [await stage.resend(), await stage.resend(), await stage.resend()]) {
     expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'FAILED_PRECONDITION' }]);
   }
   expect(stage.zitadel.outbox).toEqual([]);

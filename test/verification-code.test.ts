@@ -35,6 +35,7 @@ test('verifies with the code, whatever white space came along with it', async ()
 test.for([
   ['nothing', ''],
   ['white space alone', ' \n\t '],
+  ['half a character', 'S3CR3T\ud83d'],
   ['21 characters', 'S3CR3T-S3CR3T-S3CR3T-'],
   ['21 characters of two halves each', '💌'.repeat(21)],
 ] as const)('refuses a code of %s without asking ZITADEL', async ([, verificationCode]) => {

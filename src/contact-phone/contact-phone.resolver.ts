@@ -44,8 +44,8 @@ export class ContactPhoneResolver {
   @Mutation(() => SetContactPhoneResult, {
     nullable: true,
     description:
-      'Gives a user another contact phone, which has then to be verified. ' +
-      'Not repeatable without harm: a call that was carried out has perhaps sent an SMS.',
+      'Sets the contact phone of a user, in place of the one before; unless it is marked as verified, it has then to be verified. ' +
+      'The number that is there already is refused with `FAILED_PRECONDITION`.',
   })
   setContactPhone(
     @Arg('userId', () => ID, userIdArg) userId: string,
@@ -80,12 +80,15 @@ export class ContactPhoneResolver {
 
   @Mutation(() => VerifyContactPhoneResult, {
     nullable: true,
-    description: "Proves with the last code that was made that the contact phone is the user's.",
+    description:
+      "Proves with the last code that was made that the contact phone is the user's. " +
+      'Any other code is refused with `INVALID_VERIFICATION_CODE`, and so is every code where none is due.',
   })
   verifyContactPhone(
     @Arg('userId', () => ID, userIdArg) userId: string,
     @Arg('verificationCode', () => String, {
-      description: 'The code as the user got it. White space around it is ignored; upper and lower case matter.',
+      description:
+        'The code as the user got it, 1 to 20 characters. White space around it is ignored; upper and lower case matter.',
     })
     verificationCode: string,
     @Ctx() { contactPhone }: RequestContext,
@@ -95,7 +98,8 @@ export class ContactPhoneResolver {
 
   @Mutation(() => RemoveContactPhoneResult, {
     nullable: true,
-    description: 'Takes the contact phone of a user away.',
+    description:
+      'Takes the contact phone of a user away. Where there is none, that is refused with `FAILED_PRECONDITION`.',
   })
   removeContactPhone(
     @Arg('userId', () => ID, userIdArg) userId: string,

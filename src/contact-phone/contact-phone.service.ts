@@ -36,7 +36,7 @@ export class ContactPhoneService {
     return phone;
   }
 
-  /** Gives the user another phone, and has a code for it sent or returned, or has it marked as verified. */
+  /** Sets the user's phone, in place of the one before, and has a code for it sent or returned, or has it marked as verified. */
   set(userId: string, number: unknown, mode: SetPhoneMode): Promise<Change<PhoneCodeMade>> {
     return this.write(userId, (caller) => {
       const phone = readPhoneNumber(number);
@@ -68,12 +68,13 @@ export class ContactPhoneService {
     return this.write(userId, (caller) => this.zitadel.removePhone(caller, userId));
   }
 
-  /** What every write shares: nothing is sent twice, and nothing that was read before it is believed after it. */
+  /** What every write shares: nothing is sent twice, and nothing that was read before is believed in it or after it. */
   private async write<Answer extends PhoneChanged>(
     userId: string,
     call: (caller: Caller) => Promise<Answer>,
   ): Promise<Change<Answer>> {
     const caller = this.admit(userId);
+    this.users?.clear(userId);
     try {
       return { ...(await call(caller)), user: { id: userId } };
     } catch (error) {

@@ -87,7 +87,7 @@ abstract class PhoneCodeChange extends PhoneChange {
   verificationCode?: string | null | undefined;
 }
 
-@ObjectType({ description: 'The user has another contact phone; a code for the one before no longer works.' })
+@ObjectType({ description: 'The contact phone is set; a code for the one before no longer works.' })
 export class SetContactPhoneResult extends PhoneCodeChange {}
 
 @ObjectType({ description: 'A new verification code is on its way; the one before no longer works.' })

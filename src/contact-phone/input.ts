@@ -12,17 +12,18 @@ export function checkUserId(userId: string): void {
 }
 
 /**
- * Reads a number as a person types it. ZITADEL would take one without a `+` for Swiss, and ask of none whether it exists.
+ * Reads a number as a person types it. ZITADEL would take one without a `+` for Swiss, and does not check whether it exists.
  *
  * @returns it as E.164 has it
  */
 export function readPhoneNumber(value: unknown): string {
-  if (typeof value !== 'string') return refuse('The phone number must be a string.');
-  const trimmed = value.trim();
-  if (!trimmed.startsWith('+')) refuse('The phone number must begin with a + and the calling code of its country.');
-  const number = parsePhoneNumberFromString(trimmed, { extract: false });
-  // The parameters of RFC 3966, such as `;isub=5`, would be read over.
-  if (!number?.isValid() || trimmed.includes(';')) return refuse('The phone number is not valid.');
+  if (typeof value !== 'string') refuse('The phone number must be a string.');
+  // Numbers that are copied from contacts come wrapped in invisible marks of their direction.
+  const text = value.replace(/\p{Cf}/gu, '').trim();
+  if (!text.startsWith('+')) refuse('The phone number must begin with a + and the calling code of its country.');
+  const number = parsePhoneNumberFromString(text, { extract: false });
+  // The parameters of RFC 3966, such as `;isub=5`, would be ignored.
+  if (!number?.isValid() || text.includes(';')) refuse('The phone number is not valid.');
   if (number.ext !== undefined) refuse('The phone number must have no extension.');
   return number.number;
 }
@@ -30,7 +31,7 @@ export function readPhoneNumber(value: unknown): string {
 /** White space comes with a code that was pasted. Upper and lower case are different codes to ZITADEL, and stay as they are. */
 export function readVerificationCode(text: string): string {
   const code = text.trim();
-  if (!/^.{1,20}$/su.test(code)) refuse('The verification code must have 1 to 20 characters.');
+  if (!/^\P{Cs}{1,20}$/u.test(code)) refuse('The verification code must have 1 to 20 characters.');
   return code;
 }
 

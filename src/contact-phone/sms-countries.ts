@@ -14,7 +14,7 @@ export function checkSmsCountry(
   code: 'BAD_USER_INPUT' | 'FAILED_PRECONDITION',
 ): void {
   if (countries.length === 0) return;
-  const country = parsePhoneNumberFromString(number)?.country;
+  const country = parsePhoneNumberFromString(number, { extract: false })?.country;
   if (country && countries.includes(country)) return;
   throw new CodedError({ code }, { message: 'No SMS is sent to phone numbers of this country.' });
 }

@@ -35,7 +35,7 @@ export class PhoneCommands {
     private readonly onSms: (sms: Sms) => void,
   ) {}
 
-  /** SetPhone. Not even the user himself may take his phone for verified, or get the code that verifies it. */
+  /** SetPhone. Not even the user himself may mark his phone as verified, or get the code that verifies it. */
   setPhone(headers: IncomingHttpHeaders, userId: string, body: unknown): object {
     const caller = authenticate(headers);
     const { phone, returnCode, isVerified } = readMessage(setPhoneRequest, body);

@@ -21,7 +21,7 @@ export class ZitadelClient {
   constructor(private readonly connection: ZitadelConnection) {}
 
   /**
-   * Gives the user another phone, unverified unless the mode is MARK_VERIFIED; a code for the one before no longer works.
+   * Sets the user's phone, unverified unless the mode is MARK_VERIFIED; a code for the one before no longer works.
    * SetPhone, `POST /v2/users/{userId}/phone`.
    *
    * @param number in the format E.164: ZITADEL would read any other as Swiss
