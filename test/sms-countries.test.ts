@@ -104,6 +104,16 @@ test('does not go by what the same request has read before', async () => {
   expect(stage.zitadel.outbox).toEqual([]);
 });
 
+test('shows the phone as it is after the resend, not as it was when its country was checked', async () => {
+  await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
+  const query = `mutation ($id: ID!) { resendContactPhoneCode(userId: $id) { user { contactPhone { number } } } }`;
+
+  const { errors } = await post(stage.graphql, { query, variables: { id: unverified } }, manager);
+
+  expect(errors).toBeUndefined();
+  expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['GET', 'POST', 'GET']);
+});
+
 test('sends no SMS to a number whose country is not known', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
   const user = (phone: string) => answered({ user: { userId: unverified, human: { phone: { phone } } } });
