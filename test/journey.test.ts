@@ -21,18 +21,18 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
   const { userId } = users.phoneless;
   const invalidCode = { code: 'INVALID_VERIFICATION_CODE', zitadel: { code: 3, id: 'COMMAND-eis9R' } };
   const done = new Set<OperationName>();
-  const step: typeof run = (graphql, name, variables) => {
+  const step = <Name extends OperationName>(name: Name, variables: object = {}) => {
     done.add(name);
-    return run(graphql, name, { userId, ...variables });
+    return run(url, name, { userId, ...variables });
   };
-  const read = async () => (await step(url, 'contact-phone', {})).data?.contactPhone;
-  const verify = (verificationCode: string | undefined) => step(url, 'verify-contact-phone', { verificationCode });
+  const read = async () => (await step('contact-phone')).data?.contactPhone;
+  const verify = (verificationCode: string | undefined) => step('verify-contact-phone', { verificationCode });
 
   // No phone,
   expect(await read()).toBeNull();
 
   // then one that is not verified, with a code on its way.
-  const set = await step(url, 'set-contact-phone', { number: '+41 79 555 01 03' });
+  const set = await step('set-contact-phone', { number: '+41 79 555 01 03' });
   expect(set.errors).toBeUndefined();
   expect(set.data?.setContactPhone).toMatchObject({
     details: { sequence: '1', resourceOwner: users.phoneless.organisation },
@@ -47,7 +47,7 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
   expect(wrong.errors).toMatchObject([{ path: ['verifyContactPhone'], extensions: invalidCode }]);
 
   // and another one by SMS: the old one no longer works, the new one does.
-  expect((await step(url, 'resend-contact-phone-code', {})).errors).toBeUndefined();
+  expect((await step('resend-contact-phone-code')).errors).toBeUndefined();
   const [first, second] = zitadel.outbox.map(({ code }) => code);
   expect((await verify(first)).errors).toMatchObject([{ extensions: invalidCode }]);
   expect(await read()).toEqual({ number: '+41795550103', isVerified: false });
@@ -59,24 +59,24 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
   });
 
   // There is nothing to resend any more, and a code works once.
-  expect((await step(url, 'resend-contact-phone-code', {})).errors).toMatchObject([
+  expect((await step('resend-contact-phone-code')).errors).toMatchObject([
     { extensions: { code: 'FAILED_PRECONDITION', zitadel: { id: 'PHONE-5xrra88eq8' } } },
   ]);
   expect((await verify(second)).errors).toMatchObject([{ extensions: invalidCode }]);
 
   // Another number is unverified again,
-  const changed = await step(url, 'set-contact-phone', { number: '+43 664 1234567', mode: 'RETURN_CODE' });
+  const changed = await step('set-contact-phone', { number: '+43 664 1234567', mode: 'RETURN_CODE' });
   expect(changed.data?.setContactPhone).toMatchObject({
     verificationCode: zitadel.pendingCode(userId),
     user: { contactPhone: { number: '+436641234567', isVerified: false } },
   });
 
   // until it is removed.
-  const removed = await step(url, 'remove-contact-phone', {});
+  const removed = await step('remove-contact-phone');
   expect(removed.errors).toBeUndefined();
   expect(removed.data?.removeContactPhone).toMatchObject({ user: { contactPhone: null } });
   expect(await read()).toBeNull();
-  expect((await step(url, 'remove-contact-phone', {})).errors).toMatchObject([
+  expect((await step('remove-contact-phone')).errors).toMatchObject([
     { extensions: { code: 'FAILED_PRECONDITION', zitadel: { code: 9, id: 'COMMAND-ieJ2e' } } },
   ]);
 

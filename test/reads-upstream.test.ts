@@ -3,8 +3,9 @@ import { users } from '../src/embedded-zitadel/population.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { openRawUpstream } from './support/raw-upstream.js';
-import { answered, readMany, readOne, user } from './support/reads.js';
+import { readMany, readOne, user } from './support/reads.js';
 import { openStage, unverified, type Phone } from './support/stage.js';
+import { answered } from './support/zitadel.js';
 
 const unavailable = { answer: { status: 503, headers: { 'content-type': 'application/json' }, body: '{"code":14}' } };
 

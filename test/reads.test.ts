@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
-import { answered, readMany, readOne, user } from './support/reads.js';
+import { readMany, readOne, user } from './support/reads.js';
 import { bearer, manager, openStage, post, unverified } from './support/stage.js';
-import { zitadel } from './support/zitadel.js';
+import { answered, zitadel } from './support/zitadel.js';
 
 const missing = '999999999999999999';
 

@@ -3,7 +3,7 @@ import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { errorMessages, type ErrorExtensions, type ZitadelAnswer, type ZitadelRefusal } from '../src/errors.js';
 import { mutationNames, mutations, type Mutation } from './support/mutations.js';
 import { bearer, manager, openStage, unverified } from './support/stage.js';
-import { zitadel } from './support/zitadel.js';
+import { answered, zitadel } from './support/zitadel.js';
 
 const missing = '999999999999999999';
 
@@ -113,13 +113,7 @@ test.for([
   await using stage = await openStage();
   const original = zitadel(3, 'INVALID_ARGUMENT', 400, id, text);
   // The number is read before ZITADEL is called, so this takes a ZITADEL that knows other numbers.
-  stage.zitadel.misbehave({
-    answer: {
-      status: 400,
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ code: 3, message: original.message, details: original.details }),
-    },
-  });
+  stage.zitadel.misbehave(answered({ code: 3, message: original.message, details: original.details }, 400));
 
   const { errors } = await stage.run('set-contact-phone', { userId: unverified, number: '+41795550101' });
 
@@ -135,13 +129,10 @@ test.for([
 ] as const)('knows a wrong code by its id where a code is verified, and nowhere else: %s', async ([name, code]) => {
   await using stage = await openStage();
   const { message, details } = wrongCode;
-  const answer = (body: object) => ({
-    answer: { status: 400, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
-  });
   stage.zitadel.misbehave(
-    answer({ code: 3, message, details }),
-    answer({ code: 9, message, details }),
-    answer({ code: 3, message: 'invalid VerifyPhoneRequest' }),
+    answered({ code: 3, message, details }, 400),
+    answered({ code: 9, message, details }, 400),
+    answered({ code: 3, message: 'invalid VerifyPhoneRequest' }, 400),
   );
   const codes = [];
   for (let times = 0; times < 3; times += 1) {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
-import { answered } from './support/reads.js';
 import { bearer, manager, openStage, post, unverified } from './support/stage.js';
+import { answered } from './support/zitadel.js';
 
 const { userId } = users.phoneless;
 const message = 'No SMS is sent to phone numbers of this country.';

@@ -18,8 +18,3 @@ export const readMany = (url: string, representations: unknown[], headers: Recor
 
 /** A representation of a user, as a router sends it. */
 export const user = (id: unknown) => ({ __typename: 'User', id });
-
-/** Makes ZITADEL answer this JSON. */
-export const answered = (body: object) => ({
-  answer: { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
-});

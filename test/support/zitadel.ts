@@ -7,3 +7,8 @@ export const zitadel = (code: number, status: string, httpStatus: number, id: st
   message: `${text} (${id})`,
   details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id, message: text }],
 });
+
+/** Makes ZITADEL answer this JSON. */
+export const answered = (body: object, status = 200) => ({
+  answer: { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+});
