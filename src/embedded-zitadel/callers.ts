@@ -4,11 +4,11 @@ import { Refusal } from './refusal.js';
 
 const callersByToken = new Map<string, EmbeddedToken>(Object.values(tokens).map((token) => [token.token, token]));
 
-/** Who calls, by the token. */
+/** Who calls, by the token: what follows `Bearer `, whatever precedes it. */
 export function authenticate({ authorization, 'x-zitadel-orgid': organisation }: IncomingHttpHeaders): EmbeddedToken {
   if (!authorization) throw new Refusal(16, 'auth header missing');
-  const [scheme, token = ''] = authorization.split(' ');
-  if (scheme !== 'Bearer') throw new Refusal(16, 'Invalid token', 'AUTH-toLo1');
+  const [, token, ...more] = authorization.split('Bearer ');
+  if (token === undefined || more.length > 0) throw new Refusal(16, 'Invalid token', 'AUTH-toLo1');
   const caller = callersByToken.get(token);
   if (!caller || caller.isExpired) throw new Refusal(16, 'Errors.Token.Invalid', 'AUTH-7fs1e');
   if (organisation !== undefined && !(String(organisation) in caller.memberships)) {
