@@ -1,5 +1,19 @@
-import { isSupportedCountry, type CountryCode } from 'libphonenumber-js/max';
+import type { CountryCode } from 'libphonenumber-js/max';
 import { z } from 'zod';
+import {
+  countries,
+  flag,
+  limit,
+  limits,
+  origins,
+  redisUrl,
+  routerSecrets,
+  wholeNumber,
+  zitadelUrl,
+} from './variables.js';
+import type { Limit } from './variables.js';
+
+export type { Limit };
 
 /** What the process was told, read once at the door. */
 export interface Config {
@@ -8,6 +22,7 @@ export interface Config {
   zitadel: ZitadelConfig;
   /** Where SMS may be sent; all countries if empty. */
   sms: { countries: CountryCode[] };
+  guard: GuardConfig;
   log: { level: LogLevel };
 }
 
@@ -18,6 +33,18 @@ export interface ZitadelConfig {
   timeoutMs: number;
 }
 
+/** A limit that is not there is off. */
+export interface GuardConfig {
+  /** How often an SMS may be sent to one user: the shortest first, and each longer one allows more. */
+  smsLimits: Limit[];
+  /** The same for all users together. */
+  smsBudget: Limit | undefined;
+  /** How many wrong codes one caller may try for one user. */
+  verifyLimit: Limit | undefined;
+  /** Where to count across processes. It may hold a password. */
+  redisUrl: URL | undefined;
+}
+
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
@@ -26,60 +53,21 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-const wholeNumber = (min: number, max: number) => {
-  const rule = `must be a whole number from ${min} to ${max}`;
-  return z.string().regex(/^\d+$/, rule).transform(Number).pipe(z.number().min(min, rule).max(max, rule));
-};
-
-const flag = z.enum(['true', 'false'], 'must be true or false').transform((value) => value === 'true');
-
-const url = z
-  .string('is required: the base URL of ZITADEL, such as https://example.zitadel.cloud')
-  .transform((value, issues) => {
-    const parsed = URL.canParse(value) ? new URL(value) : undefined;
-    if (
-      parsed &&
-      /^https?:$/.test(parsed.protocol) &&
-      parsed.port !== '0' &&
-      parsed.href === parsed.origin + parsed.pathname
-    )
-      return parsed;
-    issues.addIssue('must be an http or https URL without a user, a query and a fragment');
-    return z.NEVER;
-  });
-
-const origins = z.string().transform((value, issues) => {
-  const list = value.split(',').map((origin) => origin.trim());
-  const isOrigin = (origin: string) =>
-    /^https?:[^*]+$/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin;
-  if (list.every(isOrigin)) return list;
-  issues.addIssue('must be a comma-separated list of origins, such as https://app.example.com');
-  return z.NEVER;
-});
-
-const routerSecrets = z.string().transform((value, issues) => {
-  const list = value.split(',').map((secret) => secret.trim());
-  if (list.length <= 2 && list.every((secret) => /^[\x21-\x7e]{16,}$/.test(secret))) return list;
-  issues.addIssue('must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters');
-  return z.NEVER;
-});
-
-const countries = z.string().transform((value, issues) => {
-  const list = value.split(',').map((country) => country.trim());
-  if (list.every((country) => isSupportedCountry(country))) return list;
-  issues.addIssue('must be a comma-separated list of two-letter country codes, such as CH,DE,AT');
-  return z.NEVER;
-});
-
 /** The variables, as the README's table lists them. */
 export const environment = z.object({
-  ZITADEL_URL: url,
+  ZITADEL_URL: zitadelUrl,
   ZITADEL_INSTANCE_HOST: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/i, 'must be a host name, such as example.zitadel.cloud')
     .optional(),
   ZITADEL_TIMEOUT_MS: wholeNumber(1, 300_000).default(10_000),
   SMS_COUNTRIES: countries.default([]),
+  SMS_LIMITS: limits('limits such as 1/30s,5/10m,20/24h, of which each longer one allows more').prefault(
+    '1/30s,5/10m,20/24h',
+  ),
+  SMS_BUDGET: limit('1000/1h').prefault('off'),
+  VERIFY_LIMIT: limit('5/10m').prefault('5/10m'),
+  REDIS_URL: redisUrl.optional(),
   HOST: z
     .string()
     .regex(/^[a-z0-9:.-]+$/i, 'must be an IP address or a host name to listen at')
@@ -116,6 +104,12 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
     graphql: { introspection: data.INTROSPECTION },
     zitadel: { url: data.ZITADEL_URL, instanceHost: data.ZITADEL_INSTANCE_HOST, timeoutMs: data.ZITADEL_TIMEOUT_MS },
     sms: { countries: data.SMS_COUNTRIES },
+    guard: {
+      smsLimits: data.SMS_LIMITS,
+      smsBudget: data.SMS_BUDGET,
+      verifyLimit: data.VERIFY_LIMIT,
+      redisUrl: data.REDIS_URL,
+    },
     log: { level: data.LOG_LEVEL },
   };
 }

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from './config.js';
 import { ContactPhoneService } from './contact-phone/contact-phone.service.js';
+import type { Guard } from './guard/guard.js';
 import type { ZitadelClient } from './zitadel/zitadel-client.js';
 import type { Caller } from './zitadel/zitadel-connection.js';
 
@@ -14,9 +15,10 @@ export interface RequestContext {
 export function createContext(
   headers: IncomingHttpHeaders,
   zitadel: ZitadelClient,
+  guard: Guard,
   sms: Config['sms'],
 ): RequestContext {
-  return { contactPhone: new ContactPhoneService(zitadel, callerOf(headers), sms.countries) };
+  return { contactPhone: new ContactPhoneService(zitadel, guard, callerOf(headers), sms.countries) };
 }
 
 /** undefined when the request carries no `Authorization`. */

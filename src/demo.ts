@@ -4,14 +4,15 @@ import { tokens, users } from './embedded-zitadel/population.js';
 import { run } from './run.js';
 import { startServer } from './server.js';
 
-const defaults = { HOST: '127.0.0.1', INTROSPECTION: 'true', LOG_LEVEL: 'warn' };
+/** Production allows less, for which a tour would have to wait. */
+const defaults = { HOST: '127.0.0.1', INTROSPECTION: 'true', LOG_LEVEL: 'warn', SMS_LIMITS: '5/1m' };
 
 await run(async () => {
   const zitadel = await startEmbeddedZitadel({
     onSms: ({ number, code }) => console.log(`SMS to ${number}: ${code} is your verification code.`),
   });
   const server = await startServer(readConfig({ ...process.env, ZITADEL_URL: zitadel.url }, defaults));
-  console.log(banner(server.url));
+  console.log(banner(server.url, process.env['SMS_LIMITS'] || defaults.SMS_LIMITS));
   return {
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
@@ -20,7 +21,7 @@ await run(async () => {
   };
 });
 
-function banner(url: string): string {
+function banner(url: string, smsLimits: string): string {
   const list = (rows: [string, string][]) => rows.map(([name, text]) => `  ${name.padEnd(36)}${text}`).join('\n');
   const query =
     `mutation { resendContactPhoneCode(userId: "${users.unverified.userId}", mode: RETURN_CODE) ` +
@@ -34,7 +35,7 @@ ${list(Object.values(users).map(({ userId, description }) => [userId, descriptio
 Tokens
 ${list(Object.values(tokens).map(({ token, description }) => [token, description]))}
 
-Try this in another terminal; without the mode, an SMS is "sent" and shown here:
+Try this in another terminal; without the mode, an SMS is "sent" and shown here, as often as SMS_LIMITS=${smsLimits} allows:
 
 curl ${url}/graphql \\
   -H 'Content-Type: application/json' \\

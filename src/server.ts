@@ -2,6 +2,7 @@ import { fastifyApolloHandler } from '@as-integrations/fastify';
 import { createApollo } from './apollo.js';
 import type { Config } from './config.js';
 import { createContext } from './context.js';
+import { createGuard } from './guard/guard.js';
 import { createHttpServer } from './http/http-server.js';
 import { routerOnly } from './http/router-only.js';
 import { createLogger, type Logger } from './logger.js';
@@ -23,8 +24,10 @@ export async function startServer(
 ): Promise<RunningServer> {
   const connection = new ZitadelConnection(config.zitadel);
   const zitadel = new ZitadelClient(connection);
+  // What the guard watches over is a call, perhaps with a read before it, each with a time of its own.
+  const guard = await createGuard(config.guard, 2 * config.zitadel.timeoutMs, logger);
   const apollo = createApollo(createSchema(), config.graphql, logger);
-  const http = await createHttpServer(config.http, logger);
+  const http = await createHttpServer(config.http, logger, () => guard.state());
 
   await apollo.start();
   const { routerSecrets } = config.http;
@@ -32,7 +35,7 @@ export async function startServer(
     '/graphql',
     { onRequest: routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [] },
     fastifyApolloHandler(apollo, {
-      context: ({ headers }) => Promise.resolve(createContext(headers, zitadel, config.sms)),
+      context: ({ headers }) => Promise.resolve(createContext(headers, zitadel, guard, config.sms)),
     }),
   );
 
@@ -40,6 +43,7 @@ export async function startServer(
     await http.close();
     await apollo.stop();
     await connection.close();
+    guard.close();
   };
   try {
     const url = await http.listen({ host: config.http.host, port: config.http.port });

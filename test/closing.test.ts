@@ -68,7 +68,11 @@ test('closes only after the answer of a resend whose caller has hung up', async 
 });
 
 test('gives a request ten seconds to come in', async () => {
-  const app = await createHttpServer({ host: '', port: 0, corsOrigins: [], routerSecrets: [] }, createLogger('silent'));
+  const app = await createHttpServer(
+    { host: '', port: 0, corsOrigins: [], routerSecrets: [] },
+    createLogger('silent'),
+    () => ({}),
+  );
 
   expect(app.server.requestTimeout).toBe(10_000);
 });

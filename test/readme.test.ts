@@ -73,6 +73,14 @@ test('the demo prints the curl of the README, which answers with details and a c
   const [, code] = await demo.printed(/SMS to \+41791234567: (\S+) is your verification code\.\n/);
   expect(code).toMatch(/^[A-Z0-9]{6}$/);
 
+  const [, demoLimits] = /`SMS_LIMITS`.*the demo: `(.*?)`/.exec(readme) ?? [];
+  expect(demo.output.stdout).toContain(`as often as SMS_LIMITS=${demoLimits} allows`);
+  for (let times = 2; times <= 5; times += 1) {
+    expect((await runShell(command.replace(', mode: RETURN_CODE', ''), origin)).errors).toBeUndefined();
+  }
+  const refused = await runShell(command.replace(', mode: RETURN_CODE', ''), origin);
+  expect(refused.errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED' } }]);
+
   expect(demo.output.stdout).not.toContain('"level"');
 
   demo.kill('SIGINT');
@@ -120,13 +128,25 @@ test('its table of variables is the one that is read', () => {
     ZITADEL_INSTANCE_HOST: '(none)',
     ROUTER_SECRETS: '(none)',
     SMS_COUNTRIES: '(all)',
+    REDIS_URL: '(none)',
   };
+  const limits = ['SMS_LIMITS', 'SMS_BUDGET', 'VERIFY_LIMIT'];
 
-  const rows = table('Run it').map(([name, value]) => [name, value]);
+  const rows = table('Run it').map(([name = '', value]) => [name, value]);
 
   expect(rows.map(([name]) => name)).toEqual(Object.keys(environment.shape));
-  expect(Object.fromEntries(rows)).toEqual(
-    Object.fromEntries(Object.entries(defaults).map(([name, value]) => [name, String(value)])),
+  // Limits are read before they are compared.
+  const { data: read } = environment.safeParse({
+    ZITADEL_URL: 'https://example.com',
+    ...Object.fromEntries(rows.filter(([name = '']) => limits.includes(name))),
+  });
+  expect(read).toEqual(data);
+  expect(Object.fromEntries(rows.filter(([name = '']) => !limits.includes(name)))).toEqual(
+    Object.fromEntries(
+      Object.entries(defaults)
+        .filter(([name]) => !limits.includes(name))
+        .map(([name, value]) => [name, String(value)]),
+    ),
   );
 });
 

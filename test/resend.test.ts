@@ -14,6 +14,7 @@ test('sends the code by SMS, unless told otherwise', async () => {
   expect(answer.data?.resendContactPhoneCode).toEqual({
     details: { sequence: '1', changeDate: '2026-01-02T03:04:05.678042Z', resourceOwner: organisation },
     verificationCode: null,
+    resendAvailableAt: null,
   });
   expect(stage.zitadel.calls).toMatchObject([
     { method: 'POST', path: `/v2/users/${unverified}/phone/resend`, body: '{"sendCode":{}}' },

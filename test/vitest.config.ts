@@ -21,7 +21,15 @@ export default defineConfig({
     maxWorkers: '100%',
     testTimeout: 30_000,
     projects: [
-      { extends: true, test: { name: 'stories', include: ['test/*.test.ts'], exclude: ['test/logs.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'stories',
+          include: ['test/*.test.ts'],
+          exclude: ['test/logs.test.ts'],
+          globalSetup: 'test/support/has-redis.ts',
+        },
+      },
       { extends: true, test: { name: 'rover', include: ['test/rover.check.ts'], testTimeout: 120_000 } },
       // Reads what the servers of all the stories have logged, so it comes last.
       { extends: true, test: { name: 'logs', include: ['test/logs.test.ts'], sequence: { groupOrder: 1 } } },

@@ -1,4 +1,5 @@
 import { CodedError, type ErrorCode, type ErrorExtensions, type ZitadelRefusal } from '../errors.js';
+import { LimitReached, type Outcome } from '../guard/checkpoint.js';
 import type { GrpcCode } from '../zitadel/grpc-code.js';
 import { ZitadelError } from '../zitadel/zitadel-error.js';
 
@@ -27,10 +28,31 @@ const codeOfForeignHttpStatus: Partial<Record<number, ErrorCode>> = {
 /** ZITADEL's ids are reused across operations, so only the three together mean a wrong, expired or used code. */
 const wrongCode = 'VerifyPhone INVALID_ARGUMENT COMMAND-eis9R';
 
-/** Turns what became of a write into the error that the client gets. What is no ZitadelError is passed on. */
+/** Turns what became of a write into the error that the client gets. What is of neither kind is passed on. */
 export function writeError(error: unknown): unknown {
+  if (error instanceof LimitReached) {
+    return new CodedError({ code: 'RATE_LIMITED', retryAfter: error.retryAfter }, { cause: error });
+  }
   if (!(error instanceof ZitadelError)) return error;
   return codedError(error, error.mayHaveHappened ? { outcome: 'UNKNOWN' } : {});
+}
+
+/** Whether an SMS was sent. */
+export function outcomeOfSms(error?: unknown): Outcome {
+  return error === undefined ? 'COUNTS' : outcomeOfFailure(error);
+}
+
+/** Whether a verification code was tried that is wrong. */
+export function outcomeOfGuess(error?: unknown): Outcome {
+  if (error === undefined) return 'COUNTS_NOT';
+  const isWrong = error instanceof ZitadelError && codeOf(error) === 'INVALID_VERIFICATION_CODE';
+  return isWrong ? 'COUNTS' : outcomeOfFailure(error);
+}
+
+/** What is coded already has failed before the write. A fault of our own may come after it. */
+function outcomeOfFailure(error: unknown): Outcome {
+  if (error instanceof CodedError) return 'COUNTS_NOT';
+  return error instanceof ZitadelError && !error.mayHaveHappened ? 'COUNTS_NOT' : 'UNKNOWN';
 }
 
 /** The same for a read, whose outcome leaves nothing to wonder about. */

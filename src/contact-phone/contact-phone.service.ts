@@ -1,9 +1,11 @@
 import type { CountryCode } from 'libphonenumber-js/max';
 import { CodedError } from '../errors.js';
+import { callerKeyOf } from '../guard/caller-key.js';
+import type { Guard } from '../guard/guard.js';
 import type { PhoneChanged, PhoneCodeMade, PhoneCodeMode, SetPhoneMode, User } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
-import { writeError } from './contact-phone.errors.js';
+import { outcomeOfGuess, outcomeOfSms, writeError } from './contact-phone.errors.js';
 import { checkUserId, readPhoneNumber, readVerificationCode } from './input.js';
 import { checkSmsCountry } from './sms-countries.js';
 import { createUserLoader, type UserLoader } from './user-loader.js';
@@ -11,12 +13,16 @@ import { createUserLoader, type UserLoader } from './user-loader.js';
 /** What a write gives back beside ZITADEL's answer: whom it changed, so that a client can read on. */
 type Change<Answer extends PhoneChanged> = Answer & { user: { id: string } };
 
+/** If an SMS was sent and there are limits: when they allow another. */
+type PhoneCodeChange = PhoneCodeMade & { resendAvailableAt?: string | undefined };
+
 /**
  * The journey of a contact phone, on behalf of the caller of one request; it dies with the request, and what it has read with it.
  * Every method throws a CodedError that a client may see.
  */
 export class ContactPhoneService {
   private users: UserLoader | undefined;
+  private key: string | undefined;
 
   /**
    * @param caller undefined when the request carries no `Authorization`
@@ -24,6 +30,7 @@ export class ContactPhoneService {
    */
   constructor(
     private readonly zitadel: ZitadelClient,
+    private readonly guard: Guard,
     private readonly caller: Caller | undefined,
     private readonly smsCountries: readonly CountryCode[],
   ) {}
@@ -37,30 +44,39 @@ export class ContactPhoneService {
   }
 
   /** Sets the user's phone, in place of the one before, and has a code for it sent or returned, or has it marked as verified. */
-  set(userId: string, number: unknown, mode: SetPhoneMode): Promise<Change<PhoneCodeMade>> {
-    return this.write(userId, (caller) => {
+  set(userId: string, number: unknown, mode: SetPhoneMode): Promise<Change<PhoneCodeChange>> {
+    return this.write<PhoneCodeChange>(userId, (caller) => {
       const phone = readPhoneNumber(number);
-      if (mode === 'SEND_CODE') checkSmsCountry(this.smsCountries, phone, 'BAD_USER_INPUT');
-      return this.zitadel.setPhone(caller, userId, phone, mode);
+      const set = () => this.zitadel.setPhone(caller, userId, phone, mode);
+      if (mode !== 'SEND_CODE') return set();
+      checkSmsCountry(this.smsCountries, phone, 'BAD_USER_INPUT');
+      return this.sendSms(caller, userId, set);
     });
   }
 
   /** Makes a new code for the user's unverified phone and has it sent or returned. */
-  resend(userId: string, mode: PhoneCodeMode): Promise<Change<PhoneCodeMade>> {
-    return this.write(userId, async (caller) => {
-      if (mode === 'SEND_CODE' && this.smsCountries.length > 0) {
-        const phone = await this.read(userId);
-        if (phone) checkSmsCountry(this.smsCountries, phone.number, 'FAILED_PRECONDITION');
-      }
-      return this.zitadel.resendPhoneCode(caller, userId, mode);
+  resend(userId: string, mode: PhoneCodeMode): Promise<Change<PhoneCodeChange>> {
+    return this.write<PhoneCodeChange>(userId, (caller) => {
+      const resend = () => this.zitadel.resendPhoneCode(caller, userId, mode);
+      if (mode !== 'SEND_CODE') return resend();
+      return this.sendSms(caller, userId, async () => {
+        if (this.smsCountries.length > 0) {
+          const phone = await this.read(userId);
+          if (phone) checkSmsCountry(this.smsCountries, phone.number, 'FAILED_PRECONDITION');
+        }
+        return resend();
+      });
     });
   }
 
   /** Verifies the user's phone with the code. */
   verify(userId: string, verificationCode: string): Promise<Change<PhoneChanged>> {
-    return this.write(userId, (caller) =>
-      this.zitadel.verifyPhone(caller, userId, readVerificationCode(verificationCode)),
-    );
+    return this.write(userId, async (caller) => {
+      const code = readVerificationCode(verificationCode);
+      const verify = () => this.zitadel.verifyPhone(caller, userId, code);
+      const { answer } = await this.guard.guesses.pass(userId, this.keyOf(caller), verify, outcomeOfGuess);
+      return answer;
+    });
   }
 
   /** Takes the user's phone away. */
@@ -82,6 +98,16 @@ export class ContactPhoneService {
     } finally {
       this.users?.clear(userId);
     }
+  }
+
+  /** What makes ZITADEL send an SMS, if the limits allow it. */
+  private async sendSms(caller: Caller, userId: string, call: () => Promise<PhoneCodeMade>): Promise<PhoneCodeChange> {
+    const { answer, opensAt } = await this.guard.sms.pass(userId, this.keyOf(caller), call, outcomeOfSms);
+    return { ...answer, resendAvailableAt: opensAt?.toISOString() };
+  }
+
+  private keyOf(caller: Caller): string {
+    return (this.key ??= callerKeyOf(caller.authorization));
   }
 
   /** Nothing is sent for a nameless caller or a bad id. */

@@ -85,6 +85,14 @@ abstract class PhoneCodeChange extends PhoneChange {
     description: 'The new code in the mode `RETURN_CODE`, null in every other.',
   })
   verificationCode?: string | null | undefined;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description:
+      'When the limits let the caller have another SMS sent to the user: until then, that is refused with `RATE_LIMITED`. ' +
+      'Null when no SMS was sent, or there are no limits.',
+  })
+  resendAvailableAt?: string | null | undefined;
 }
 
 @ObjectType({ description: 'The contact phone is set; a code for the one before no longer works.' })

@@ -7,8 +7,16 @@ import { refuse, refuseRaw } from './refusal.js';
 /** How long a request may take to come in, to its last byte; what is done with it afterwards is not counted. */
 const requestTimeoutMs = 10_000;
 
-/** Fastify without its habit of logging each request's URL, with health checks and refusals in the shape of GraphQL errors. */
-export async function createHttpServer(config: Config['http'], logger: FastifyBaseLogger): Promise<FastifyInstance> {
+/**
+ * Fastify without its habit of logging each request's URL, with health checks and refusals in the shape of GraphQL errors.
+ *
+ * @param stateOfParts what to tell beside being ready
+ */
+export async function createHttpServer(
+  config: Config['http'],
+  logger: FastifyBaseLogger,
+  stateOfParts: () => object,
+): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -34,6 +42,7 @@ export async function createHttpServer(config: Config['http'], logger: FastifyBa
     return isGraphQL ? refuse(reply.header('allow', 'POST'), 405) : refuse(reply, 404);
   });
 
-  for (const path of ['/health/live', '/health/ready']) app.get(path, () => ({ status: 'ok' }));
+  app.get('/health/live', () => ({ status: 'ok' }));
+  app.get('/health/ready', () => ({ status: 'ok', ...stateOfParts() }));
   return app;
 }

@@ -1,0 +1,68 @@
+/** A limit allows no more for now. */
+export class LimitReached extends Error {
+  override readonly name = 'LimitReached';
+
+  /** @param opensAt when it allows one more, in milliseconds since the epoch */
+  constructor(private readonly opensAt: number) {
+    super('A limit is reached');
+  }
+
+  /** Seconds from now, rounded up. */
+  get retryAfter(): number {
+    return Math.max(1, Math.ceil((this.opensAt - Date.now()) / 1000));
+  }
+}
+
+/** What became of a call: it counts, it does not, or nobody knows whether it was carried out. */
+export type Outcome = 'COUNTS' | 'COUNTS_NOT' | 'UNKNOWN';
+
+/** Limits as one store counts them. */
+export interface Gate {
+  /**
+   * Lets a call begin.
+   *
+   * @throws {LimitReached} and leaves nothing behind
+   */
+  admit(userId: string, callerKey: string): Promise<Permit>;
+}
+
+/** A call that has begun. */
+export interface Permit {
+  /** @returns when the limits allow another one, in milliseconds since the epoch; 0 if they do now */
+  settle(outcome: Outcome): Promise<number>;
+}
+
+/** Lets a call pass if all gates do, and tells each of them what became of it. */
+export class Checkpoint {
+  /** @param gates asked one after the other, so the cheapest comes first */
+  constructor(private readonly gates: readonly Gate[]) {}
+
+  /**
+   * @param outcomeOf what became of the call, from its error if it has one
+   * @returns the call's answer, and when another one may pass: null if there are no limits
+   * @throws {LimitReached} the call is not made then
+   */
+  async pass<Answer>(
+    userId: string,
+    callerKey: string,
+    call: () => Promise<Answer>,
+    outcomeOf: (error?: unknown) => Outcome,
+  ): Promise<{ answer: Answer; opensAt: Date | null }> {
+    const permits: Permit[] = [];
+    const settle = (outcome: Outcome) => Promise.all(permits.map((permit) => permit.settle(outcome)));
+    try {
+      for (const gate of this.gates) permits.push(await gate.admit(userId, callerKey));
+    } catch (error) {
+      await settle('COUNTS_NOT');
+      throw error;
+    }
+
+    const [called] = await Promise.allSettled([Promise.resolve().then(call)]);
+    if (called.status === 'rejected') {
+      await settle(outcomeOf(called.reason));
+      throw called.reason;
+    }
+    const open = await settle(outcomeOf());
+    return { answer: called.value, opensAt: open.length > 0 ? new Date(Math.max(Date.now(), ...open)) : null };
+  }
+}

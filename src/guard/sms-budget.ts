@@ -1,0 +1,33 @@
+import type { RateLimiterAbstract } from 'rate-limiter-flexible';
+import type { Limit } from '../config.js';
+import { LimitReached, type Gate, type Permit } from './checkpoint.js';
+import { countOf, opensAt, type CreateLimiter } from './counts.js';
+
+const everyone = 'everyone';
+
+/** How often an SMS may be sent to all users together. It counts what was sent, so calls that are under way may exceed it. */
+export class SmsBudget implements Gate {
+  private readonly sent: RateLimiterAbstract;
+
+  /** @param onSpent told once when it is used up */
+  constructor(
+    create: CreateLimiter,
+    private readonly budget: Limit,
+    private readonly onSpent: () => void,
+  ) {
+    this.sent = create(`sms-budget-${budget.seconds}s`, budget);
+  }
+
+  async admit(): Promise<Permit> {
+    const refusedUntil = opensAt(this.budget, [countOf(await this.sent.get(everyone))]);
+    if (refusedUntil > 0) throw new LimitReached(refusedUntil);
+    return {
+      settle: async (outcome) => {
+        if (outcome === 'COUNTS_NOT') return 0;
+        const sent = countOf(await this.sent.penalty(everyone));
+        if (sent.count === this.budget.count) this.onSpent();
+        return opensAt(this.budget, [sent]);
+      },
+    };
+  }
+}

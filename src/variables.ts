@@ -1,0 +1,97 @@
+import { isSupportedCountry } from 'libphonenumber-js/max';
+import { z } from 'zod';
+
+// How each kind of variable is read. What is said of a value that makes no sense never repeats it: it may be a secret.
+
+/** So many in so many seconds. */
+export interface Limit {
+  count: number;
+  seconds: number;
+}
+
+export const wholeNumber = (min: number, max: number) => {
+  const rule = `must be a whole number from ${min} to ${max}`;
+  return z.string().regex(/^\d+$/, rule).transform(Number).pipe(z.number().min(min, rule).max(max, rule));
+};
+
+export const flag = z.enum(['true', 'false'], 'must be true or false').transform((value) => value === 'true');
+
+export const zitadelUrl = z
+  .string('is required: the base URL of ZITADEL, such as https://example.zitadel.cloud')
+  .transform((value, issues) => {
+    const parsed = URL.canParse(value) ? new URL(value) : undefined;
+    if (
+      parsed &&
+      /^https?:$/.test(parsed.protocol) &&
+      parsed.port !== '0' &&
+      parsed.href === parsed.origin + parsed.pathname
+    )
+      return parsed;
+    issues.addIssue('must be an http or https URL without a user, a query and a fragment');
+    return z.NEVER;
+  });
+
+export const origins = z.string().transform((value, issues) => {
+  const list = value.split(',').map((origin) => origin.trim());
+  const isOrigin = (origin: string) =>
+    /^https?:[^*]+$/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin;
+  if (list.every(isOrigin)) return list;
+  issues.addIssue('must be a comma-separated list of origins, such as https://app.example.com');
+  return z.NEVER;
+});
+
+export const routerSecrets = z.string().transform((value, issues) => {
+  const list = value.split(',').map((secret) => secret.trim());
+  if (list.length <= 2 && list.every((secret) => /^[\x21-\x7e]{16,}$/.test(secret))) return list;
+  issues.addIssue('must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters');
+  return z.NEVER;
+});
+
+export const countries = z.string().transform((value, issues) => {
+  const list = value.split(',').map((country) => country.trim());
+  if (list.every((country) => isSupportedCountry(country))) return list;
+  issues.addIssue('must be a comma-separated list of two-letter country codes, such as CH,DE,AT');
+  return z.NEVER;
+});
+
+const secondsOf = { s: 1, m: 60, h: 60 * 60, d: 24 * 60 * 60 };
+/** What a timer of Node.js can hold. */
+const maxLimitSeconds = 24 * secondsOf.d;
+
+/** Reads `off` as none, and `1/30s,5/10m` as the limits that it lists. */
+export const limits = (rule: string, maxLimits = Infinity) =>
+  z.string().transform((value, issues) => {
+    if (value === 'off') return [];
+    const list = value.split(',').map((text): Limit => {
+      const [, count, time, unit] = /^([1-9]\d{0,8})\/([1-9]\d{0,8})([smhd])$/.exec(text.trim()) ?? [];
+      return { count: Number(count), seconds: Number(time) * secondsOf[unit as keyof typeof secondsOf] };
+    });
+    list.sort((one, other) => one.seconds - other.seconds);
+    // A longer one that allows no more than a shorter one makes that one pointless, which nobody means.
+    const isSound = ({ count, seconds }: Limit, index: number) =>
+      seconds <= maxLimitSeconds &&
+      list.slice(0, index).every((shorter) => shorter.seconds < seconds && shorter.count < count);
+    if (list.length <= maxLimits && list.every(isSound)) return list;
+    issues.addIssue(`must be off, or ${rule}; 24d at most`);
+    return z.NEVER;
+  });
+
+export const limit = (example: string) => limits(`a limit such as ${example}`, 1).transform(([only]) => only);
+
+export const redisUrl = z.string().transform((value, issues) => {
+  const parsed = URL.canParse(value) ? new URL(value) : undefined;
+  const isSound = ({ protocol, hostname, pathname, search, hash }: URL) =>
+    /^rediss?:$/.test(protocol) && hostname !== '' && /^\/?\d{0,4}$/.test(pathname) && search + hash === '';
+  if (parsed && isSound(parsed) && canDecode(parsed.username) && canDecode(parsed.password)) return parsed;
+  issues.addIssue('must be a URL such as redis://:password@host:6379/0, or rediss:// for TLS');
+  return z.NEVER;
+});
+
+function canDecode(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,208 @@
+import { describe, expect, test } from 'vitest';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { startChild } from './support/child.js';
+import { crowd } from './support/crowd.js';
+import { gate } from './support/gate.js';
+import { hasRedis } from './support/has-redis.js';
+import { startRedis } from './support/redis.js';
+import { bearer, leaveForLogTest, openStage, resend, unverified } from './support/stage.js';
+
+const himself = bearer(tokens.self.token);
+const limited = { code: 'RATE_LIMITED' };
+
+/** Two servers before the ZITADEL of the first one, which count in one Redis. */
+async function openTwo(env: Record<string, string> = {}, options: Parameters<typeof openStage>[1] = {}) {
+  const redis = await startRedis();
+  const shared = { SMS_LIMITS: '', VERIFY_LIMIT: '', REDIS_URL: redis.url, ...env };
+  const one = await openStage(shared, options);
+  const other = await openStage({ ...shared, ZITADEL_URL: one.zitadel.url });
+  const servers = [one, other] as const;
+  return {
+    redis,
+    one,
+    other,
+    zitadel: one.zitadel,
+    /** Resolves when both say this of Redis. */
+    async both(state: 'up' | 'down') {
+      for (const { url } of servers) while ((await readiness(url)).redis !== state);
+    },
+    async [Symbol.asyncDispose]() {
+      await other[Symbol.asyncDispose]();
+      await one[Symbol.asyncDispose]();
+      await redis[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function readiness(url: string) {
+  const response = await fetch(`${url}/health/ready`);
+  expect(response.status).toBe(200);
+  return (await response.json()) as { status: string; redis?: string };
+}
+
+const errorsOf = (answers: { errors: object[] | undefined }[]) => answers.flatMap(({ errors }) => errors ?? []);
+
+describe.runIf(hasRedis)('with Redis', () => {
+  test('of 50 simultaneous resends by one caller to two processes, sends exactly one SMS', async () => {
+    await using redis = await startRedis();
+    await using upstream = await openStage();
+    const { zitadel } = upstream;
+    const start = async () => {
+      const env = { ZITADEL_URL: zitadel.url, REDIS_URL: redis.url, PORT: '0', HOST: '127.0.0.1' };
+      const server = startChild(['dist/main.js'], env);
+      const [, url = ''] = await server.printed(/listening at (http:\/\/[\d.]+:\d+)/);
+      return { server, url };
+    };
+    const processes = await Promise.all([start(), start()]);
+    const answering = gate();
+    zitadel.misbehave({ hold: answering.opened });
+    let count = 0;
+
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, async (_, index) => {
+        const answer = await resend(processes[index % 2]?.url ?? '');
+        if ((count += 1) === 49) answering.open();
+        return answer;
+      }),
+    );
+
+    expect(answers.filter(({ errors }) => !errors)).toHaveLength(1);
+    expect(errorsOf(answers)).toMatchObject(Array.from({ length: 49 }, () => ({ extensions: limited })));
+    expect(zitadel.outbox).toHaveLength(1);
+    for (const { server } of processes) {
+      server.kill('SIGTERM');
+      expect(await server.exited).toBe(0);
+      leaveForLogTest([server.output.stdout, server.output.stderr]);
+    }
+  });
+
+  test('counts across servers: what was sent, what is unknown, wrong codes and the budget', async () => {
+    await using two = await openTwo({ SMS_LIMITS: '2/10m', SMS_BUDGET: '3/1h', VERIFY_LIMIT: '3/10m' });
+    const { one, other, zitadel } = two;
+    const verify = (stage: typeof one) =>
+      stage.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
+    zitadel.misbehave({ reset: true });
+
+    expect((await one.resend()).errors).toMatchObject([{ extensions: { outcome: 'UNKNOWN' } }]);
+    expect((await other.resend({}, himself)).errors).toBeUndefined();
+    // Both count for the one caller, the second one alone for the other.
+    expect((await other.resend()).errors).toMatchObject([{ extensions: { ...limited, retryAfter: 600 } }]);
+    expect((await one.resend()).errors).toMatchObject([{ extensions: limited }]);
+    expect((await one.resend({}, himself)).errors).toBeUndefined();
+    const budget = await other.run('set-contact-phone', { userId: users.phoneless.userId, number: '+41795550103' });
+    expect(budget.errors).toMatchObject([{ extensions: { ...limited, retryAfter: 3_600 } }]);
+    expect(zitadel.outbox).toHaveLength(3);
+
+    zitadel.calls.length = 0;
+    const guesses = await Promise.all(Array.from({ length: 40 }, (_, index) => verify(index % 2 ? one : other)));
+    expect(zitadel.calls).toHaveLength(3);
+    expect(errorsOf(guesses)).toHaveLength(40);
+  });
+
+  test('loses no request and no limit of a process when Redis is stopped, and counts there again after', async () => {
+    const people = crowd(200).filter(({ phone }) => !phone.isVerified);
+    await using two = await openTwo({}, { moreUsers: people });
+    const { redis, one, other, zitadel } = two;
+    const userIds = people.map(({ userId }) => userId);
+    const next = (count: number) => userIds.splice(0, count);
+    /** A resend for each of so many people, by both servers. */
+    const run = (count: number) =>
+      Promise.all(next(count).map((userId, index) => (index % 2 ? one : other).resend({ userId })));
+    const [before = '', during = '', after = ''] = next(3);
+
+    expect((await one.resend({ userId: before })).errors).toBeUndefined();
+    expect((await other.resend({ userId: before })).errors).toMatchObject([{ extensions: limited }]);
+    const running = [run(20)];
+    const stopped = redis.stop();
+    running.push(run(20));
+    await stopped;
+    running.push(run(20));
+    expect(errorsOf((await Promise.all(running)).flat())).toEqual([]);
+    expect(zitadel.outbox).toHaveLength(61);
+
+    await two.both('down');
+    // Each knows what it sent itself, before and now.
+    expect((await one.resend({ userId: before })).errors).toMatchObject([{ extensions: limited }]);
+    expect((await other.resend({ userId: during })).errors).toBeUndefined();
+    expect((await other.resend({ userId: during })).errors).toMatchObject([{ extensions: limited }]);
+    expect((await one.resend({ userId: during })).errors).toBeUndefined();
+
+    await redis.start();
+    const starting = await run(20);
+    await two.both('up');
+    expect(errorsOf([...starting, ...(await run(10))])).toEqual([]);
+    expect((await one.resend({ userId: after })).errors).toBeUndefined();
+    expect((await other.resend({ userId: after })).errors).toMatchObject([{ extensions: limited }]);
+    expect(zitadel.outbox).toHaveLength(94);
+
+    for (const { lines } of [one, other]) {
+      const logged = lines.map((line) => JSON.parse(line) as { level: number; msg: string });
+      expect(logged.filter(({ msg }) => msg.startsWith('Redis')).map(({ level }) => level)).toEqual([30, 40, 30]);
+    }
+  });
+
+  test('does not wait for a Redis that is slow', async () => {
+    await using two = await openTwo();
+    const { redis, one } = two;
+
+    redis.freeze();
+    const sent = await one.resend();
+    expect(sent.errors).toBeUndefined();
+    expect(await readiness(one.url)).toEqual({ status: 'ok', redis: 'down' });
+    expect((await one.resend()).errors).toMatchObject([{ extensions: limited }]);
+
+    redis.thaw();
+    while ((await readiness(one.url)).redis !== 'up');
+  });
+
+  test('starts without Redis, and finds it later', async () => {
+    await using redis = await startRedis();
+    await redis.stop();
+    await using stage = await openStage({ SMS_LIMITS: '', REDIS_URL: redis.url });
+
+    expect(await readiness(stage.url)).toEqual({ status: 'ok', redis: 'down' });
+    expect((await stage.resend()).errors).toBeUndefined();
+    await redis.start();
+    while ((await readiness(stage.url)).redis !== 'up');
+  });
+
+  test('keeps no token and no number, nothing outside its own names, and nothing for ever', async () => {
+    await using two = await openTwo({ SMS_BUDGET: '9/1h' });
+    const { redis, one, zitadel } = two;
+    const answering = gate();
+    zitadel.misbehave({ reset: true }, { hold: answering.opened });
+
+    await one.resend();
+    const underWay = one.resend({ userId: users.foreign.userId }, bearer(tokens.outsider.token));
+    await zitadel.called(2);
+    const whileUnderWay = await redis.keys();
+    answering.open();
+    await underWay;
+    await one.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
+    const keys = await redis.keys();
+
+    const names = (all: [string, number][]) =>
+      [...new Set(all.map(([key]) => key.split(':').slice(0, 2).join(':')))].filter(
+        (name) => !name.endsWith(':connected'),
+      );
+    expect(names(whileUnderWay)).toContain('contact-phone:sms-hold');
+    expect(names(keys).sort()).toEqual([
+      'contact-phone:guesses-600s',
+      'contact-phone:sms-budget-3600s',
+      'contact-phone:sms-sent-30s',
+      'contact-phone:sms-sent-600s',
+      'contact-phone:sms-sent-86400s',
+      'contact-phone:sms-unknown',
+      'contact-phone:sms-unknown-30s',
+      'contact-phone:sms-unknown-600s',
+      'contact-phone:sms-unknown-86400s',
+    ]);
+    for (const [key, endsInMs] of [...whileUnderWay, ...keys]) {
+      // A user's id, and in 256 bits of Base64 a caller.
+      expect(key).toMatch(/^contact-phone:[a-z0-9-]+(:[\w-]{43})?(:\d{18}|:everyone)?$/);
+      expect(endsInMs).toBeGreaterThan(0);
+      expect(endsInMs).toBeLessThanOrEqual(86_400_000);
+      for (const { token } of Object.values(tokens)) expect(key).not.toContain(token);
+    }
+  });
+});

@@ -1,0 +1,299 @@
+import { setTimeout } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import { expect, test } from 'vitest';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { stopClock } from './support/clock.js';
+import { gate } from './support/gate.js';
+import { bearer, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
+
+const himself = bearer(tokens.self.token);
+
+const extensionsOf = ({ errors }: GraphQLAnswer<object>) => errors?.map(({ extensions }) => extensions);
+const limited = (retryAfter: number) => [{ code: 'RATE_LIMITED', retryAfter }];
+const availableAt = ({ data }: GraphQLAnswer) => data?.resendContactPhoneCode?.resendAvailableAt;
+
+const defaults = { SMS_LIMITS: '' };
+
+test('sends one SMS in 30 seconds, and tells when another may be sent', async () => {
+  const clock = stopClock();
+  await using stage = await openStage(defaults);
+
+  const first = await stage.resend();
+  expect(first.errors).toBeUndefined();
+  expect(availableAt(first)).toBe(clock.in(30));
+
+  clock.move(10.5);
+  const tooEarly = await stage.resend();
+  expect(tooEarly).toMatchObject({ status: 200, data: { resendContactPhoneCode: null } });
+  expect(tooEarly.errors).toMatchObject([{ path: ['resendContactPhoneCode'], message: /again later/ }]);
+  expect(extensionsOf(tooEarly)).toEqual(limited(20));
+  clock.move(19.499);
+  expect(extensionsOf(await stage.resend())).toEqual(limited(1));
+  expect(stage.zitadel.calls).toHaveLength(1);
+
+  clock.move(0.001);
+  expect((await stage.resend()).errors).toBeUndefined();
+  expect(stage.zitadel.outbox).toHaveLength(2);
+});
+
+test('sends 5 SMS in 10 minutes and 20 in 24 hours, and tells the moment that all windows allow', async () => {
+  const clock = stopClock();
+  await using stage = await openStage(defaults);
+  const began = Date.now();
+  const at = (seconds: number) => new Date(began + seconds * 1000).toISOString();
+
+  for (let times = 1; times <= 20; times += 1) {
+    const sent = await stage.resend();
+    expect(sent.errors).toBeUndefined();
+    // Each fifth fills ten minutes, which begin with the first SMS in them; the twentieth fills the day.
+    const minutes = Math.floor((times - 1) / 5) * 600;
+    const next = times === 20 ? at(86_400) : times % 5 === 0 ? at(minutes + 600) : clock.in(30);
+    expect(availableAt(sent)).toBe(next);
+    clock.move((Date.parse(next) - Date.now()) / 1000 - 1);
+    expect(extensionsOf(await stage.resend())).toEqual(limited(1));
+    clock.move(1);
+  }
+  expect((await stage.resend()).errors).toBeUndefined();
+  expect(stage.zitadel.outbox).toHaveLength(21);
+});
+
+test('counts for a user whoever sends, and by which mutation; but only what ZITADEL sends', async () => {
+  const clock = stopClock();
+  await using stage = await openStage({ SMS_LIMITS: '2/10m' });
+  const set = (number: string, mode: string) =>
+    stage.run('set-contact-phone', { userId: unverified, number, mode }, manager);
+
+  expect((await stage.resend({}, himself)).errors).toBeUndefined();
+  const sent = await set('+41795550101', 'SEND_CODE');
+  expect(sent.data?.setContactPhone?.resendAvailableAt).toBe(clock.in(600));
+  for (const headers of [himself, manager]) expect(extensionsOf(await stage.resend({}, headers))).toEqual(limited(600));
+  expect(extensionsOf(await set('+41795550102', 'SEND_CODE'))).toEqual(limited(600));
+
+  const returned = await stage.resend({ mode: 'RETURN_CODE' });
+  const alsoReturned = await set('+41795550102', 'RETURN_CODE');
+  const marked = await set('+41795550103', 'MARK_VERIFIED');
+  expect([returned, alsoReturned, marked].map(({ errors }) => errors)).toEqual([undefined, undefined, undefined]);
+  expect(returned.data?.resendContactPhoneCode?.resendAvailableAt).toBeNull();
+  expect(alsoReturned.data?.setContactPhone?.resendAvailableAt).toBeNull();
+  // Another user has an allowance of his own.
+  const other = await stage.run('set-contact-phone', { userId: users.phoneless.userId, number: '+41795550103' });
+  expect(other.data?.setContactPhone?.resendAvailableAt).toBe(clock.in(0));
+  expect(stage.zitadel.outbox).toHaveLength(3);
+});
+
+test('spends nothing on what ZITADEL refuses, or was never asked', async () => {
+  await using stage = await openStage({ SMS_LIMITS: '1/24h' });
+  const { userId } = users.verified;
+
+  await stage.run('set-contact-phone', { userId, number: users.verified.phone.number });
+  await stage.run('set-contact-phone', { userId, number: 'no number' });
+  await stage.resend({ userId });
+  await stage.resend({ userId }, bearer(tokens.member.token));
+  await stage.resend({ userId }, bearer(tokens.outsider.token));
+  await stage.resend({ userId }, bearer('forged'));
+  const sent = await stage.run('set-contact-phone', { userId, number: '+41795550102' });
+
+  expect(sent.errors).toBeUndefined();
+  expect(stage.zitadel.calls.filter(({ method }) => method === 'POST')).toHaveLength(6);
+  expect(stage.zitadel.outbox).toHaveLength(1);
+});
+
+test('of 50 simultaneous resends by one caller, sends exactly one SMS', async () => {
+  await using stage = await openStage(defaults);
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened });
+  let refused = 0;
+
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, async () => {
+      const answer = await stage.resend();
+      // The one that got through is answered last.
+      if ((refused += 1) === 49) answering.open();
+      return answer;
+    }),
+  );
+
+  expect(answers.filter(({ errors }) => !errors)).toHaveLength(1);
+  expect(answers.filter(({ errors }) => errors).map(extensionsOf)).toEqual(
+    Array.from({ length: 49 }, () => limited(30)),
+  );
+  expect(stage.zitadel.calls).toHaveLength(1);
+  expect(stage.zitadel.outbox).toHaveLength(1);
+});
+
+test('holds a caller back as long as his call may take, and tells him the shortest window', async () => {
+  const clock = stopClock();
+  await using stage = await openStage({ SMS_LIMITS: '3/7s,5/10m', SMS_COUNTRIES: 'CH' });
+  const [reading, sending] = [gate(), gate()];
+  stage.zitadel.misbehave({ hold: reading.opened }, { hold: sending.opened });
+
+  const underWay = stage.resend();
+  await stage.zitadel.called(1);
+  // A read and a write have ten seconds each.
+  clock.move(9.9);
+  expect(extensionsOf(await stage.resend())).toEqual(limited(7));
+  reading.open();
+  await stage.zitadel.called(2);
+  clock.move(10);
+  expect(extensionsOf(await stage.resend())).toEqual(limited(7));
+  sending.open();
+
+  expect((await underWay).errors).toBeUndefined();
+  expect((await stage.resend()).errors).toBeUndefined();
+  expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['GET', 'POST', 'GET', 'POST']);
+});
+
+test('lets two callers whom ZITADEL accepts each send one in the same instant, and both count', async () => {
+  await using stage = await openStage({ SMS_LIMITS: '3/10m' });
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened }, { hold: answering.opened });
+
+  const both = [stage.resend(), stage.resend({}, himself)];
+  await stage.zitadel.called(2);
+  answering.open();
+
+  for (const { errors } of await Promise.all(both)) expect(errors).toBeUndefined();
+  expect((await stage.resend()).errors).toBeUndefined();
+  expect(extensionsOf(await stage.resend())).toMatchObject([{ code: 'RATE_LIMITED' }]);
+});
+
+test('takes an unknown outcome for an SMS by this caller, and not by the others', async () => {
+  const clock = stopClock();
+  await using stage = await openStage({ SMS_LIMITS: '1/30s,3/10m' });
+  const unknown = async () => {
+    stage.zitadel.misbehave({ answer: { status: 503, headers: { 'content-type': 'application/json' }, body: '{}' } });
+    return (await stage.resend()).errors?.[0]?.extensions;
+  };
+
+  expect(await unknown()).toMatchObject({ code: 'UPSTREAM_UNAVAILABLE', outcome: 'UNKNOWN' });
+  expect(extensionsOf(await stage.resend())).toEqual(limited(30));
+  expect((await stage.resend({}, himself)).errors).toBeUndefined();
+  clock.move(30);
+  expect(await unknown()).toMatchObject({ outcome: 'UNKNOWN' });
+  // One sent and two unknown: he has to wait until the first unknown one is ten minutes old; the user himself does not.
+  clock.move(30);
+  expect(extensionsOf(await stage.resend())).toEqual(limited(540));
+  const sent = await stage.resend({}, himself);
+  expect(availableAt(sent)).toBe(clock.in(30));
+  // When these ten minutes are over, two are sent that the other may not add to for long.
+  clock.move(540);
+  const last = await stage.resend();
+  expect(last.errors).toBeUndefined();
+});
+
+test('tells a caller when he may send again with what is unknown of him', async () => {
+  const clock = stopClock();
+  await using stage = await openStage({ SMS_LIMITS: '2/10m' });
+  stage.zitadel.misbehave({ reset: true });
+
+  await stage.resend();
+  clock.move(60);
+  const sent = await stage.resend();
+
+  expect(availableAt(sent)).toBe(clock.in(540));
+  expect(extensionsOf(await stage.resend())).toEqual(limited(540));
+});
+
+test('does not let a flood of forged tokens delay the owner', async () => {
+  const clock = stopClock();
+  await using stage = await openStage(defaults);
+  const refusedLate = {
+    get hold() {
+      return setTimeout(50);
+    },
+  };
+  stage.zitadel.misbehave(...Array.from({ length: 1_001 }, () => refusedLate));
+
+  // More at once than there are connections to ZITADEL, and not so many that they are refused one.
+  const atOnce = pLimit(250);
+  const flood = Array.from({ length: 1_000 }, (_, index) => atOnce(() => stage.resend({}, bearer(`forged-${index}`))));
+  await stage.zitadel.called(100);
+  const own = await stage.resend({}, himself);
+
+  expect(own.errors).toBeUndefined();
+  // Once the owner's SMS is sent, nobody can have another one sent.
+  for (const { errors } of await Promise.all(flood)) {
+    expect(errors?.[0]?.extensions.code).toMatch(/^(UNAUTHENTICATED|RATE_LIMITED)$/);
+  }
+  clock.move(30);
+  expect((await stage.resend({}, himself)).errors).toBeUndefined();
+  expect(stage.zitadel.outbox).toHaveLength(2);
+});
+
+test('knows a caller by his token, whatever he writes before it', async () => {
+  await using stage = await openStage(defaults);
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened });
+
+  const underWay = stage.resend();
+  await stage.zitadel.called(1);
+  const disguised = await stage.resend({}, { authorization: `Other ${manager.authorization}` });
+  answering.open();
+
+  expect(extensionsOf(disguised)).toEqual(limited(30));
+  expect((await underWay).errors).toBeUndefined();
+  expect(
+    (await stage.resend({ userId: users.verified.userId }, { authorization: `x${manager.authorization}` })).errors,
+  ).toMatchObject([{ extensions: { code: 'FAILED_PRECONDITION' } }]);
+});
+
+test('keeps all users together within the budget', async () => {
+  const clock = stopClock();
+  await using stage = await openStage({ SMS_LIMITS: 'off', SMS_BUDGET: '3/1h' });
+  const { userId } = users.phoneless;
+  stage.zitadel.misbehave({ reset: true });
+
+  const unknown = await stage.resend();
+  const refused = await stage.resend({ userId });
+  const first = await stage.resend();
+  clock.move(60);
+  const second = await stage.run('set-contact-phone', { userId, number: '+41795550103' });
+
+  expect(unknown.errors).toMatchObject([{ extensions: { outcome: 'UNKNOWN' } }]);
+  expect(refused.errors).toMatchObject([{ extensions: { code: 'FAILED_PRECONDITION' } }]);
+  expect(availableAt(first)).toBe(new Date(Date.now() - 60_000).toISOString());
+  expect(second.data?.setContactPhone?.resendAvailableAt).toBe(clock.in(3_540));
+  expect(extensionsOf(await stage.resend())).toEqual(limited(3_540));
+  expect(stage.zitadel.calls.filter(({ method }) => method === 'POST')).toHaveLength(4);
+  expect(stage.lines.filter((line) => line.includes('SMS_BUDGET is used up'))).toHaveLength(1);
+
+  clock.move(3_540);
+  expect((await stage.resend()).errors).toBeUndefined();
+});
+
+test('has a budget beside the limits: what it stops does not hold the user', async () => {
+  const clock = stopClock();
+  await using stage = await openStage({ ...defaults, SMS_BUDGET: '1/10s' });
+
+  const sent = await stage.resend();
+  expect(availableAt(sent)).toBe(clock.in(30));
+  const other = { userId: users.phoneless.userId, number: '+41795550103' };
+  expect(extensionsOf(await stage.run('set-contact-phone', other))).toEqual(limited(10));
+  clock.move(10);
+  expect((await stage.run('set-contact-phone', other)).errors).toBeUndefined();
+});
+
+test('limits nothing when told so', async () => {
+  await using stage = await openStage({ SMS_LIMITS: 'off' });
+
+  const answers = await Promise.all(Array.from({ length: 25 }, () => stage.resend()));
+
+  expect(answers.map(({ errors }) => errors).filter(Boolean)).toEqual([]);
+  expect(answers.map(availableAt)).toEqual(answers.map(() => null));
+  expect(stage.zitadel.outbox).toHaveLength(25);
+});
+
+test('lets the mutations of one document each have their turn', async () => {
+  await using stage = await openStage({ SMS_LIMITS: '2/10m' });
+  const one = 'resendContactPhoneCode(userId: $id) { resendAvailableAt }';
+  const query = `mutation ($id: ID!) { first: ${one} second: ${one} third: ${one} }`;
+
+  const { data, errors } = await post<Record<string, unknown>>(
+    stage.graphql,
+    { query, variables: { id: unverified } },
+    manager,
+  );
+
+  expect(Object.values(data ?? {}).map(Boolean)).toEqual([true, true, false]);
+  expect(errors).toMatchObject([{ path: ['third'], extensions: { code: 'RATE_LIMITED' } }]);
+});

@@ -1,0 +1,50 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { createClient } from '@redis/client';
+import { startChild } from './child.js';
+
+const password = 'S3CR3T-of-redis';
+
+/** A real Redis on this machine, which can be stopped and started again; it forgets everything then. */
+export async function startRedis() {
+  const port = await freePort();
+  const url = `redis://:${password}@127.0.0.1:${port}`;
+  const start = async () => {
+    const options = `--port ${port} --bind 127.0.0.1 --requirepass ${password} --appendonly no --save`;
+    const child = startChild([...options.split(' '), ''], {}, 'redis-server');
+    await child.printed(/Ready to accept connections/);
+    return child;
+  };
+  let server = await start();
+  return {
+    url,
+    async start() {
+      server = await start();
+    },
+    async stop() {
+      server.kill('SIGTERM');
+      await server.exited;
+    },
+    /** Its connections stay open, and nobody gets an answer. */
+    freeze: () => server.kill('SIGSTOP'),
+    thaw: () => server.kill('SIGCONT'),
+    /** Every key, and in how many milliseconds it ends. */
+    async keys(): Promise<[key: string, endsInMs: number][]> {
+      const client = await createClient({ url }).connect();
+      const keys = await client.keys('*');
+      const all = await Promise.all(keys.map(async (key): Promise<[string, number]> => [key, await client.pTTL(key)]));
+      client.destroy();
+      return all;
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
