@@ -66,7 +66,8 @@ export const environment = z.object({
     '1/30s,5/10m,20/24h',
   ),
   SMS_BUDGET: limit('1000/1h').prefault('off'),
-  VERIFY_LIMIT: limit('5/10m').prefault('5/10m'),
+  // Each takes a look of its own.
+  VERIFY_LIMIT: limit('5/10m', 100).prefault('5/10m'),
   REDIS_URL: redisUrl.optional(),
   HOST: z
     .string()

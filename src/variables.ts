@@ -59,7 +59,7 @@ const secondsOf = { s: 1, m: 60, h: 60 * 60, d: 24 * 60 * 60 };
 const maxLimitSeconds = 24 * secondsOf.d;
 
 /** Reads `off` as none, and `1/30s,5/10m` as the limits that it lists. */
-export const limits = (rule: string, maxLimits = Infinity) =>
+export const limits = (rule: string, maxLimits = Infinity, maxCount = 1_000_000) =>
   z.string().transform((value, issues) => {
     if (value === 'off') return [];
     const list = value.split(',').map((text): Limit => {
@@ -69,14 +69,16 @@ export const limits = (rule: string, maxLimits = Infinity) =>
     list.sort((one, other) => one.seconds - other.seconds);
     // A longer one that allows no more than a shorter one makes that one pointless, which nobody means.
     const isSound = ({ count, seconds }: Limit, index: number) =>
+      count <= maxCount &&
       seconds <= maxLimitSeconds &&
       list.slice(0, index).every((shorter) => shorter.seconds < seconds && shorter.count < count);
     if (list.length <= maxLimits && list.every(isSound)) return list;
-    issues.addIssue(`must be off, or ${rule}; 24d at most`);
+    issues.addIssue(`must be off, or ${rule}; ${maxCount} and 24d at most`);
     return z.NEVER;
   });
 
-export const limit = (example: string) => limits(`a limit such as ${example}`, 1).transform(([only]) => only);
+export const limit = (example: string, maxCount?: number) =>
+  limits(`a limit such as ${example}`, 1, maxCount).transform(([only]) => only);
 
 export const redisUrl = z.string().transform((value, issues) => {
   const parsed = URL.canParse(value) ? new URL(value) : undefined;

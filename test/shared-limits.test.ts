@@ -187,7 +187,7 @@ describe.runIf(hasRedis)('with Redis', () => {
       );
     expect(names(whileUnderWay)).toContain('contact-phone:sms-hold');
     expect(names(keys).sort()).toEqual([
-      'contact-phone:guesses-600s',
+      'contact-phone:guess-600s',
       'contact-phone:sms-budget-3600s',
       'contact-phone:sms-sent-30s',
       'contact-phone:sms-sent-600s',
@@ -199,7 +199,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     ]);
     for (const [key, endsInMs] of [...whileUnderWay, ...keys]) {
       // A user's id, and in 256 bits of Base64 a caller.
-      expect(key).toMatch(/^contact-phone:[a-z0-9-]+(:[\w-]{43})?(:\d{18}|:everyone)?$/);
+      expect(key).toMatch(/^contact-phone:[a-z0-9-]+(:[\w-]{43})?(:1)?(:\d{18}|:everyone)?$/);
       expect(endsInMs).toBeGreaterThan(0);
       expect(endsInMs).toBeLessThanOrEqual(86_400_000);
       for (const { token } of Object.values(tokens)) expect(key).not.toContain(token);

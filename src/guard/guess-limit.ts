@@ -1,40 +1,41 @@
 import type { RateLimiterAbstract } from 'rate-limiter-flexible';
 import type { Limit } from '../config.js';
 import { LimitReached, type Gate, type Permit } from './checkpoint.js';
-import { take, type Count, type CreateLimiter } from './counts.js';
-
-/** Longer than a store takes to do as it is told. */
-const marginMs = 1_000;
+import { take, type CreateLimiter } from './counts.js';
 
 /**
- * How many wrong codes one caller may try for one user. A guess is taken before the call, so that no more than these are ever under
- * way, and given back unless it counts.
+ * How many wrong codes one caller may try for one user. There are so many places; a guess takes one before the call, so that no more are
+ * ever under way, and leaves it at once unless it counts: then it keeps the place for the time of the limit.
+ *
+ * A guess that does not count takes two operations of the store; each wrong one before it adds one.
  */
 export class GuessLimit implements Gate {
-  private readonly guesses: RateLimiterAbstract;
+  private readonly places: RateLimiterAbstract;
 
-  constructor(create: CreateLimiter, limit: Limit) {
-    this.guesses = create(`guesses-${limit.seconds}s`, limit);
+  constructor(
+    create: CreateLimiter,
+    private readonly limit: Limit,
+  ) {
+    this.places = create(`guess-${limit.seconds}s`, { count: 1, seconds: limit.seconds });
   }
 
   async admit(userId: string, callerKey: string): Promise<Permit> {
-    const key = `${callerKey}:${userId}`;
-    const guess = await take(this.guesses, key);
-    if (!guess.isTaken) {
-      // It is counted all the same.
-      await this.giveBack(key, guess);
-      throw new LimitReached(guess.endsAt);
+    let opensAt = Infinity;
+    for (let place = 1; place <= this.limit.count; place += 1) {
+      const key = `${callerKey}:${place}:${userId}`;
+      const { isTaken, endsAt } = await take(this.places, key);
+      if (!isTaken) {
+        opensAt = Math.min(opensAt, endsAt);
+        continue;
+      }
+      return {
+        settle: async (outcome) => {
+          // Later it may be another guess's.
+          if (outcome === 'COUNTS_NOT' && Date.now() < endsAt) await this.places.delete(key);
+          return 0;
+        },
+      };
     }
-    return {
-      settle: async (outcome) => {
-        if (outcome === 'COUNTS_NOT') await this.giveBack(key, guess);
-        return 0;
-      },
-    };
-  }
-
-  /** A guess of a window that is over would be missing from the next one, which would allow one too many. */
-  private async giveBack(key: string, { endsAt }: Count): Promise<void> {
-    if (Date.now() < endsAt - marginMs) await this.guesses.reward(key);
+    throw new LimitReached(opensAt);
   }
 }
