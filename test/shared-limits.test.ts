@@ -88,7 +88,8 @@ describe.runIf(hasRedis)('with Redis', () => {
     // Both count for the one caller, the second one alone for the other.
     expect((await other.resend()).errors).toMatchObject([{ extensions: { ...limited, retryAfter: 600 } }]);
     expect((await one.resend()).errors).toMatchObject([{ extensions: limited }]);
-    expect((await one.resend({}, himself)).errors).toBeUndefined();
+    const second = await one.resend({}, himself);
+    expect(Date.parse(second.data?.resendContactPhoneCode?.resendAvailableAt ?? '')).toBeGreaterThan(Date.now());
     const budget = await other.run('set-contact-phone', { userId: users.phoneless.userId, number: '+41795550103' });
     expect(budget.errors).toMatchObject([{ extensions: { ...limited, retryAfter: 3_600 } }]);
     expect(zitadel.outbox).toHaveLength(3);
@@ -153,6 +154,24 @@ describe.runIf(hasRedis)('with Redis', () => {
 
     redis.thaw();
     while ((await readiness(one.url)).redis !== 'up');
+  });
+
+  test('does without a Redis that answers and cannot count, as long as it cannot', async () => {
+    await using two = await openTwo();
+    const { redis, one } = two;
+
+    await redis.setFull(true);
+    expect((await one.resend()).errors).toBeUndefined();
+    const verified = await one.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
+    expect(verified.errors).toMatchObject([{ extensions: { code: 'INVALID_VERIFICATION_CODE' } }]);
+    expect((await readiness(one.url)).redis).toBe('down');
+    // It is tried again, once a second, and left again.
+    await redis.refusedWrites(2);
+    expect((await readiness(one.url)).redis).toBe('down');
+
+    await redis.setFull(false);
+    while ((await readiness(one.url)).redis !== 'up');
+    expect(one.lines.filter((line) => line.includes('Redis is'))).toHaveLength(3);
   });
 
   test('starts without Redis, and finds it later', async () => {

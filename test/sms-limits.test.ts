@@ -194,6 +194,22 @@ test('tells a caller when he may send again with what is unknown of him', async 
   expect(extensionsOf(await stage.resend())).toEqual(limited(540));
 });
 
+test('remembers what is unknown of a caller until the last of its windows is over', async () => {
+  const clock = stopClock();
+  await using stage = await openStage({ SMS_LIMITS: '1/30s,2/1m' });
+
+  stage.zitadel.misbehave({ reset: true });
+  await stage.resend();
+  clock.move(40);
+  stage.zitadel.misbehave({ reset: true });
+  await stage.resend();
+  // The minute of both is over, the half of the second is not.
+  clock.move(21);
+  expect(extensionsOf(await stage.resend())).toEqual(limited(9));
+  clock.move(9);
+  expect((await stage.resend()).errors).toBeUndefined();
+});
+
 test('does not let a flood of forged tokens delay the owner', async () => {
   const clock = stopClock();
   await using stage = await openStage(defaults);

@@ -29,15 +29,35 @@ export async function startRedis() {
     freeze: () => server.kill('SIGSTOP'),
     thaw: () => server.kill('SIGCONT'),
     /** Every key, and in how many milliseconds it ends. */
-    async keys(): Promise<[key: string, endsInMs: number][]> {
-      const client = await createClient({ url }).connect();
-      const keys = await client.keys('*');
-      const all = await Promise.all(keys.map(async (key): Promise<[string, number]> => [key, await client.pTTL(key)]));
-      client.destroy();
-      return all;
-    },
+    keys: () =>
+      withClient(url, async (client): Promise<[key: string, endsInMs: number][]> => {
+        const keys = await client.keys('*');
+        return Promise.all(keys.map(async (key) => [key, await client.pTTL(key)]));
+      }),
+    /** It then answers, and writes nothing, until it has room again. */
+    setFull: (isFull: boolean) => withClient(url, (client) => client.configSet('maxmemory', isFull ? '1' : '0')),
+    /** Resolves when it has refused to write so many times, for want of room. */
+    refusedWrites: (times: number) =>
+      withClient(url, async (client) => {
+        for (;;) {
+          const [, refused] = /cmdstat_set:.*rejected_calls=(\d+)/.exec(await client.info('commandstats')) ?? [];
+          if (Number(refused) >= times) return;
+        }
+      }),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
+}
+
+const connect = (url: string) => createClient({ url }).connect();
+
+async function withClient<T>(
+  url: string,
+  use: (client: Awaited<ReturnType<typeof connect>>) => Promise<T>,
+): Promise<T> {
+  const client = await connect(url);
+  const result = await use(client);
+  client.destroy();
+  return result;
 }
 
 async function freePort(): Promise<number> {
