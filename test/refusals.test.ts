@@ -27,16 +27,13 @@ const noMembership = zitadel(5, 'NOT_FOUND', 404, 'AUTHZ-cdgFk', 'membership not
 const noPermission = zitadel(7, 'PERMISSION_DENIED', 403, 'AUTH-AWfge', 'No matching permissions found');
 
 /** What every mutation is refused for. */
+const noToken = zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-toLo1', 'Invalid token');
+
 const common: Row[] = [
   ['an expired token', bearer(tokens.expired.token), unverified, 'UNAUTHENTICATED', badToken],
   ['a token nobody issued', bearer('embedded-token-nobody-issued'), unverified, 'UNAUTHENTICATED', badToken],
-  [
-    'another scheme than Bearer',
-    { authorization: 'Basic dXNlcjpwYXNz' },
-    unverified,
-    'UNAUTHENTICATED',
-    zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-toLo1', 'Invalid token'),
-  ],
+  ['another scheme than Bearer', { authorization: 'Basic dXNlcjpwYXNz' }, unverified, 'UNAUTHENTICATED', noToken],
+  ['two tokens', bearer(`nobody's ${manager.authorization}`), unverified, 'UNAUTHENTICATED', noToken],
   ['a user who does not exist', manager, missing, 'NOT_FOUND', phoneNotFound],
   ['a machine', manager, users.machine.userId, 'NOT_FOUND', phoneNotFound],
   ['a user who is not initialised', manager, users.uninitialised.userId, 'FAILED_PRECONDITION', uninitialised],

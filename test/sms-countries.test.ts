@@ -86,6 +86,16 @@ test('sends no SMS to a number that it may not or cannot read', async () => {
   );
 });
 
+test('spends nothing of the limits on an SMS to another country', async () => {
+  await using stage = await openStage({ SMS_COUNTRIES: 'AT', SMS_LIMITS: '1/24h' });
+
+  await stage.resend();
+  await stage.run('set-contact-phone', { userId: unverified, number: '+41795550101' });
+  const sent = await stage.run('set-contact-phone', { userId: unverified, number: '+43664123456' });
+
+  expect(sent.errors).toBeUndefined();
+});
+
 test('does not go by what the same request has read before', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
   const proper = { hold: Promise.resolve() };

@@ -1,10 +1,15 @@
 import { setTimeout } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import { expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { callerKeyOf } from '../src/guard/caller-key.js';
 import { stopClock } from './support/clock.js';
 import { gate } from './support/gate.js';
 import { bearer, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
+
+// It works as ever, and is counted.
+vi.mock('../src/guard/caller-key.js', { spy: true });
+beforeEach(() => void vi.mocked(callerKeyOf).mockClear());
 
 const himself = bearer(tokens.self.token);
 
@@ -299,7 +304,7 @@ test('limits nothing when told so', async () => {
   expect(stage.zitadel.outbox).toHaveLength(25);
 });
 
-test('lets the mutations of one document each have their turn', async () => {
+test('lets the mutations of one document each have their turn, and hashes the token once for all', async () => {
   await using stage = await openStage({ SMS_LIMITS: '2/10m' });
   const one = 'resendContactPhoneCode(userId: $id) { resendAvailableAt }';
   const query = `mutation ($id: ID!) { first: ${one} second: ${one} third: ${one} }`;
@@ -312,4 +317,5 @@ test('lets the mutations of one document each have their turn', async () => {
 
   expect(Object.values(data ?? {}).map(Boolean)).toEqual([true, true, false]);
   expect(errors).toMatchObject([{ path: ['third'], extensions: { code: 'RATE_LIMITED' } }]);
+  expect(callerKeyOf).toHaveBeenCalledTimes(1);
 });
