@@ -6,6 +6,7 @@ import { gate } from './support/gate.js';
 import { hasRedis } from './support/has-redis.js';
 import { startRedis } from './support/redis.js';
 import { bearer, leaveForLogTest, openStage, resend, unverified } from './support/stage.js';
+import { until } from './support/until.js';
 
 const himself = bearer(tokens.self.token);
 const limited = { code: 'RATE_LIMITED' };
@@ -24,7 +25,7 @@ async function openTwo(env: Record<string, string> = {}, options: Parameters<typ
     zitadel: one.zitadel,
     /** Resolves when both say this of Redis. */
     async both(state: 'up' | 'down') {
-      for (const { url } of servers) while ((await readiness(url)).redis !== state);
+      for (const { url } of servers) await until(async () => (await readiness(url)).redis === state);
     },
     async [Symbol.asyncDispose]() {
       await other[Symbol.asyncDispose]();
@@ -153,7 +154,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     expect((await one.resend()).errors).toMatchObject([{ extensions: limited }]);
 
     redis.thaw();
-    while ((await readiness(one.url)).redis !== 'up');
+    await until(async () => (await readiness(one.url)).redis === 'up');
   });
 
   test('does without a Redis that answers and cannot count, as long as it cannot', async () => {
@@ -170,11 +171,11 @@ describe.runIf(hasRedis)('with Redis', () => {
     expect((await readiness(one.url)).redis).toBe('down');
 
     await redis.setFull(false);
-    while ((await readiness(one.url)).redis !== 'up');
+    await until(async () => (await readiness(one.url)).redis === 'up');
     expect(one.lines.filter((line) => line.includes('Redis is'))).toHaveLength(3);
   });
 
-  test('starts without Redis, and finds it later', async () => {
+  test('starts without Redis, finds it later, sees it go, and lets go of it in the end', async () => {
     await using redis = await startRedis();
     await redis.stop();
     await using stage = await openStage({ SMS_LIMITS: '', REDIS_URL: redis.url });
@@ -182,7 +183,15 @@ describe.runIf(hasRedis)('with Redis', () => {
     expect(await readiness(stage.url)).toEqual({ status: 'ok', redis: 'down' });
     expect((await stage.resend()).errors).toBeUndefined();
     await redis.start();
-    while ((await readiness(stage.url)).redis !== 'up');
+    await until(async () => (await readiness(stage.url)).redis === 'up');
+    await redis.stop();
+    await until(async () => (await readiness(stage.url)).redis === 'down');
+    await redis.start();
+    await until(async () => (await readiness(stage.url)).redis === 'up');
+    expect(await redis.clients()).toBe(1);
+
+    await stage.closeServer();
+    await until(async () => (await redis.clients()) === 0);
   });
 
   test('keeps no token and no number, nothing outside its own names, and nothing for ever', async () => {

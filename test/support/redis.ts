@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { createClient } from '@redis/client';
 import { startChild } from './child.js';
+import { until } from './until.js';
 
 const password = 'S3CR3T-of-redis';
 
@@ -34,16 +35,18 @@ export async function startRedis() {
         const keys = await client.keys('*');
         return Promise.all(keys.map(async (key) => [key, await client.pTTL(key)]));
       }),
+    /** How many are connected. */
+    clients: () => withClient(url, async (client) => (await client.clientList()).length - 1),
     /** It then answers, and writes nothing, until it has room again. */
     setFull: (isFull: boolean) => withClient(url, (client) => client.configSet('maxmemory', isFull ? '1' : '0')),
     /** Resolves when it has refused to write so many times, for want of room. */
     refusedWrites: (times: number) =>
-      withClient(url, async (client) => {
-        for (;;) {
+      withClient(url, (client) =>
+        until(async () => {
           const [, refused] = /cmdstat_set:.*rejected_calls=(\d+)/.exec(await client.info('commandstats')) ?? [];
-          if (Number(refused) >= times) return;
-        }
-      }),
+          return Number(refused) >= times;
+        }),
+      ),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
