@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { startChild } from './support/child.js';
 import { crowd } from './support/crowd.js';
@@ -42,6 +42,8 @@ async function readiness(url: string) {
 }
 
 const errorsOf = (answers: { errors: object[] | undefined }[]) => answers.flatMap(({ errors }) => errors ?? []);
+
+afterEach(() => void vi.restoreAllMocks());
 
 describe.runIf(hasRedis)('with Redis', () => {
   test('of 50 simultaneous resends by one caller to two processes, sends exactly one SMS', async () => {
@@ -143,15 +145,22 @@ describe.runIf(hasRedis)('with Redis', () => {
     }
   });
 
-  test('does not wait for a Redis that is slow', async () => {
+  test('waits 200 ms for a Redis that is slow, and then no more', async () => {
     await using two = await openTwo();
     const { redis, one } = two;
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    const waits = () => timers.mock.calls.filter(([, ms]) => ms === 200).length;
 
     redis.freeze();
     const sent = await one.resend();
+    expect(waits()).toBe(1);
     expect(sent.errors).toBeUndefined();
     expect(await readiness(one.url)).toEqual({ status: 'ok', redis: 'down' });
     expect((await one.resend()).errors).toMatchObject([{ extensions: limited }]);
+    expect((await one.resend({ userId: users.verified.userId })).errors).toMatchObject([
+      { extensions: { code: 'FAILED_PRECONDITION' } },
+    ]);
+    expect(waits()).toBe(1);
 
     redis.thaw();
     await until(async () => (await readiness(one.url)).redis === 'up');
