@@ -67,7 +67,7 @@ export const environment = z.object({
   ),
   SMS_BUDGET: limit('1000/1h').prefault('off'),
   // Each takes a look of its own.
-  VERIFY_LIMIT: limit('5/10m', 100).prefault('5/10m'),
+  VERIFY_LIMIT: limit('5/10m', 20).prefault('5/10m'),
   REDIS_URL: redisUrl.optional(),
   HOST: z
     .string()

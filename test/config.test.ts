@@ -133,7 +133,7 @@ test.for([
   ['SMS_BUDGET', '1000/1h,5000/1d'],
   ['SMS_BUDGET', '1000001/1h'],
   ['VERIFY_LIMIT', '0/10m'],
-  ['VERIFY_LIMIT', '101/10m'],
+  ['VERIFY_LIMIT', '21/10m'],
   ['VERIFY_LIMIT', '3/1m,5/10m'],
   ['REDIS_URL', 'http://localhost'],
   ['REDIS_URL', 'S3CR3T.example.com:6379'],

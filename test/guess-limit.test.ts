@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { fiftyAtOnce } from './support/barrier.js';
 import { stopClock } from './support/clock.js';
 import { gate } from './support/gate.js';
 import { bearer, manager, openStage, unverified } from './support/stage.js';
@@ -52,17 +53,8 @@ test('asks ZITADEL about five wrong codes in ten minutes, whichever ten, and abo
 
 test('of 50 simultaneous wrong codes by one caller, lets five reach ZITADEL', async () => {
   await using stage = await openWithCode();
-  const answering = gate();
-  stage.zitadel.misbehave(...Array.from({ length: 5 }, () => ({ hold: answering.opened })));
-  let answers = 0;
 
-  const codes = await stage.codesOf(
-    Array.from({ length: 50 }, async () => {
-      const answer = await stage.verify();
-      if ((answers += 1) === 45) answering.open();
-      return answer;
-    }),
-  );
+  const codes = (await fiftyAtOnce(stage.zitadel, 5, () => stage.verify())).map(({ code }) => code);
 
   expect(codes.filter((code) => code === 'RATE_LIMITED')).toHaveLength(45);
   expect(codes.filter((code) => code === wrong.code)).toHaveLength(5);

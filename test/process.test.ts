@@ -54,7 +54,7 @@ test('says everything that is wrong with the environment at once, and ends with 
   SMS_COUNTRIES must be a comma-separated list of two-letter country codes, such as CH,DE,AT
   SMS_LIMITS must be off, or limits such as 1/30s,5/10m,20/24h, of which each longer one allows more; 1000000 and 24d at most
   SMS_BUDGET must be off, or a limit such as 1000/1h; 1000000 and 24d at most
-  VERIFY_LIMIT must be off, or a limit such as 5/10m; 100 and 24d at most
+  VERIFY_LIMIT must be off, or a limit such as 5/10m; 20 and 24d at most
   REDIS_URL must be a URL such as redis://:password@host:6379/0, or rediss:// for TLS
   PORT must be a whole number from 0 to 65535
   CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com

@@ -57,12 +57,14 @@ export class Checkpoint {
       throw error;
     }
 
-    const [called] = await Promise.allSettled([Promise.resolve().then(call)]);
-    if (called.status === 'rejected') {
-      await settle(outcomeOf(called.reason));
-      throw called.reason;
+    let answer: Answer;
+    try {
+      answer = await call();
+    } catch (error) {
+      await settle(outcomeOf(error));
+      throw error;
     }
     const open = await settle(outcomeOf());
-    return { answer: called.value, opensAt: open.length > 0 ? new Date(Math.max(Date.now(), ...open)) : null };
+    return { answer, opensAt: open.length > 0 ? new Date(Math.max(Date.now(), ...open)) : null };
   }
 }

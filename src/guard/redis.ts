@@ -1,4 +1,4 @@
-import { createClient } from '@redis/client';
+import { createClient, ErrorReply } from '@redis/client';
 import type { Logger } from 'pino';
 import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { LimitReached, type Gate } from './checkpoint.js';
@@ -6,6 +6,7 @@ import type { CreateLimiter } from './counts.js';
 
 const prefix = 'contact-phone';
 const slowMs = 200;
+const stepMs = 10;
 const connectMs = 1_000;
 const pauseMs = 1_000;
 
@@ -26,7 +27,7 @@ export class Redis {
       url: url.href,
       disableOfflineQueue: true,
       socket: { connectTimeout: connectMs, reconnectStrategy: false },
-      // Half the work of what it does by default: the newer protocol, and a timer for each command.
+      // Without the newer protocol and a timer for each command it has half the work.
       RESP: 2,
       commandOptions: { timeout: 0 },
     });
@@ -41,8 +42,8 @@ export class Redis {
   async connect(): Promise<void> {
     try {
       await within(connectMs + slowMs, this.client.connect());
-      // One that cannot write lets itself be connected, too.
-      await within(slowMs, this.client.set(`${prefix}:connected`, '', { expiration: { type: 'EX', value: 1 } }));
+      // One that may not or cannot count lets itself be connected, too.
+      await within(slowMs, this.createLimiter('connected', { count: 1, seconds: 1 }).penalty('probe'));
     } catch (error) {
       this.leave(error);
       return;
@@ -98,22 +99,35 @@ export class Redis {
   }
 
   private leave(error: unknown): void {
+    this.client.destroy();
     if (this.status === 'closed') return;
     if (this.status !== 'down') {
-      this.logger.warn({ err: error }, 'Redis is away or slow: the limits hold for this process alone');
+      this.logger.warn(
+        { err: withoutArguments(error) },
+        'Redis is away or slow: the limits hold for this process alone',
+      );
     }
     this.status = 'down';
-    this.client.destroy();
     this.pause = setTimeout(() => void this.connect(), pauseMs).unref();
   }
 }
 
+/** Redis quotes the arguments of a command that it does not know, and of AUTH that is the password: its first word must do. */
+function withoutArguments(error: unknown): unknown {
+  return error instanceof ErrorReply ? new Error(`Redis says ${/^\w+/.exec(error.message)?.[0] ?? 'no'}`) : error;
+}
+
+/** Waits in steps, and looks between them what has come in: when this process is busy, it is not Redis that is slow. */
 async function within<Answer>(ms: number, answer: Promise<Answer>): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;
+  let waitedMs = 0;
   const late = new Promise<never>((_, reject) => {
-    const giveUp = () => reject(new Error(`There was no answer within ${ms} ms.`));
-    // After a look at what has come in meanwhile: it may be this process that was slow.
-    timer = setTimeout(() => setImmediate(giveUp), ms);
+    const wait = () => {
+      if (waitedMs >= ms) reject(new Error(`There was no answer within ${ms} ms.`));
+      else timer = setTimeout(wait, stepMs);
+      waitedMs += stepMs;
+    };
+    wait();
   });
   return Promise.race([answer, late]).finally(() => clearTimeout(timer));
 }

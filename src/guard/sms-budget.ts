@@ -9,7 +9,7 @@ const everyone = 'everyone';
 export class SmsBudget implements Gate {
   private readonly sent: RateLimiterAbstract;
 
-  /** @param onSpent told once when it is used up */
+  /** @param onSpent called when this store has counted all of it */
   constructor(
     create: CreateLimiter,
     private readonly budget: Limit,

@@ -7,12 +7,12 @@ import { until } from './until.js';
 const password = 'S3CR3T-of-redis';
 
 /** A real Redis on this machine, which can be stopped and started again; it forgets everything then. */
-export async function startRedis() {
+export async function startRedis(...options: string[]) {
   const port = await freePort();
   const url = `redis://:${password}@127.0.0.1:${port}`;
   const start = async () => {
-    const options = `--port ${port} --bind 127.0.0.1 --requirepass ${password} --appendonly no --save`;
-    const child = startChild([...options.split(' '), ''], {}, 'redis-server');
+    const own = `--port ${port} --bind 127.0.0.1 --requirepass ${password} --appendonly no --save`;
+    const child = startChild([...own.split(' '), '', ...options], {}, 'redis-server');
     await child.printed(/Ready to accept connections/);
     return child;
   };
@@ -39,11 +39,11 @@ export async function startRedis() {
     clients: () => withClient(url, async (client) => (await client.clientList()).length - 1),
     /** It then answers, and writes nothing, until it has room again. */
     setFull: (isFull: boolean) => withClient(url, (client) => client.configSet('maxmemory', isFull ? '1' : '0')),
-    /** Resolves when it has refused to write so many times, for want of room. */
-    refusedWrites: (times: number) =>
+    /** Resolves when it has failed to count so many times, for want of room. */
+    refusedToCount: (times: number) =>
       withClient(url, (client) =>
         until(async () => {
-          const [, refused] = /cmdstat_set:.*rejected_calls=(\d+)/.exec(await client.info('commandstats')) ?? [];
+          const [, refused] = /cmdstat_eval:.*failed_calls=(\d+)/.exec(await client.info('commandstats')) ?? [];
           return Number(refused) >= times;
         }),
       ),
