@@ -165,6 +165,30 @@ describe.runIf(hasRedis)('with Redis', () => {
     await until(async () => (await readiness(one.url)).redis === 'up');
   });
 
+  test('refuses nobody for what he held when Redis went', async () => {
+    await using two = await openTwo();
+    const { redis, one, other, zitadel } = two;
+    const answering = gate();
+    const [early, late] = [{ userId: users.verified.userId }, { userId: users.phoneless.userId }];
+    const refused = [{ extensions: { code: 'FAILED_PRECONDITION' } }];
+    zitadel.misbehave({ hold: answering.opened });
+
+    const underWay = one.resend(early);
+    await zitadel.called(1);
+    redis.freeze();
+    // Redis will carry this out as soon as it can, when nobody waits for it any more.
+    expect((await one.resend(late)).errors).toMatchObject(refused);
+    answering.open();
+    expect((await underWay).errors).toMatchObject(refused);
+    redis.thaw();
+
+    await two.both('up');
+    for (const user of [early, late]) {
+      expect((await one.resend(user)).errors).toMatchObject(refused);
+      expect((await other.resend(user)).errors).toMatchObject(refused);
+    }
+  });
+
   test('does without a Redis that answers and cannot count, as long as it cannot', async () => {
     await using two = await openTwo();
     const { redis, one } = two;

@@ -24,6 +24,8 @@ export interface Gate {
    * @throws {LimitReached} and leaves nothing behind
    */
   admit(userId: string, callerKey: string): Promise<Permit>;
+  /** Takes back what a call holds only while it is under way, in case the store did not answer when that came or went. */
+  release?(userId: string, callerKey: string): Promise<unknown>;
 }
 
 /** A call that has begun. */

@@ -18,6 +18,8 @@ export class Redis {
   private readonly client;
   private status: 'starting' | 'up' | 'down' | 'closed' = 'starting';
   private pause: NodeJS.Timeout | undefined;
+  /** What calls hold that it did not answer: when it is back, their callers would be refused for that. */
+  private readonly releases: (() => Promise<unknown>)[] = [];
 
   constructor(
     url: URL,
@@ -44,6 +46,9 @@ export class Redis {
       await within(connectMs + slowMs, this.client.connect());
       // One that may not or cannot count lets itself be connected, too.
       await within(slowMs, this.createLimiter('connected', { count: 1, seconds: 1 }).penalty('probe'));
+      while (this.releases.length > 0) {
+        await within(slowMs, Promise.all(this.releases.splice(0).map((release) => release())));
+      }
     } catch (error) {
       this.leave(error);
       return;
@@ -69,8 +74,19 @@ export class Redis {
   whileUp(gate: Gate): Gate {
     return {
       admit: async (userId, callerKey) => {
+        if (this.status !== 'up') return { settle: () => Promise.resolve(0) };
         const permit = await this.ask(() => gate.admit(userId, callerKey));
-        return { settle: async (outcome) => (await this.ask(async () => permit?.settle(outcome))) ?? 0 };
+        const release = async () => {
+          await gate.release?.(userId, callerKey);
+          return 0;
+        };
+        return {
+          settle: async (outcome) => {
+            const opensAt = await this.ask(() => permit?.settle(outcome) ?? release());
+            if (opensAt === undefined) this.releases.push(release);
+            return opensAt ?? 0;
+          },
+        };
       },
     };
   }

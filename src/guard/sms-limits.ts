@@ -39,7 +39,7 @@ export class SmsLimits implements Gate {
   }
 
   async admit(userId: string, callerKey: string): Promise<Permit> {
-    const key = `${callerKey}:${userId}`;
+    const key = keyOf(userId, callerKey);
     // A store keeps this order: who gets the hold reads all that was counted before it was free.
     const [hold, anyUnknown, ...sent] = await Promise.all([
       take(this.holds, key),
@@ -55,6 +55,10 @@ export class SmsLimits implements Gate {
       throw new LimitReached(refusedUntil);
     }
     return { settle: (outcome) => this.settle(outcome, userId, key, unknown) };
+  }
+
+  release(userId: string, callerKey: string): Promise<unknown> {
+    return this.holds.delete(keyOf(userId, callerKey));
   }
 
   private async settle(outcome: Outcome, userId: string, key: string, unknown: readonly Count[]): Promise<number> {
@@ -90,4 +94,8 @@ export class SmsLimits implements Gate {
     const counts = (index: number) => [sent[index], unknown[index]].filter((count) => count !== undefined);
     return Math.max(...this.windows.map(({ limit }, index) => opensAt(limit, counts(index))));
   }
+}
+
+function keyOf(userId: string, callerKey: string): string {
+  return `${callerKey}:${userId}`;
 }
