@@ -4,6 +4,7 @@ import type { GuardConfig } from '../config.js';
 import { Checkpoint, type Gate } from './checkpoint.js';
 import type { CreateLimiter } from './counts.js';
 import { GuessLimit } from './guess-limit.js';
+import { SharedGate } from './shared-gate.js';
 import { SmsBudget } from './sms-budget.js';
 import { SmsLimits } from './sms-limits.js';
 
@@ -38,7 +39,7 @@ export async function createGuard(config: GuardConfig, longestCallMs: number, lo
   const everywhere = (gates: (create: CreateLimiter) => Gate[]) =>
     new Checkpoint([
       ...gates(createMemoryLimiter),
-      ...(redis ? gates(redis.createLimiter).map((gate) => redis.whileUp(gate)) : []),
+      ...(redis ? gates(redis.createLimiter).map((gate) => new SharedGate(redis, gate)) : []),
     ]);
   return {
     sms: everywhere(smsGates),

@@ -1,12 +1,12 @@
 import { createClient, ErrorReply } from '@redis/client';
 import type { Logger } from 'pino';
 import { RateLimiterRedis } from 'rate-limiter-flexible';
-import { LimitReached, type Gate } from './checkpoint.js';
+import { LimitReached } from './checkpoint.js';
 import type { CreateLimiter } from './counts.js';
+import { within } from './within.js';
 
 const prefix = 'contact-phone';
 const slowMs = 200;
-const stepMs = 10;
 const connectMs = 1_000;
 const pauseMs = 1_000;
 
@@ -18,8 +18,7 @@ export class Redis {
   private readonly client;
   private status: 'starting' | 'up' | 'down' | 'closed' = 'starting';
   private pause: NodeJS.Timeout | undefined;
-  /** What calls hold that it did not answer: when it is back, their callers would be refused for that. */
-  private readonly releases: (() => Promise<unknown>)[] = [];
+  private readonly afterwards: (() => Promise<unknown>)[] = [];
 
   constructor(
     url: URL,
@@ -46,8 +45,8 @@ export class Redis {
       await within(connectMs + slowMs, this.client.connect());
       // One that may not or cannot count lets itself be connected, too.
       await within(slowMs, this.createLimiter('connected', { count: 1, seconds: 1 }).penalty('probe'));
-      while (this.releases.length > 0) {
-        await within(slowMs, Promise.all(this.releases.splice(0).map((release) => release())));
+      while (this.afterwards.length > 0) {
+        await within(slowMs, Promise.all(this.afterwards.splice(0).map((question) => question())));
       }
     } catch (error) {
       this.leave(error);
@@ -70,35 +69,11 @@ export class Redis {
       duration: seconds,
     });
 
-  /** The gate, which stands open while Redis is away. */
-  whileUp(gate: Gate): Gate {
-    return {
-      admit: async (userId, callerKey) => {
-        if (this.status !== 'up') return { settle: () => Promise.resolve(0) };
-        const permit = await this.ask(() => gate.admit(userId, callerKey));
-        const release = async () => {
-          await gate.release?.(userId, callerKey);
-          return 0;
-        };
-        return {
-          settle: async (outcome) => {
-            const opensAt = await this.ask(() => permit?.settle(outcome) ?? release());
-            if (opensAt === undefined) this.releases.push(release);
-            return opensAt ?? 0;
-          },
-        };
-      },
-    };
-  }
-
-  close(): void {
-    this.status = 'closed';
-    clearTimeout(this.pause);
-    this.client.destroy();
-  }
-
-  /** undefined when there is no answer, or none in time. */
-  private async ask<Answer>(question: () => Promise<Answer>): Promise<Answer | undefined> {
+  /**
+   * @returns undefined when there is no answer, or none in time
+   * @throws {LimitReached} which is an answer
+   */
+  async ask<Answer>(question: () => Promise<Answer>): Promise<Answer | undefined> {
     if (this.status !== 'up') return undefined;
     try {
       return await within(slowMs, question());
@@ -107,6 +82,17 @@ export class Redis {
       this.lose(error);
       return undefined;
     }
+  }
+
+  /** Asks this when it is back, before it counts as back. */
+  whenBack(question: () => Promise<unknown>): void {
+    this.afterwards.push(question);
+  }
+
+  close(): void {
+    this.status = 'closed';
+    clearTimeout(this.pause);
+    this.client.destroy();
   }
 
   /** While it connects, that fails by itself. */
@@ -131,19 +117,4 @@ export class Redis {
 /** Redis quotes the arguments of a command that it does not know, and of AUTH that is the password: its first word must do. */
 function withoutArguments(error: unknown): unknown {
   return error instanceof ErrorReply ? new Error(`Redis says ${/^\w+/.exec(error.message)?.[0] ?? 'no'}`) : error;
-}
-
-/** Waits in steps, and looks between them what has come in: when this process is busy, it is not Redis that is slow. */
-async function within<Answer>(ms: number, answer: Promise<Answer>): Promise<Answer> {
-  let timer: NodeJS.Timeout | undefined;
-  let waitedMs = 0;
-  const late = new Promise<never>((_, reject) => {
-    const wait = () => {
-      if (waitedMs >= ms) reject(new Error(`There was no answer within ${ms} ms.`));
-      else timer = setTimeout(wait, stepMs);
-      waitedMs += stepMs;
-    };
-    wait();
-  });
-  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
 }

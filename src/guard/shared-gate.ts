@@ -1,0 +1,29 @@
+import type { Gate, Outcome, Permit } from './checkpoint.js';
+import type { Redis } from './redis.js';
+
+const open: Permit = { settle: () => Promise.resolve(0) };
+
+/** A gate that counts in Redis, and stands open while Redis is away. */
+export class SharedGate implements Gate {
+  constructor(
+    private readonly redis: Redis,
+    private readonly gate: Gate,
+  ) {}
+
+  async admit(userId: string, callerKey: string): Promise<Permit> {
+    if (this.redis.state === 'down') return open;
+    const permit = await this.redis.ask(() => this.gate.admit(userId, callerKey));
+    return { settle: (outcome) => this.settle(permit, outcome, userId, callerKey) };
+  }
+
+  /** @param permit undefined when there was no answer: the call is held there all the same, perhaps */
+  private async settle(permit: Permit | undefined, outcome: Outcome, userId: string, callerKey: string) {
+    const release = async () => {
+      await this.gate.release?.(userId, callerKey);
+      return 0;
+    };
+    const opensAt = await this.redis.ask(() => permit?.settle(outcome) ?? release());
+    if (opensAt === undefined) this.redis.whenBack(release);
+    return opensAt ?? 0;
+  }
+}
