@@ -5,13 +5,13 @@ import {
   flag,
   limit,
   limits,
+  type Limit,
   origins,
   redisUrl,
   routerSecrets,
   wholeNumber,
   zitadelUrl,
 } from './variables.js';
-import type { Limit } from './variables.js';
 
 export type { Limit };
 

@@ -22,7 +22,7 @@ type PhoneCodeChange = PhoneCodeMade & { resendAvailableAt?: string | undefined 
  */
 export class ContactPhoneService {
   private users: UserLoader | undefined;
-  private key: string | undefined;
+  private callerKey: string | undefined;
 
   /**
    * @param caller undefined when the request carries no `Authorization`
@@ -107,7 +107,7 @@ export class ContactPhoneService {
   }
 
   private keyOf(caller: Caller): string {
-    return (this.key ??= callerKeyOf(caller.authorization));
+    return (this.callerKey ??= callerKeyOf(caller.authorization));
   }
 
   /** Nothing is sent for a nameless caller or a bad id. */
