@@ -11,6 +11,8 @@ import type { Config } from './config.js';
 import type { RequestContext } from './context.js';
 import type { Logger } from './logger.js';
 import { maskError } from './mask-error.js';
+import { maxTokens, queryLimits } from './query-limits.js';
+import { recordOperations } from './telemetry/record-operations.js';
 
 /** Apollo Server, told everything that it would else take from NODE_ENV and from APOLLO_… variables. */
 export function createApollo(
@@ -22,7 +24,10 @@ export function createApollo(
     schema,
     logger,
     introspection: config.introspection,
-    formatError: maskError(logger),
+    parseOptions: { maxLexicalTokens: maxTokens },
+    validationRules: queryLimits,
+    csrfPrevention: true,
+    formatError: maskError,
     // A cache that strangers fill, for no gain behind a router.
     persistedQueries: false,
     includeStacktraceInErrorResponses: false,
@@ -30,6 +35,7 @@ export function createApollo(
     // The process decides when it ends.
     stopOnTerminationSignals: false,
     plugins: [
+      recordOperations,
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginInlineTraceDisabled(),
       ApolloServerPluginLandingPageDisabled(),

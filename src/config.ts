@@ -3,27 +3,43 @@ import { z } from 'zod';
 import {
   countries,
   flag,
+  httpUrl,
   limit,
   limits,
   type Limit,
   origins,
+  port,
   redisUrl,
   routerSecrets,
   wholeNumber,
-  zitadelUrl,
 } from './variables.js';
 
 export type { Limit };
 
 /** What the process was told, read once at the door. */
 export interface Config {
-  http: { host: string; port: number; corsOrigins: string[]; routerSecrets: string[] };
+  http: HttpConfig;
   graphql: { introspection: boolean };
+  /** Whether it is served. */
+  playground: boolean;
+  /** Where the metrics are; with GraphQL if undefined. */
+  metrics: { port: number | undefined };
+  /** Where the traces go; nowhere if undefined. */
+  traces: { endpoint: URL | undefined };
+  shutdown: { delayMs: number; timeoutMs: number };
   zitadel: ZitadelConfig;
   /** Where SMS may be sent; all countries if empty. */
   sms: { countries: CountryCode[] };
   guard: GuardConfig;
-  log: { level: LogLevel };
+  log: LogConfig;
+}
+
+export interface HttpConfig {
+  host: string;
+  port: number;
+  corsOrigins: string[];
+  routerSecrets: string[];
+  bodyLimitBytes: number;
 }
 
 export interface ZitadelConfig {
@@ -46,7 +62,12 @@ export interface GuardConfig {
 }
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-export type LogLevel = (typeof logLevels)[number];
+const logFormats = ['json', 'pretty'] as const;
+
+export interface LogConfig {
+  level: (typeof logLevels)[number];
+  format: (typeof logFormats)[number];
+}
 
 /** Everything that is wrong with the environment, in one message. It repeats no value: one of them may be a secret. */
 export class ConfigError extends Error {
@@ -55,7 +76,7 @@ export class ConfigError extends Error {
 
 /** The variables, as the README's table lists them. */
 export const environment = z.object({
-  ZITADEL_URL: zitadelUrl,
+  ZITADEL_URL: httpUrl('of ZITADEL, such as https://example.zitadel.cloud'),
   ZITADEL_INSTANCE_HOST: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/i, 'must be a host name, such as example.zitadel.cloud')
@@ -73,11 +94,18 @@ export const environment = z.object({
     .string()
     .regex(/^[a-z0-9:.-]+$/i, 'must be an IP address or a host name to listen at')
     .default('0.0.0.0'),
-  PORT: wholeNumber(0, 65_535).default(4001),
+  PORT: port.default(4001),
+  BODY_LIMIT: wholeNumber(1024, 100 * 1024 * 1024).default(1024 * 1024),
   CORS_ORIGINS: origins.default([]),
   ROUTER_SECRETS: routerSecrets.default([]),
   INTROSPECTION: flag.default(false),
+  PLAYGROUND: flag.default(false),
   LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
+  LOG_FORMAT: z.enum(logFormats, 'must be json or pretty').default('json'),
+  METRICS_PORT: port.optional(),
+  OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl('of an OpenTelemetry collector, such as http://localhost:4318').optional(),
+  SHUTDOWN_DELAY_MS: wholeNumber(0, 300_000).default(0),
+  SHUTDOWN_TIMEOUT_MS: wholeNumber(1, 600_000).default(25_000),
 });
 
 type Environment = Record<string, string | undefined>;
@@ -101,8 +129,13 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
       port: data.PORT,
       corsOrigins: data.CORS_ORIGINS,
       routerSecrets: data.ROUTER_SECRETS,
+      bodyLimitBytes: data.BODY_LIMIT,
     },
     graphql: { introspection: data.INTROSPECTION },
+    playground: data.PLAYGROUND,
+    metrics: { port: data.METRICS_PORT },
+    traces: { endpoint: data.OTEL_EXPORTER_OTLP_ENDPOINT },
+    shutdown: { delayMs: data.SHUTDOWN_DELAY_MS, timeoutMs: data.SHUTDOWN_TIMEOUT_MS },
     zitadel: { url: data.ZITADEL_URL, instanceHost: data.ZITADEL_INSTANCE_HOST, timeoutMs: data.ZITADEL_TIMEOUT_MS },
     sms: { countries: data.SMS_COUNTRIES },
     guard: {
@@ -111,6 +144,6 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
       verifyLimit: data.VERIFY_LIMIT,
       redisUrl: data.REDIS_URL,
     },
-    log: { level: data.LOG_LEVEL },
+    log: { level: data.LOG_LEVEL, format: data.LOG_FORMAT },
   };
 }

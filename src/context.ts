@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from './config.js';
 import { ContactPhoneService } from './contact-phone/contact-phone.service.js';
 import type { Guard } from './guard/guard.js';
+import type { RequestRecord } from './telemetry/request-record.js';
 import type { ZitadelClient } from './zitadel/zitadel-client.js';
 import type { Caller } from './zitadel/zitadel-connection.js';
 
@@ -9,23 +10,26 @@ import type { Caller } from './zitadel/zitadel-connection.js';
 export interface RequestContext {
   /** Acts on behalf of the caller, and remembers what it has read for him. */
   contactPhone: ContactPhoneService;
+  record: RequestRecord;
 }
 
 /** Never throws: a throwing context is an HTTP 500, which gateways repeat. */
 export function createContext(
   headers: IncomingHttpHeaders,
+  record: RequestRecord,
   zitadel: ZitadelClient,
   guard: Guard,
   sms: Config['sms'],
 ): RequestContext {
-  return { contactPhone: new ContactPhoneService(zitadel, guard, callerOf(headers), sms.countries) };
+  const caller = callerOf(headers, record);
+  return { contactPhone: new ContactPhoneService(zitadel, guard, caller, sms.countries, record), record };
 }
 
 /** undefined when the request carries no `Authorization`. */
-function callerOf(headers: IncomingHttpHeaders): Caller | undefined {
+function callerOf(headers: IncomingHttpHeaders, { watchCall }: RequestRecord): Caller | undefined {
   const { authorization, 'accept-language': acceptLanguage } = headers;
   if (!authorization) return undefined;
   // Node joins repeated headers into one string; its types say so of the common ones only.
   const { traceparent, tracestate } = headers as Record<string, string | undefined>;
-  return { authorization, 'accept-language': acceptLanguage, traceparent, tracestate };
+  return { headers: { authorization, 'accept-language': acceptLanguage, traceparent, tracestate }, watchCall };
 }

@@ -1,18 +1,38 @@
 import { readConfig } from './config.js';
 import { startEmbeddedZitadel } from './embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from './embedded-zitadel/population.js';
+import type { Examples } from './http/playground.js';
 import { run } from './run.js';
 import { startServer } from './server.js';
 
-/** Production allows less, for which a tour would have to wait. */
-const defaults = { HOST: '127.0.0.1', INTROSPECTION: 'true', LOG_LEVEL: 'warn', SMS_LIMITS: '5/1m' };
+/** Production shows and allows less. */
+const defaults = {
+  HOST: '127.0.0.1',
+  INTROSPECTION: 'true',
+  PLAYGROUND: 'true',
+  LOG_FORMAT: 'pretty',
+  SMS_LIMITS: '5/1m',
+};
+
+/** What the tabs of the playground begin with: each can be sent as it is. */
+const examples: Examples = {
+  headers: { Authorization: `Bearer ${tokens.manager.token}` },
+  variables: {
+    'contact-phone': { userId: users.unverified.userId },
+    'set-contact-phone': { userId: users.phoneless.userId, number: '+41 79 555 01 03' },
+    'verify-contact-phone': { userId: users.unverified.userId, verificationCode: 'WRONG1' },
+    'remove-contact-phone': { userId: users.verified.userId },
+    'resend-contact-phone-code': { userId: users.unverified.userId },
+  },
+};
 
 await run(async () => {
   const zitadel = await startEmbeddedZitadel({
     onSms: ({ number, code }) => console.log(`SMS to ${number}: ${code} is your verification code.`),
   });
-  const server = await startServer(readConfig({ ...process.env, ZITADEL_URL: zitadel.url }, defaults));
-  console.log(banner(server.url, process.env['SMS_LIMITS'] || defaults.SMS_LIMITS));
+  const config = readConfig({ ...process.env, ZITADEL_URL: zitadel.url }, defaults);
+  const server = await startServer(config, { examples });
+  console.log(banner(server.url, zitadel.outboxUrl, process.env['SMS_LIMITS'] || defaults.SMS_LIMITS));
   return {
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
@@ -21,7 +41,7 @@ await run(async () => {
   };
 });
 
-function banner(url: string, smsLimits: string): string {
+function banner(url: string, outboxUrl: string, smsLimits: string): string {
   const list = (rows: [string, string][]) => rows.map(([name, text]) => `  ${name.padEnd(36)}${text}`).join('\n');
   const query =
     `mutation { resendContactPhoneCode(userId: "${users.unverified.userId}", mode: RETURN_CODE) ` +
@@ -29,13 +49,16 @@ function banner(url: string, smsLimits: string): string {
   return `
 The subgraph is at ${url}/graphql, in front of an embedded ZITADEL that forgets everything when it ends.
 
+  ${url}/playground   to explore it in a browser
+  ${outboxUrl}       the SMS that were "sent"
+
 Users
 ${list(Object.values(users).map(({ userId, description }) => [userId, description]))}
 
 Tokens
 ${list(Object.values(tokens).map(({ token, description }) => [token, description]))}
 
-Try this in another terminal; without the mode, an SMS is "sent" and shown here, as often as SMS_LIMITS=${smsLimits} allows:
+Or try this in another terminal; without the mode, an SMS is "sent" and shown here, as often as SMS_LIMITS=${smsLimits} allows:
 
 curl ${url}/graphql \\
   -H 'Content-Type: application/json' \\

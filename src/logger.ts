@@ -1,13 +1,15 @@
 import { pino, type DestinationStream, type Logger } from 'pino';
-import type { LogLevel } from './config.js';
+import type { LogConfig } from './config.js';
 
 export type { Logger };
 
 /**
- * The one logger: a JSON line each. Tokens, verification codes and phone numbers have no place in it: errors are reduced to what
- * names them, and fields that could hold a secret are cut.
+ * The one logger: a JSON line each, or what a person likes to read. Tokens, verification codes and phone numbers have no place in it:
+ * errors are reduced to what names them, and fields that could hold a secret are cut.
+ *
+ * @param destination in place of standard output
  */
-export function createLogger(level: LogLevel, destination?: DestinationStream): Logger {
+export async function createLogger({ level, format }: LogConfig, destination?: DestinationStream): Promise<Logger> {
   const secret = ['authorization', 'headers', 'variables', 'verificationCode', 'phone'];
   return pino(
     {
@@ -15,8 +17,26 @@ export function createLogger(level: LogLevel, destination?: DestinationStream): 
       serializers: { err: summarise },
       redact: [...secret, ...secret.map((field) => `*.${field}`)],
     },
-    destination,
+    format === 'pretty' ? await forPeople(destination) : destination,
   );
+}
+
+/** Loaded only where it is wanted. */
+async function forPeople(destination?: DestinationStream): Promise<DestinationStream> {
+  const { default: pretty } = await import('pino-pretty');
+  return pretty({
+    ...(destination && { destination }),
+    sync: true,
+    ignore: 'pid,hostname',
+    translateTime: 'SYS:HH:MM:ss',
+    hideObject: true,
+    messageFormat({ msg, operation, field, code, zitadelErrorId, totalMs }) {
+      if (code === undefined) return String(msg);
+      return [operation ?? field ?? msg, code, zitadelErrorId, `in ${Number(totalMs).toFixed()} ms`]
+        .filter(Boolean)
+        .join(' ');
+    },
+  });
 }
 
 interface ErrorSummary {
@@ -24,11 +44,18 @@ interface ErrorSummary {
   message: string;
   stack: string | undefined;
   cause?: ErrorSummary;
+  errors?: ErrorSummary[];
 }
 
 /** Only the fields that every error has: others may hold a request, a document or its variables. */
 function summarise(error: unknown): ErrorSummary {
   if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error', stack: undefined };
   const { name, message, stack, cause } = error;
-  return { type: name, message, stack, ...(cause !== undefined && { cause: summarise(cause) }) };
+  return {
+    type: name,
+    message,
+    stack,
+    ...(cause !== undefined && { cause: summarise(cause) }),
+    ...(error instanceof AggregateError && { errors: error.errors.map(summarise) }),
+  };
 }

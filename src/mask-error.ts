@@ -1,7 +1,6 @@
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, Kind, isValueNode, print, type GraphQLFormattedError } from 'graphql';
 import { CodedError, errorMessages } from './errors.js';
-import type { Logger } from './logger.js';
 
 const { INTERNAL_SERVER_ERROR, BAD_USER_INPUT, OPERATION_RESOLUTION_FAILURE } = ApolloServerErrorCode;
 
@@ -12,32 +11,20 @@ const requestErrorCodes: ReadonlySet<unknown> = new Set(
 
 /**
  * The edge that every GraphQL error passes: a coded error as it is, a refusal of the request without the values it quotes, and
- * anything else as a bare INTERNAL_SERVER_ERROR, whose cause is logged.
+ * anything else as a bare INTERNAL_SERVER_ERROR.
  */
-export function maskError(logger: Logger) {
-  // One failed call may be the error of a hundred fields.
-  const logged = new WeakSet<CodedError>();
-  return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
-    const thrown = unwrapResolverError(error);
-    if (thrown instanceof CodedError) {
-      const { code } = thrown.extensions;
-      if (code.startsWith('UPSTREAM_') && !logged.has(thrown)) {
-        logged.add(thrown);
-        logger.warn({ code, err: thrown.cause }, 'ZITADEL did not do its part');
-      }
-      return formatted;
-    }
-    const code = requestErrorCode(formatted, thrown);
-    if (code !== undefined) {
-      const message = thrown instanceof GraphQLError ? withoutValues(thrown) : formatted.message;
-      return { ...formatted, message, extensions: { code } };
-    }
-    logger.error({ err: thrown }, 'Unexpected error');
-    return {
-      ...formatted,
-      message: errorMessages[INTERNAL_SERVER_ERROR],
-      extensions: { code: INTERNAL_SERVER_ERROR },
-    };
+export function maskError(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
+  const thrown = unwrapResolverError(error);
+  if (thrown instanceof CodedError) return formatted;
+  const code = requestErrorCode(formatted, thrown);
+  if (code !== undefined) {
+    const message = thrown instanceof GraphQLError ? withoutValues(thrown) : formatted.message;
+    return { ...formatted, message, extensions: { code } };
+  }
+  return {
+    ...formatted,
+    message: errorMessages[INTERNAL_SERVER_ERROR],
+    extensions: { code: INTERNAL_SERVER_ERROR },
   };
 }
 

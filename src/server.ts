@@ -1,33 +1,66 @@
 import { fastifyApolloHandler } from '@as-integrations/fastify';
+import { fastify } from 'fastify';
+import type { DestinationStream } from 'pino';
 import { createApollo } from './apollo.js';
 import type { Config } from './config.js';
 import { createContext } from './context.js';
 import { createGuard } from './guard/guard.js';
+import { closeConnectionsInTime } from './http/closing.js';
+import { serveHealth } from './http/health.js';
 import { createHttpServer } from './http/http-server.js';
+import { servePlayground, type Examples } from './http/playground.js';
 import { routerOnly } from './http/router-only.js';
-import { createLogger, type Logger } from './logger.js';
+import { createLogger } from './logger.js';
 import { createSchema } from './schema.js';
+import { shutDown } from './shutdown.js';
+import { Metrics } from './telemetry/metrics.js';
+import { logRequest } from './telemetry/request-log.js';
+import { recordRequests } from './telemetry/record-requests.js';
+import { startTracing } from './telemetry/tracing.js';
 import { ZitadelClient } from './zitadel/zitadel-client.js';
 import { ZitadelConnection } from './zitadel/zitadel-connection.js';
 
 export interface RunningServer {
   /** The address that it listens at. */
   url: string;
-  /** Stops accepting, lets the requests in flight end, and closes what was opened; once, however often it is called. */
+  metricsUrl: string;
+  /**
+   * Stops accepting, lets the requests in flight end, and closes what was opened; once, however often it is called.
+   *
+   * @throws {CutOffError} when that took too long
+   */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+interface Options {
+  /** Where the log goes in place of standard output. */
+  logTo?: DestinationStream;
+  /** What the playground begins with. */
+  examples?: Examples;
+}
+
 /** The composition root: everything that lives as long as the server is made here. */
-export async function startServer(
-  config: Config,
-  logger: Logger = createLogger(config.log.level),
-): Promise<RunningServer> {
+export async function startServer(config: Config, { logTo, examples }: Options = {}): Promise<RunningServer> {
+  const logger = await createLogger(config.log, logTo);
+  const tracing = config.traces.endpoint && (await startTracing(config.traces.endpoint, logger));
   const connection = new ZitadelConnection(config.zitadel);
   const zitadel = new ZitadelClient(connection);
   // What the guard watches over is a call, perhaps with a read before it, each with a time of its own.
   const guard = await createGuard(config.guard, 2 * config.zitadel.timeoutMs, logger);
   const apollo = createApollo(createSchema(), config.graphql, logger);
-  const http = await createHttpServer(config.http, logger, () => guard.state());
+
+  const http = await createHttpServer(config.http, logger);
+  const inFlight = closeConnectionsInTime(http);
+  const metrics = new Metrics(inFlight);
+  recordRequests(http, tracing, (record) => {
+    logRequest(logger, record);
+    metrics.count(record);
+  });
+  const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...guard.state() }));
+  const { port: metricsPort } = config.metrics;
+  const metricsHttp = metricsPort === undefined ? http : fastify();
+  metrics.serve(metricsHttp);
+  if (config.playground) await servePlayground(http, examples);
 
   await apollo.start();
   const { routerSecrets } = config.http;
@@ -35,22 +68,34 @@ export async function startServer(
     '/graphql',
     { onRequest: routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [] },
     fastifyApolloHandler(apollo, {
-      context: ({ headers }) => Promise.resolve(createContext(headers, zitadel, guard, config.sms)),
+      context: ({ headers, record }) => Promise.resolve(createContext(headers, record, zitadel, guard, config.sms)),
     }),
   );
 
-  const stop = async () => {
+  const finish = async () => {
     await http.close();
     await apollo.stop();
     await connection.close();
     guard.close();
+    await tracing?.close();
+    await metricsHttp.close();
+  };
+  const cut = () => {
+    http.server.closeAllConnections();
+    void connection.destroy();
   };
   try {
-    const url = await http.listen({ host: config.http.host, port: config.http.port });
+    const { host, port } = config.http;
+    const url = await http.listen({ host, port });
+    const metricsOrigin = metricsPort === undefined ? url : await metricsHttp.listen({ host, port: metricsPort });
     let stopped: Promise<void> | undefined;
-    return { url, [Symbol.asyncDispose]: () => (stopped ??= stop()) };
+    return {
+      url,
+      metricsUrl: `${metricsOrigin}/metrics`,
+      [Symbol.asyncDispose]: () => (stopped ??= shutDown(config.shutdown, { drain: health.drain, finish, cut })),
+    };
   } catch (error) {
-    await stop();
+    await finish();
     throw error;
   }
 }

@@ -16,9 +16,10 @@ export const wholeNumber = (min: number, max: number) => {
 
 export const flag = z.enum(['true', 'false'], 'must be true or false').transform((value) => value === 'true');
 
-export const zitadelUrl = z
-  .string('is required: the base URL of ZITADEL, such as https://example.zitadel.cloud')
-  .transform((value, issues) => {
+export const port = wholeNumber(0, 65_535);
+
+export const httpUrl = (ofWhat: string) =>
+  z.string(`is required: the base URL ${ofWhat}`).transform((value, issues) => {
     const parsed = URL.canParse(value) ? new URL(value) : undefined;
     if (
       parsed &&

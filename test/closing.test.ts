@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { afterEach, expect, test, vi } from 'vitest';
+import { readConfig } from '../src/config.js';
 import { createHttpServer } from '../src/http/http-server.js';
 import { createLogger } from '../src/logger.js';
 import { gate } from './support/gate.js';
@@ -68,11 +69,8 @@ test('closes only after the answer of a resend whose caller has hung up', async 
 });
 
 test('gives a request ten seconds to come in', async () => {
-  const app = await createHttpServer(
-    { host: '', port: 0, corsOrigins: [], routerSecrets: [] },
-    createLogger('silent'),
-    () => ({}),
-  );
+  const { http } = readConfig({ ZITADEL_URL: 'http://localhost' });
+  const app = await createHttpServer(http, await createLogger({ level: 'silent', format: 'json' }));
 
   expect(app.server.requestTimeout).toBe(10_000);
 });

@@ -5,8 +5,12 @@ const ZITADEL_URL = 'https://example.zitadel.cloud';
 
 test('needs nothing but ZITADEL_URL', () => {
   expect(readConfig({ ZITADEL_URL, PATH: '/usr/bin' })).toEqual({
-    http: { host: '0.0.0.0', port: 4001, corsOrigins: [], routerSecrets: [] },
+    http: { host: '0.0.0.0', port: 4001, corsOrigins: [], routerSecrets: [], bodyLimitBytes: 1_048_576 },
     graphql: { introspection: false },
+    playground: false,
+    metrics: { port: undefined },
+    traces: { endpoint: undefined },
+    shutdown: { delayMs: 0, timeoutMs: 25_000 },
     zitadel: { url: new URL(ZITADEL_URL), instanceHost: undefined, timeoutMs: 10_000 },
     sms: { countries: [] },
     guard: {
@@ -19,7 +23,7 @@ test('needs nothing but ZITADEL_URL', () => {
       verifyLimit: { count: 5, seconds: 600 },
       redisUrl: undefined,
     },
-    log: { level: 'info' },
+    log: { level: 'info', format: 'json' },
   });
 });
 

@@ -29,9 +29,14 @@ test.for([
     'JSON that is cut short',
     { method: 'POST', headers: json, body: '{"query":' },
     400,
-    'The request cannot be read: it must be HTTP with a JSON body.',
+    'The request cannot be read: it must be HTTP with a JSON body in UTF-8.',
   ],
-  ['no body', { method: 'POST', headers: json }, 400, 'The request cannot be read: it must be HTTP with a JSON body.'],
+  [
+    'no body',
+    { method: 'POST', headers: json },
+    400,
+    'The request cannot be read: it must be HTTP with a JSON body in UTF-8.',
+  ],
   [
     'a list of operations',
     { method: 'POST', headers: json, body: '[{"query":"{__typename}"}]' },
@@ -250,7 +255,7 @@ test.for([
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-const bad = 'The request cannot be read: it must be HTTP with a JSON body.';
+const bad = 'The request cannot be read: it must be HTTP with a JSON body in UTF-8.';
 
 test.for([
   ['a URL that cannot be decoded', 'GET /%zz?code=S3CR3T HTTP/1.1\r\nHost: a\r\n\r\n', 400, bad],
@@ -350,7 +355,7 @@ test('says that it lives and that it is ready', async () => {
 
   for (const path of ['/health/live', '/health/ready']) {
     const response = await fetch(stage.url + path);
-    expect([response.status, await response.json()]).toEqual([200, { status: 'ok' }]);
+    expect([response.status, await response.json()]).toMatchObject([200, { status: 'ok' }]);
   }
 });
 

@@ -42,6 +42,13 @@ test('says everything that is wrong with the environment at once, and ends with 
     ROUTER_SECRETS: 'S3CR3T',
     INTROSPECTION: 'yes',
     LOG_LEVEL: 'loud',
+    BODY_LIMIT: '1MiB',
+    PLAYGROUND: 'on',
+    LOG_FORMAT: 'xml',
+    METRICS_PORT: '/metrics',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'localhost:4318',
+    SHUTDOWN_DELAY_MS: '5s',
+    SHUTDOWN_TIMEOUT_MS: '0',
   });
 
   expect(await server.exited).toBe(1);
@@ -57,10 +64,17 @@ test('says everything that is wrong with the environment at once, and ends with 
   VERIFY_LIMIT must be off, or a limit such as 5/10m; 20 and 24d at most
   REDIS_URL must be a URL such as redis://:password@host:6379/0, or rediss:// for TLS
   PORT must be a whole number from 0 to 65535
+  BODY_LIMIT must be a whole number from 1024 to 104857600
   CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com
   ROUTER_SECRETS must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters
   INTROSPECTION must be true or false
+  PLAYGROUND must be true or false
   LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent
+  LOG_FORMAT must be json or pretty
+  METRICS_PORT must be a whole number from 0 to 65535
+  OTEL_EXPORTER_OTLP_ENDPOINT must be an http or https URL without a user, a query and a fragment
+  SHUTDOWN_DELAY_MS must be a whole number from 0 to 300000
+  SHUTDOWN_TIMEOUT_MS must be a whole number from 1 to 600000
 `,
   });
 });

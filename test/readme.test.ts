@@ -129,6 +129,8 @@ test('its table of variables is the one that is read', () => {
     ROUTER_SECRETS: '(none)',
     SMS_COUNTRIES: '(all)',
     REDIS_URL: '(none)',
+    METRICS_PORT: '(none)',
+    OTEL_EXPORTER_OTLP_ENDPOINT: '(none)',
   };
   const limits = ['SMS_LIMITS', 'SMS_BUDGET', 'VERIFY_LIMIT'];
 

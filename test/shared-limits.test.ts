@@ -39,7 +39,8 @@ async function openTwo(env: Record<string, string> = {}, options: Parameters<typ
 async function readiness(url: string) {
   const response = await fetch(`${url}/health/ready`);
   expect(response.status).toBe(200);
-  return (await response.json()) as { status: string; redis?: string };
+  const { status, redis } = (await response.json()) as { status: string; redis?: string };
+  return { status, redis };
 }
 
 const errorsOf = (answers: { errors: object[] | undefined }[]) => answers.flatMap(({ errors }) => errors ?? []);

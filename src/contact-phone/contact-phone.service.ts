@@ -1,7 +1,9 @@
 import type { CountryCode } from 'libphonenumber-js/max';
 import { CodedError } from '../errors.js';
 import { callerKeyOf } from '../guard/caller-key.js';
+import { LimitReached } from '../guard/checkpoint.js';
 import type { Guard } from '../guard/guard.js';
+import type { RequestRecord } from '../telemetry/request-record.js';
 import type { PhoneChanged, PhoneCodeMade, PhoneCodeMode, SetPhoneMode, User } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
@@ -33,12 +35,13 @@ export class ContactPhoneService {
     private readonly guard: Guard,
     private readonly caller: Caller | undefined,
     private readonly smsCountries: readonly CountryCode[],
+    private readonly record: RequestRecord,
   ) {}
 
   /** Reads the user's phone; null if he has none. */
   async read(userId: string): Promise<User['phone']> {
     const caller = this.admit(userId);
-    this.users ??= createUserLoader(this.zitadel, caller);
+    this.users ??= createUserLoader(this.zitadel, caller, this.record.batchSizes);
     const { phone } = await this.users.load(userId);
     return phone;
   }
@@ -102,18 +105,25 @@ export class ContactPhoneService {
 
   /** What makes ZITADEL send an SMS, if the limits allow it. */
   private async sendSms(caller: Caller, userId: string, call: () => Promise<PhoneCodeMade>): Promise<PhoneCodeChange> {
-    const { answer, opensAt } = await this.guard.sms.pass(userId, this.keyOf(caller), call, outcomeOfSms);
-    return { ...answer, resendAvailableAt: opensAt?.toISOString() };
+    try {
+      const { answer, opensAt } = await this.guard.sms.pass(userId, this.keyOf(caller), call, outcomeOfSms);
+      this.record.sms.push(outcomeOfSms());
+      return { ...answer, resendAvailableAt: opensAt?.toISOString() };
+    } catch (error) {
+      this.record.sms.push(error instanceof LimitReached ? { limit: error.limit } : outcomeOfSms(error));
+      throw error;
+    }
   }
 
   private keyOf(caller: Caller): string {
-    return (this.callerKey ??= callerKeyOf(caller.authorization));
+    return (this.callerKey ??= callerKeyOf(caller.headers.authorization));
   }
 
   /** Nothing is sent for a nameless caller or a bad id. */
   private admit(userId: string): Caller {
     if (!this.caller) throw new CodedError({ code: 'UNAUTHENTICATED' });
     checkUserId(userId);
+    this.record.userIds.add(userId);
     return this.caller;
   }
 }

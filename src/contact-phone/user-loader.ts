@@ -16,8 +16,10 @@ const maxCallsAtOnce = 8;
 /**
  * How users are read: each once, and those asked for at the same time in one call. It remembers what it has read, so it must serve
  * one request of one caller only. A user who cannot be read is a CodedError.
+ *
+ * @param batchSizes gets to know for how many users each call is
  */
-export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLoader {
+export function createUserLoader(zitadel: ZitadelClient, caller: Caller, batchSizes: number[]): UserLoader {
   /** A call for one user tells missing from forbidden, and is up to date; a list leaves such users out, and may lag behind. */
   const read = (ids: readonly string[]) =>
     ids.length === 1 ? Promise.all(ids.map((id) => zitadel.getUserById(caller, id))) : zitadel.listUsers(caller, ids);
@@ -25,6 +27,7 @@ export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLo
 
   return new DataLoader<string, User>(
     async (ids) => {
+      batchSizes.push(ids.length);
       const users = await inTurn(read, ids).catch((error: unknown) => {
         throw readError(error);
       });

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { respond, type Answer, type Misbehaviour } from './misbehaviour.js';
+import { outboxHeaders, outboxPage } from './outbox-page.js';
 import { PhoneCommands, type Sms } from './phone-commands.js';
 import type { EmbeddedUser } from './population.js';
 import { Refusal } from './refusal.js';
@@ -17,6 +18,8 @@ export interface Call extends RawRequest {
 
 export interface EmbeddedZitadel {
   url: string;
+  /** A page with the SMS, for people. */
+  outboxUrl: string;
   /** Every call that it got, in order. */
   calls: Call[];
   /** Every SMS that it would have sent, in order. */
@@ -39,6 +42,8 @@ interface Options {
   moreUsers?: readonly EmbeddedUser[];
 }
 
+const outboxPath = '/outbox';
+
 /** Starts a small ZITADEL on this machine, in memory: for the demo, and for every test. */
 export async function startEmbeddedZitadel({
   now = Date.now,
@@ -53,6 +58,10 @@ export async function startEmbeddedZitadel({
   const misbehaviours: Misbehaviour[] = [];
 
   const server = createServer((request, response) => {
+    if (request.url === outboxPath) {
+      response.writeHead(200, outboxHeaders).end(outboxPage(commands.outbox));
+      return;
+    }
     readCall(request, response)
       .then((call) => {
         calls.push(call);
@@ -64,8 +73,10 @@ export async function startEmbeddedZitadel({
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
 
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
+    outboxUrl: url + outboxPath,
     calls,
     outbox: commands.outbox,
     codes: commands.codes,
@@ -88,8 +99,8 @@ async function readCall(request: IncomingMessage, response: ServerResponse): Pro
   return { method, path, headers, body: await text(request), answered };
 }
 
-function answer(carryOut: () => object): Answer {
-  const json = (status: number, body: object) => ({
+function answer(carryOut: () => unknown): Answer {
+  const json = (status: number, body: unknown) => ({
     status,
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),

@@ -20,10 +20,11 @@ interface UserService {
   commands: PhoneCommands;
 }
 
-type Handler = (service: UserService, request: RawRequest, userId: string) => object;
+type Handler = (service: UserService, request: RawRequest, userId: string) => unknown;
 
 /** The operations by path and method. */
 const routes: [path: RegExp, Partial<Record<string, Handler>>][] = [
+  [/^\/debug\/(healthz|ready)$/, { GET: () => 'ok' }],
   [/^\/v2\/users$/, { POST: ({ queries }, { headers, body }) => queries.listUsers(headers, parseJson(body)) }],
   [/^\/v2\/users\/([^/]*)$/s, { GET: ({ queries }, { headers }, userId) => queries.getUserById(headers, userId) }],
   [
@@ -48,7 +49,7 @@ const routes: [path: RegExp, Partial<Record<string, Handler>>][] = [
  *
  * @throws {Refusal}
  */
-export function route(request: RawRequest, service: UserService): object {
+export function route(request: RawRequest, service: UserService): unknown {
   if ((request.headers['x-zitadel-instance-host'] ?? instanceHost) !== instanceHost) throw new Refusal(5, 'Not Found');
   const path = decodePath(request.path);
   for (const [pattern, handlers] of routes) {

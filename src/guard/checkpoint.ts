@@ -2,9 +2,15 @@
 export class LimitReached extends Error {
   override readonly name = 'LimitReached';
 
-  /** @param opensAt when it allows one more, in milliseconds since the epoch */
-  constructor(private readonly opensAt: number) {
-    super('A limit is reached');
+  /**
+   * @param limit the variable that sets it
+   * @param opensAt when it allows one more, in milliseconds since the epoch
+   */
+  constructor(
+    readonly limit: 'SMS_LIMITS' | 'SMS_BUDGET' | 'VERIFY_LIMIT',
+    private readonly opensAt: number,
+  ) {
+    super(`${limit} allows no more for now`);
   }
 
   /** Seconds from now, rounded up. */

@@ -36,6 +36,6 @@ export class GuessLimit implements Gate {
         },
       };
     }
-    throw new LimitReached(opensAt);
+    throw new LimitReached('VERIFY_LIMIT', opensAt);
   }
 }

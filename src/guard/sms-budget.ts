@@ -20,7 +20,7 @@ export class SmsBudget implements Gate {
 
   async admit(): Promise<Permit> {
     const refusedUntil = opensAt(this.budget, [countOf(await this.sent.get(everyone))]);
-    if (refusedUntil > 0) throw new LimitReached(refusedUntil);
+    if (refusedUntil > 0) throw new LimitReached('SMS_BUDGET', refusedUntil);
     return {
       settle: async (outcome) => {
         if (outcome === 'COUNTS_NOT') return 0;

@@ -46,13 +46,13 @@ export class SmsLimits implements Gate {
       this.unknowns.get(key).then(countOf),
       ...this.windows.map((window) => window.sent.get(userId).then(countOf)),
     ]);
-    if (!hold.isTaken) throw new LimitReached(Date.now() + this.shortestMs);
+    if (!hold.isTaken) throw new LimitReached('SMS_LIMITS', Date.now() + this.shortestMs);
 
     const unknown = anyUnknown.count > 0 ? await this.readUnknown(key) : [];
     const refusedUntil = this.opensAt(sent, unknown);
     if (refusedUntil > 0) {
       await this.holds.delete(key);
-      throw new LimitReached(refusedUntil);
+      throw new LimitReached('SMS_LIMITS', refusedUntil);
     }
     return { settle: (outcome) => this.settle(outcome, userId, key, unknown) };
   }

@@ -5,9 +5,9 @@ import type { FastifyInstance } from 'fastify';
  * Lets `app.close()` end with the last request in flight. Three kinds of connections would hold it up for ever: one that is kept
  * alive, one that never sent a request, as browsers open them in advance, and one whose request never comes to its end.
  *
- * @param requestTimeoutMs how long a request may still take to come in; Node stops watching that when it closes
+ * @returns how many requests are being answered
  */
-export function closeConnectionsInTime(app: FastifyInstance, requestTimeoutMs: number): void {
+export function closeConnectionsInTime(app: FastifyInstance): () => number {
   let closing = false;
   const inFlight = new Set<IncomingMessage>();
   const closeWhenIdle = () => {
@@ -24,9 +24,10 @@ export function closeConnectionsInTime(app: FastifyInstance, requestTimeoutMs: n
   app.addHook('preClose', (done) => {
     closing = true;
     closeWhenIdle();
+    // Node stops watching that when it closes.
     const timeout = setTimeout(() => {
       for (const request of inFlight) if (!request.complete) request.destroy();
-    }, requestTimeoutMs);
+    }, app.server.requestTimeout);
     app.server.once('close', () => clearTimeout(timeout));
     done();
   });
@@ -35,4 +36,5 @@ export function closeConnectionsInTime(app: FastifyInstance, requestTimeoutMs: n
     if (closing) reply.header('connection', 'close');
     done(null, payload);
   });
+  return () => inFlight.size;
 }

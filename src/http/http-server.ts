@@ -1,48 +1,53 @@
+import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
-import type { Config } from '../config.js';
-import { closeConnectionsInTime } from './closing.js';
+import type { HttpConfig } from '../config.js';
+import { readJson } from './json-body.js';
 import { refuse, refuseRaw } from './refusal.js';
 
 /** How long a request may take to come in, to its last byte; what is done with it afterwards is not counted. */
 const requestTimeoutMs = 10_000;
+/** Its headers come in one piece from everybody but those who want to keep a connection busy. */
+const headersTimeoutMs = 5_000;
 
-/**
- * Fastify without its habit of logging each request's URL, with health checks and refusals in the shape of GraphQL errors.
- *
- * @param stateOfParts what to tell beside being ready
- */
-export async function createHttpServer(
-  config: Config['http'],
-  logger: FastifyBaseLogger,
-  stateOfParts: () => object,
-): Promise<FastifyInstance> {
+/** What may stand in a log, and goes back to whoever sent it. */
+const requestId = /^[\w.:/=-]{1,128}$/;
+
+/** Fastify with limits, without its habit of logging each request's URL, and with refusals in the shape of GraphQL errors. */
+export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLogger): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    bodyLimit: config.bodyLimitBytes,
     requestTimeout: requestTimeoutMs,
+    http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1_000 },
+    genReqId({ headers: { 'x-request-id': given } }) {
+      return typeof given === 'string' && requestId.test(given) ? given : randomUUID();
+    },
     // A request that comes in while the server closes is answered: gateways repeat a 503, also a mutation.
     return503OnClosing: false,
     frameworkErrors: (_error, _request, reply) => void refuse(reply, 400),
     clientErrorHandler: refuseRaw,
   });
-  app.removeContentTypeParser('text/plain');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app));
   if (config.corsOrigins.length > 0) {
-    await app.register(cors, { origin: config.corsOrigins, methods: ['POST'], strictPreflight: false });
+    await app.register(cors, {
+      origin: config.corsOrigins,
+      methods: ['POST'],
+      exposedHeaders: ['x-request-id'],
+      strictPreflight: false,
+    });
   }
-  closeConnectionsInTime(app, requestTimeoutMs);
 
-  app.setErrorHandler((error: { statusCode?: number }, _request, reply) => {
+  app.setErrorHandler((error: { statusCode?: number }, request, reply) => {
     const { statusCode = 500 } = error;
-    if (statusCode >= 500) logger.error({ err: error }, 'Unexpected error');
+    if (statusCode >= 500) request.log.error({ err: error }, 'Unexpected error');
     return refuse(reply, statusCode);
   });
   app.setNotFoundHandler((request, reply) => {
     const isGraphQL = request.url.split('?')[0] === '/graphql';
     return isGraphQL ? refuse(reply.header('allow', 'POST'), 405) : refuse(reply, 404);
   });
-
-  app.get('/health/live', () => ({ status: 'ok' }));
-  app.get('/health/ready', () => ({ status: 'ok', ...stateOfParts() }));
   return app;
 }

@@ -5,7 +5,7 @@ import { errorMessages } from '../errors.js';
 
 /** What the HTTP layer says when it refuses a request before GraphQL sees it, by status. */
 const messages: Partial<Record<number, string>> = {
-  400: 'The request cannot be read: it must be HTTP with a JSON body.',
+  400: 'The request cannot be read: it must be HTTP with a JSON body in UTF-8.',
   403: 'This server answers its router alone.',
   404: 'There is nothing here: GraphQL is at /graphql.',
   405: 'GraphQL is served by POST alone: a URL with variables in it would end up in logs.',
@@ -15,15 +15,17 @@ const messages: Partial<Record<number, string>> = {
   431: 'The request headers are too large.',
 };
 
-const codes: Partial<Record<number, string>> = { 403: 'FORBIDDEN' };
+/** The code of an answer that is a refusal. */
+export function codeOfRefusal(statusCode: number): string {
+  if (statusCode >= 500) return 'INTERNAL_SERVER_ERROR';
+  return statusCode === 403 ? 'FORBIDDEN' : 'BAD_REQUEST';
+}
 
 /** The same shape as the answer of GraphQL, so that a client needs to know one only. It repeats nothing of the request. */
 function refusal(statusCode: number): object {
-  const [code, message] =
-    statusCode < 500
-      ? [codes[statusCode] ?? 'BAD_REQUEST', messages[statusCode] ?? 'The request cannot be served.']
-      : ['INTERNAL_SERVER_ERROR', errorMessages.INTERNAL_SERVER_ERROR];
-  return { errors: [{ message, extensions: { code } }] };
+  const message =
+    statusCode < 500 ? (messages[statusCode] ?? 'The request cannot be served.') : errorMessages.INTERNAL_SERVER_ERROR;
+  return { errors: [{ message, extensions: { code: codeOfRefusal(statusCode) } }] };
 }
 
 export function refuse(reply: FastifyReply, statusCode: number): FastifyReply {

@@ -4,13 +4,28 @@ import type { ZitadelConfig } from '../config.js';
 import { parseAnswer } from './answer.js';
 import { exchange, type UpstreamRequest } from './exchange.js';
 import { ZitadelError } from './zitadel-error.js';
+import { ZitadelHealth } from './zitadel-health.js';
 
-/** What ZITADEL gets to know of the caller: these headers of his request, under their own names, and no others. */
 export interface Caller {
-  readonly authorization: string;
-  readonly 'accept-language'?: string | undefined;
+  /** What ZITADEL gets to know of him: these headers of his request, under their own names, and no others. */
+  readonly headers: {
+    readonly authorization: string;
+    readonly 'accept-language'?: string | undefined;
+  } & TraceHeaders;
+  /** Told of each call that is made for him. */
+  watchCall(operation: string): WatchedCall;
+}
+
+/** https://www.w3.org/TR/trace-context/ */
+export interface TraceHeaders {
   readonly traceparent?: string | undefined;
   readonly tracestate?: string | undefined;
+}
+
+export interface WatchedCall {
+  /** Where the trace goes on from this call: these go to ZITADEL in place of the caller's. */
+  traceHeaders: TraceHeaders | undefined;
+  end(httpStatus: number | undefined, error?: unknown): void;
 }
 
 type RequestParts = Pick<UpstreamRequest, 'method' | 'path' | 'body'>;
@@ -21,6 +36,7 @@ const maxAnswerBytes = 1024 * 1024;
 
 /** The way to ZITADEL and back, within the deadline. No redirect is followed. */
 export class ZitadelConnection {
+  readonly health: ZitadelHealth;
   private readonly pool: Pool;
   private readonly basePath: string;
   private readonly ownHeaders: Record<string, string>;
@@ -38,6 +54,11 @@ export class ZitadelConnection {
       // The deadline of the whole call is kept by `exchange`.
       headersTimeout: 0,
       bodyTimeout: 0,
+    });
+    this.health = new ZitadelHealth(() => {
+      const path = `${this.basePath}/debug/ready`;
+      const request = { operation: 'Ready', method: 'GET', path, headers: this.ownHeaders, body: null } as const;
+      return exchange(this.pool, request, config.timeoutMs);
     });
   }
 
@@ -66,14 +87,30 @@ export class ZitadelConnection {
     { method, path, body }: RequestParts,
     deadlineMs = this.config.timeoutMs,
   ): Promise<T> {
-    const headers: UpstreamRequest['headers'] = { ...this.ownHeaders, ...caller };
+    const call = caller.watchCall(operation);
+    const headers: UpstreamRequest['headers'] = { ...this.ownHeaders, ...caller.headers, ...call.traceHeaders };
     if (body !== null) headers['content-type'] = 'application/json';
     const request = { operation, method, path: this.basePath + path, headers, body };
-    return parseAnswer(operation, response, await exchange(this.pool, request, deadlineMs));
+    try {
+      const answer = await exchange(this.pool, request, deadlineMs);
+      const parsed = parseAnswer(operation, response, answer);
+      call.end(answer.httpStatus);
+      this.health.note();
+      return parsed;
+    } catch (error) {
+      if (error instanceof ZitadelError) this.health.note(error);
+      call.end(error instanceof ZitadelError ? error.facts.httpStatus : undefined, error);
+      throw error;
+    }
   }
 
   /** Lets the calls in flight end. */
   close(): Promise<void> {
     return this.pool.close();
+  }
+
+  /** Breaks off the calls in flight. */
+  destroy(): Promise<void> {
+    return this.pool.destroy();
   }
 }

@@ -5,7 +5,6 @@ import { readConfig } from '../../src/config.js';
 import { startEmbeddedZitadel, type EmbeddedZitadel } from '../../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from '../../src/embedded-zitadel/population.js';
 import type { ErrorExtensions } from '../../src/errors.js';
-import { createLogger } from '../../src/logger.js';
 import { startServer } from '../../src/server.js';
 
 export const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
@@ -95,22 +94,23 @@ export async function openStage(
 ) {
   const zitadel = await startEmbeddedZitadel(options);
   const lines: string[] = [];
-  const logger = createLogger('trace', { write: (line) => void lines.push(line) });
   const config = readConfig({
     HOST: '127.0.0.1',
     PORT: '0',
     INTROSPECTION: 'true',
+    LOG_LEVEL: 'trace',
     ZITADEL_URL: zitadel.url,
     // Most stories are of other things, and send more SMS to one person than anybody should get.
     SMS_LIMITS: 'off',
     VERIFY_LIMIT: 'off',
     ...env,
   });
-  const server = await startServer(config, logger);
+  const server = await startServer(config, { logTo: { write: (line) => void lines.push(line) } });
   return {
     zitadel,
     url: server.url,
     graphql: `${server.url}/graphql`,
+    metricsUrl: server.metricsUrl,
     /** The log lines so far. */
     lines,
     run: <Name extends OperationName>(

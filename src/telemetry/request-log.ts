@@ -1,0 +1,40 @@
+import type { Logger } from '../logger.js';
+import type { RequestRecord } from './request-record.js';
+
+/** A person may type a phone number or an e-mail address where an id belongs. */
+const safeId = /^(?!\d{7,15}$)[\w-]{1,64}$/;
+const maxNameLength = 100;
+
+/** One line for a request. */
+export function logRequest(logger: Logger, record: RequestRecord): void {
+  const { id, operation, code, errors, userIds, calls, upstreamMs, totalMs, httpStatus } = record;
+  const causes = [...new Set(errors.map(({ cause }) => cause))].filter((cause) => cause !== undefined);
+  const [userId] = userIds;
+  const line = {
+    requestId: id,
+    operation: operation?.name?.slice(0, maxNameLength),
+    kind: operation?.kind,
+    field: operation?.field,
+    code,
+    // Of many errors, such as those of the users in a list, the first must do.
+    errors: errors.length > 1 ? errors.length : undefined,
+    zitadelErrorId: errors.find(({ zitadelErrorId }) => zitadelErrorId !== undefined)?.zitadelErrorId,
+    userId: userIds.size === 1 && userId !== undefined && safeId.test(userId) ? userId : undefined,
+    users: userIds.size > 1 ? userIds.size : undefined,
+    upstreamCalls: calls.length,
+    upstreamMs: round(upstreamMs),
+    totalMs: round(totalMs),
+    httpStatus,
+    err: causes.length > 1 ? new AggregateError(causes.slice(0, 5), `${causes.length} causes`) : causes[0],
+  };
+  logger[levelOf(code)](line, 'request');
+}
+
+/** Who has to do something about it: nobody, whoever runs ZITADEL, or we. */
+function levelOf(code: string): 'info' | 'warn' | 'error' {
+  if (code === 'INTERNAL_SERVER_ERROR') return 'error';
+  return code.startsWith('UPSTREAM_') ? 'warn' : 'info';
+}
+
+/** To microseconds. */
+const round = (ms: number) => Math.round(ms * 1000) / 1000;

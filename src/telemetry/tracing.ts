@@ -1,0 +1,126 @@
+import { ConfigError } from '../config.js';
+import type { Logger } from '../logger.js';
+import type { TraceHeaders } from '../zitadel/zitadel-connection.js';
+import type { HttpFacts, RecordedCall, RecordedOperation, RequestRecord } from './request-record.js';
+
+/** The spans of one request: HTTP, the operation within it, and each call to ZITADEL within that. */
+export interface RequestTrace {
+  beginOperation(operation: RecordedOperation): void;
+  beginCall(operation: string): { headers: TraceHeaders; end(call: RecordedCall): void };
+  end(record: RequestRecord): void;
+}
+
+export interface Tracing {
+  /** Goes on with the trace of the request's `traceparent`, or begins one. */
+  begin(request: HttpFacts): RequestTrace;
+  /** Sends what is not yet sent. */
+  close(): Promise<void>;
+}
+
+const serviceName = 'contact-phone-subgraph';
+
+/**
+ * OpenTelemetry over OTLP. It is loaded here alone, since most installs do not have it. Its SDK reads the other OTEL_… variables by
+ * itself. No variable, header or body becomes an attribute.
+ *
+ * @throws {ConfigError} if its packages are not installed
+ */
+export async function startTracing(endpoint: URL, logger: Logger): Promise<Tracing> {
+  const { api, sdk, exporter, resources } = await load();
+  const { propagation, SpanKind, SpanStatusCode, trace } = api;
+
+  api.diag.setLogger(
+    { error: warn, warn, info: ignore, debug: ignore, verbose: ignore },
+    { logLevel: api.DiagLogLevel.WARN, suppressOverrideMessage: true },
+  );
+  function warn(message: string) {
+    logger.warn({ reason: message }, 'OpenTelemetry has a problem');
+  }
+
+  const provider = new sdk.NodeTracerProvider({
+    resource: resources
+      .defaultResource()
+      .merge(resources.resourceFromAttributes({ 'service.name': serviceName }))
+      .merge(resources.detectResources({ detectors: [resources.envDetector] })),
+    spanProcessors: [
+      new sdk.BatchSpanProcessor(
+        new exporter.OTLPTraceExporter({ url: `${endpoint.href.replace(/\/+$/, '')}/v1/traces` }),
+      ),
+    ],
+  });
+  // For the format of W3C. What is under way is handed on by hand, which costs less than having it followed.
+  provider.register({ contextManager: null });
+  const tracer = provider.getTracer(serviceName);
+
+  return {
+    begin({ method, route, headers }) {
+      const name = route === undefined ? method : `${method} ${route}`;
+      const attributes = { 'http.request.method': method, ...(route !== undefined && { 'http.route': route }) };
+      const caller = propagation.extract(api.ROOT_CONTEXT, headers);
+      const http = tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, caller);
+      let current = trace.setSpan(caller, http);
+      let operationSpan: ReturnType<typeof tracer.startSpan> | undefined;
+
+      return {
+        beginOperation({ kind, name: given, field }) {
+          const type = { 'graphql.operation.type': kind };
+          operationSpan = tracer.startSpan(
+            `${kind} ${given ?? field}`,
+            { attributes: given === undefined ? type : { ...type, 'graphql.operation.name': given } },
+            current,
+          );
+          current = trace.setSpan(current, operationSpan);
+        },
+        beginCall(operation) {
+          const rpc = { 'rpc.service': 'zitadel.user.v2.UserService', 'rpc.method': operation };
+          const span = tracer.startSpan(operation, { kind: SpanKind.CLIENT, attributes: rpc }, current);
+          const traceHeaders: TraceHeaders = {};
+          propagation.inject(trace.setSpan(current, span), traceHeaders);
+          return {
+            headers: { traceparent: undefined, tracestate: undefined, ...traceHeaders },
+            end({ httpStatus, code }) {
+              if (httpStatus !== undefined) span.setAttribute('http.response.status_code', httpStatus);
+              if (code !== 'OK') {
+                span.setAttribute('error.type', code);
+                span.setStatus({ code: SpanStatusCode.ERROR });
+              }
+              span.end();
+            },
+          };
+        },
+        end({ httpStatus, code, errors }) {
+          http.setAttribute('http.response.status_code', httpStatus);
+          if (httpStatus >= 500) http.setStatus({ code: SpanStatusCode.ERROR });
+          if (code !== 'OK') (operationSpan ?? http).setAttribute('error.type', code);
+          if (errors.some(({ cause }) => cause !== undefined)) {
+            operationSpan?.setStatus({ code: SpanStatusCode.ERROR });
+          }
+          operationSpan?.end();
+          http.end();
+        },
+      };
+    },
+    close: () => provider.shutdown(),
+  };
+}
+
+function ignore() {}
+
+async function load() {
+  try {
+    const [api, sdk, exporter, resources] = await Promise.all([
+      import('@opentelemetry/api'),
+      import('@opentelemetry/sdk-trace-node'),
+      import('@opentelemetry/exporter-trace-otlp-http'),
+      import('@opentelemetry/resources'),
+    ]);
+    return { api, sdk, exporter, resources };
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error;
+    throw new ConfigError(
+      'OTEL_EXPORTER_OTLP_ENDPOINT needs packages that are not installed: npm install @opentelemetry/api ' +
+        '@opentelemetry/sdk-trace-node @opentelemetry/exporter-trace-otlp-http @opentelemetry/resources',
+      { cause: error },
+    );
+  }
+}
