@@ -21,15 +21,18 @@ export async function createLogger({ level, format }: LogConfig, destination?: D
   );
 }
 
+/** What the line of a request holds beside what a person is told of it. */
+const ofRequests =
+  'requestId,operation,kind,field,code,errors,zitadelErrorId,userId,users,upstreamCalls,upstreamMs,totalMs,httpStatus';
+
 /** Loaded only where it is wanted. */
 async function forPeople(destination?: DestinationStream): Promise<DestinationStream> {
   const { default: pretty } = await import('pino-pretty');
   return pretty({
     ...(destination && { destination }),
     sync: true,
-    ignore: 'pid,hostname',
+    ignore: `pid,hostname,${ofRequests}`,
     translateTime: 'SYS:HH:MM:ss',
-    hideObject: true,
     messageFormat({ msg, operation, field, code, zitadelErrorId, totalMs }) {
       if (code === undefined) return String(msg);
       return [operation ?? field ?? msg, code, zitadelErrorId, `in ${Number(totalMs).toFixed()} ms`]

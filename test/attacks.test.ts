@@ -1,0 +1,176 @@
+import { text } from 'node:stream/consumers';
+import { parse, validate } from 'graphql';
+import { expect, test } from 'vitest';
+import { maxTokens, queryLimits } from '../src/query-limits.js';
+import { createSchema } from '../src/schema.js';
+import { openSocket } from './support/sockets.js';
+import { manager, openStage, post, unverified } from './support/stage.js';
+
+const phone = `contactPhone(userId: "${unverified}") { number }`;
+const times = (count: number, part: (index: number) => string) =>
+  Array.from({ length: count }, (_, i) => part(i)).join(' ');
+
+/** Each is refused as a document, before anything of it is carried out. */
+test.for([
+  [
+    'an alias flood',
+    `mutation { ${times(51, (i) => `a${i}: resendContactPhoneCode(userId: "${unverified}") { verificationCode }`)} }`,
+    'GRAPHQL_VALIDATION_FAILED',
+    'Aliases limit of 50 exceeded, found 51.',
+  ],
+  [
+    'an alias flood out of fragments',
+    `{ ...a ...b } fragment a on Query { ${times(26, (i) => `a${i}: ${phone}`)} } fragment b on Query { ${times(26, (i) => `b${i}: ${phone}`)} }`,
+    'GRAPHQL_VALIDATION_FAILED',
+    'Aliases limit of 50 exceeded, found 52.',
+  ],
+  [
+    'a deep query',
+    `{ ${'... on Query { '.repeat(11)} ${phone} ${'}'.repeat(11)} }`,
+    'GRAPHQL_VALIDATION_FAILED',
+    'Query depth limit of 10 exceeded, found 13.',
+  ],
+  [
+    'a query of a depth that could exhaust the stack',
+    `{ ${'a { '.repeat(600)} a ${'}'.repeat(600)} }`,
+    'GRAPHQL_VALIDATION_FAILED',
+    'Query depth limit of 10 exceeded, found 601.',
+  ],
+  [
+    'a fragment cycle',
+    `{ ...a } fragment a on Query { ${phone} ...b } fragment b on Query { ...a }`,
+    'GRAPHQL_VALIDATION_FAILED',
+    'Cannot spread fragment "a" within itself via "b".',
+  ],
+  [
+    'a directive flood',
+    `{ __typename ${'@skip(if: false) '.repeat(51)} }`,
+    'GRAPHQL_VALIDATION_FAILED',
+    'Directives limit of 50 exceeded, found 51.',
+  ],
+  [
+    'a flood of directives that do not exist',
+    `{ __typename ${'@a '.repeat(51)} }`,
+    'GRAPHQL_VALIDATION_FAILED',
+    'Directives limit of 50 exceeded, found 51.',
+  ],
+  [
+    'a flood of tokens',
+    `{ ${'__typename '.repeat(2_000)} }`,
+    'GRAPHQL_PARSE_FAILED',
+    'Syntax Error: Document contains more that 2000 tokens. Parsing aborted.',
+  ],
+] as const)('refuses %s, and serves the next request', async ([, query, code, message]) => {
+  await using stage = await openStage({ INTROSPECTION: 'false' });
+
+  const answer = await post(stage.graphql, { query }, manager);
+
+  expect(answer.status).toBe(400);
+  expect(answer.errors).toEqual(
+    expect.arrayContaining([expect.objectContaining({ message, extensions: { code } })]) as unknown,
+  );
+  expect(answer.text).not.toMatch(/stack|Did you mean/);
+  expect(stage.zitadel.calls).toEqual([]);
+  expect((await stage.resend()).errors).toBeUndefined();
+});
+
+test('lets through what is just within the limits', async () => {
+  await using stage = await openStage();
+  const aliases = times(50, (i) => `a${i}: ${phone}`);
+  const depth = '... on Query { '.repeat(8);
+
+  for (const query of [
+    `{ ${aliases} }`,
+    `{ ${depth} ${phone} ${'}'.repeat(8)} }`,
+    `{ ${times(50, () => '__typename @include(if: true)')} }`,
+  ]) {
+    expect(await post(stage.graphql, { query }, manager)).toMatchObject({ status: 200, errors: undefined });
+  }
+  // Of a bad representation, only the place in the list fails.
+  const long = `{ _entities(representations: [${'1 '.repeat(maxTokens - 12)}]) { __typename } }`;
+  expect((await post(stage.graphql, { query: long })).status).toBe(200);
+  expect((await post(stage.graphql, { query: long.replace('[', '[1 ') })).status).toBe(400);
+});
+
+test('has its rules find nothing in the query by which tools learn the schema', async () => {
+  const { getIntrospectionQuery } = await import('graphql');
+
+  expect(
+    validate(createSchema(), parse(getIntrospectionQuery(), { maxLexicalTokens: maxTokens }), queryLimits),
+  ).toEqual([]);
+});
+
+const json = { 'content-type': 'application/json' };
+const mutation = `mutation { resendContactPhoneCode(userId: "${unverified}") { verificationCode } }`;
+
+test.for([
+  ['a body of 2 MB', { body: JSON.stringify({ query: `{ __typename } #${'x'.repeat(2_000_000)}` }) }, 413],
+  ['an array of operations', { body: JSON.stringify([{ query: mutation }, { query: mutation }]) }, 400],
+  ['an empty array', { body: '[]' }, 400],
+  [
+    'another content type',
+    { headers: { 'content-type': 'text/plain' }, body: JSON.stringify({ query: mutation }) },
+    415,
+  ],
+  ['no content type', { headers: {}, body: Buffer.from(JSON.stringify({ query: mutation })) }, 415],
+  [
+    'bytes that are no UTF-8',
+    {
+      body: Buffer.concat([
+        Buffer.from('{"query":"{ contactPhone(userId: \\"1'),
+        Buffer.from([0xc3, 0x28]),
+        Buffer.from('\\") { number } }"}'),
+      ]),
+    },
+    400,
+  ],
+  ['a poisoned prototype', { body: '{"query":"{ __typename }","__proto__":{"a":1}}' }, 400],
+] as [string, RequestInit, number][])('refuses %s, and serves the next request', async ([, request, status]) => {
+  await using stage = await openStage();
+
+  const response = await fetch(stage.graphql, {
+    method: 'POST',
+    ...request,
+    headers: { ...manager, ...(request.headers ?? json) },
+  });
+
+  const answer = (await response.json()) as object;
+  expect(response.status).toBe(status);
+  expect(answer).toEqual({
+    errors: [{ message: expect.any(String) as string, extensions: { code: 'BAD_REQUEST' } }],
+  });
+  expect(stage.zitadel.calls).toEqual([]);
+  expect((await stage.resend()).errors).toBeUndefined();
+});
+
+test('lets a body be as large as BODY_LIMIT says', async () => {
+  await using stage = await openStage({ BODY_LIMIT: '2000000' });
+  const padded = (length: number) => `{"query":"{__typename}"${' '.repeat(length - 24)}}`;
+
+  expect((await post(stage.graphql, padded(2_000_000))).status).toBe(200);
+  expect((await post(stage.graphql, padded(2_000_001))).status).toBe(413);
+});
+
+test('refuses a mutation by GET', async () => {
+  await using stage = await openStage();
+
+  const response = await fetch(`${stage.graphql}?query=${encodeURIComponent(mutation)}`, { headers: manager });
+
+  expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST']);
+  expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'BAD_REQUEST' } }] });
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
+test('gives headers five seconds to come in, and serves others meanwhile', async () => {
+  await using stage = await openStage();
+  const socket = await openSocket(stage.url);
+  socket.write('POST /graphql HTTP/1.1\r\nHost: a\r\nX-Slow: ');
+
+  const [answer, other] = await Promise.all([text(socket), stage.resend()]);
+
+  expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+  expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({
+    errors: [{ extensions: { code: 'BAD_REQUEST' } }],
+  });
+  expect(other.errors).toBeUndefined();
+});

@@ -1,0 +1,221 @@
+import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { expect, test } from 'vitest';
+import { users } from '../src/embedded-zitadel/population.js';
+import { createLogger } from '../src/logger.js';
+import { crowd } from './support/crowd.js';
+import { gate } from './support/gate.js';
+import { readMany, user } from './support/reads.js';
+import { openSocket } from './support/sockets.js';
+import { manager, openStage, post, unverified } from './support/stage.js';
+import { until } from './support/until.js';
+
+interface Line {
+  level: number;
+  msg: string;
+  requestId: string;
+  upstreamMs: number;
+  totalMs: number;
+  [field: string]: unknown;
+}
+
+/** The lines of requests so far, and no others. */
+const requestLines = (lines: string[]) =>
+  lines.map((line) => JSON.parse(line) as Line).filter(({ msg }) => msg === 'request');
+
+const ours = ({ level, msg, ...line }: Line) => {
+  for (const field of ['time', 'pid', 'hostname', 'requestId', 'upstreamMs', 'totalMs']) delete line[field as never];
+  return { level, ...line };
+};
+
+test('tells of each request in one line', async () => {
+  await using stage = await openStage({ VERIFY_LIMIT: '' });
+
+  await stage.resend({}, { ...manager, 'x-request-id': 'Root=1-67891233-abc/7.4' });
+  await stage.run('verify-contact-phone', { userId: unverified, verificationCode: 'WRONG1' });
+  await stage.resend({}, {});
+  await stage.resend({ userId: 'a/b' });
+  stage.zitadel.misbehave({ answer: { status: 502 } });
+  await stage.run('contact-phone', { userId: unverified });
+  await readMany(
+    stage.graphql,
+    [...crowd(2), users.phoneless].map(({ userId }) => user(userId)),
+  );
+  await post(stage.graphql, { query: '{ a: contactPhone(userId: "1") { number } __typename }' }, manager);
+  await post(stage.graphql, { query: '{ nothing }' });
+  await post(stage.graphql, '{');
+  await fetch(`${stage.url}/nothing`);
+  await fetch(stage.graphql);
+
+  const lines = requestLines(stage.lines);
+  const resend = { operation: 'ResendContactPhoneCode', kind: 'mutation', field: 'resendContactPhoneCode' };
+  const read = { operation: 'ContactPhone', kind: 'query', field: 'contactPhone' };
+  expect(lines.map(ours)).toEqual([
+    { level: 30, ...resend, code: 'OK', userId: unverified, upstreamCalls: 1, httpStatus: 200 },
+    {
+      level: 30,
+      operation: 'VerifyContactPhone',
+      kind: 'mutation',
+      field: 'verifyContactPhone',
+      code: 'INVALID_VERIFICATION_CODE',
+      zitadelErrorId: 'COMMAND-eis9R',
+      userId: unverified,
+      upstreamCalls: 1,
+      httpStatus: 200,
+    },
+    { level: 30, ...resend, code: 'UNAUTHENTICATED', upstreamCalls: 0, httpStatus: 200 },
+    { level: 30, ...resend, code: 'BAD_USER_INPUT', upstreamCalls: 0, httpStatus: 200 },
+    {
+      level: 40,
+      ...read,
+      code: 'UPSTREAM_UNAVAILABLE',
+      userId: unverified,
+      upstreamCalls: 1,
+      httpStatus: 200,
+      err: {
+        type: 'ZitadelError',
+        message: 'GetUserByID: foreign (HTTP 502)',
+        stack: expect.stringContaining('zitadel') as string,
+      },
+    },
+    {
+      level: 30,
+      kind: 'query',
+      field: '_entities',
+      code: 'NOT_FOUND',
+      errors: 2,
+      users: 3,
+      upstreamCalls: 1,
+      httpStatus: 200,
+    },
+    {
+      level: 30,
+      kind: 'query',
+      field: 'several',
+      code: 'NOT_FOUND',
+      zitadelErrorId: 'QUERY-Dfbg2',
+      userId: '1',
+      upstreamCalls: 1,
+      httpStatus: 200,
+    },
+    { level: 30, code: 'GRAPHQL_VALIDATION_FAILED', upstreamCalls: 0, httpStatus: 400 },
+    { level: 30, code: 'BAD_REQUEST', upstreamCalls: 0, httpStatus: 400 },
+    { level: 30, code: 'BAD_REQUEST', upstreamCalls: 0, httpStatus: 404 },
+    { level: 30, code: 'BAD_REQUEST', upstreamCalls: 0, httpStatus: 405 },
+  ]);
+  expect(lines[0]?.requestId).toBe('Root=1-67891233-abc/7.4');
+  expect(new Set(lines.map(({ requestId }) => requestId)).size).toBe(lines.length);
+  for (const { upstreamCalls, upstreamMs, totalMs } of lines) {
+    expect(upstreamMs > 0).toBe(Number(upstreamCalls) > 0);
+    expect(totalMs).toBeGreaterThan(upstreamMs);
+  }
+});
+
+test('takes the id of a request, or makes one, and gives it back', async () => {
+  await using stage = await openStage();
+  const idFor = async (given?: string) => {
+    const { headers } = await stage.resend({}, given === undefined ? manager : { ...manager, 'x-request-id': given });
+    return headers.get('x-request-id');
+  };
+
+  expect(await idFor('0f4b-1')).toBe('0f4b-1');
+  expect(await idFor()).toMatch(/^[\da-f-]{36}$/);
+  expect(await idFor('a'.repeat(129))).toMatch(/^[\da-f-]{36}$/);
+  expect(await idFor('+41791234567')).toMatch(/^[\da-f-]{36}$/);
+});
+
+test('tells of the calls that went on at the same time as of one time', async () => {
+  await using stage = await openStage({}, { moreUsers: crowd(250) });
+
+  await readMany(
+    stage.graphql,
+    crowd(250).map(({ userId }) => user(userId)),
+  );
+
+  const [line] = requestLines(stage.lines);
+  expect(line?.['upstreamCalls']).toBe(3);
+  expect(line?.upstreamMs).toBeLessThan(line?.totalMs ?? 0);
+});
+
+test('does not repeat what a person took for a user id', async () => {
+  await using stage = await openStage();
+
+  for (const userId of ['+41791234567', '41791234567', 'somebody@example.com']) {
+    await stage.run('contact-phone', { userId });
+  }
+
+  expect(requestLines(stage.lines).map(({ userId }) => userId)).toEqual([undefined, undefined, undefined]);
+  expect(stage.lines.join('')).not.toMatch(/41791234567|example/);
+});
+
+test('tells of a request whose caller has hung up when what it asked for has ended', async () => {
+  await using stage = await openStage();
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened });
+  const caller = new AbortController();
+
+  const call = stage.resend({}, manager, caller.signal);
+  await stage.zitadel.called(1);
+  caller.abort();
+  await expect(call).rejects.toThrow();
+  expect(requestLines(stage.lines)).toEqual([]);
+  answering.open();
+  await stage.closeServer();
+
+  expect(requestLines(stage.lines)).toMatchObject([{ code: 'OK', userId: unverified }]);
+});
+
+test('tells of a request that breaks off before it is all there', async () => {
+  await using stage = await openStage();
+  const socket = await openSocket(stage.url);
+  socket.write(
+    'POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n',
+  );
+  await once(socket, 'data');
+  socket.destroy();
+  await until(() => Promise.resolve(requestLines(stage.lines).length > 0));
+
+  expect(requestLines(stage.lines)).toMatchObject([{ code: 'BAD_REQUEST' }]);
+});
+
+test('names all causes of a request that failed for several', async () => {
+  await using stage = await openStage({}, { moreUsers: crowd(101) });
+  stage.zitadel.misbehave({ answer: { status: 502 } }, { answer: { status: 504 } });
+
+  await readMany(
+    stage.graphql,
+    crowd(101).map(({ userId }) => user(userId)),
+  );
+
+  expect(requestLines(stage.lines)).toMatchObject([
+    {
+      level: 40,
+      errors: 101,
+      err: {
+        type: 'AggregateError',
+        message: '2 causes',
+        errors: expect.arrayContaining([
+          expect.objectContaining({ message: 'ListUsers: foreign (HTTP 502)' }),
+          expect.objectContaining({ message: 'GetUserByID: foreign (HTTP 504)' }),
+        ]) as unknown,
+      },
+    },
+  ]);
+});
+
+test('writes for people what they need, and nothing else', async () => {
+  const written = new PassThrough({ encoding: 'utf8' });
+  const logger = await createLogger({ level: 'info', format: 'pretty' }, written);
+
+  logger.info(
+    { requestId: '1', operation: 'ContactPhone', field: 'contactPhone', code: 'OK', totalMs: 12.3 },
+    'request',
+  );
+  logger.info({ code: 'NOT_FOUND', zitadelErrorId: 'QUERY-Dfbg2', totalMs: 1 }, 'request');
+  logger.error({ err: new TypeError('a fault', { cause: new Error('S3CR3T') }) }, 'Unexpected error');
+
+  const plain = String(written.read()).replaceAll(/\u001B\[\d+m/g, '');
+  expect(plain).toMatch(/^\[\d\d:\d\d:\d\d\] INFO: ContactPhone OK in 12 ms\n/);
+  expect(plain).toContain('INFO: request NOT_FOUND QUERY-Dfbg2 in 1 ms\n');
+  expect(plain).toMatch(/ERROR: Unexpected error\n +err: .*"type": "TypeError",\n +"message": "a fault"/s);
+});
