@@ -50,11 +50,14 @@ export async function startServer(config: Config, { logTo, examples }: Options =
   const apollo = createApollo(createSchema(), config.graphql, logger);
 
   const http = await createHttpServer(config.http, logger);
-  const inFlight = closeConnectionsInTime(http);
-  const metrics = new Metrics(inFlight);
-  recordRequests(http, tracing, (record) => {
-    logRequest(logger, record);
-    metrics.count(record);
+  closeConnectionsInTime(http);
+  const metrics = new Metrics();
+  recordRequests(http, tracing, {
+    begun: () => metrics.begin(),
+    ended(record) {
+      logRequest(logger, record);
+      metrics.end(record);
+    },
   });
   const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...guard.state() }));
   const { port: metricsPort } = config.metrics;

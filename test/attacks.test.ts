@@ -131,7 +131,7 @@ test.for([
   const response = await fetch(stage.graphql, {
     method: 'POST',
     ...request,
-    headers: { ...manager, ...(request.headers ?? json) },
+    headers: { ...manager, ...((request.headers ?? json) as Record<string, string>) },
   });
 
   const answer = (await response.json()) as object;

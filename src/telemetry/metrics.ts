@@ -59,21 +59,23 @@ export class Metrics {
     registers: this.registers,
   });
 
-  /** @param inFlight how many requests are being answered */
-  constructor(inFlight: () => number) {
+  private readonly inFlight = new Gauge({
+    name: 'contact_phone_requests_in_flight',
+    help: 'Requests that are being answered, whether or not anybody still waits for that.',
+    registers: this.registers,
+  });
+
+  constructor() {
     // A process has these once, however many servers it has.
     if (!ofProcess.getSingleMetric('process_cpu_seconds_total')) collectDefaultMetrics();
-    new Gauge({
-      name: 'contact_phone_requests_in_flight',
-      help: 'Requests that are being answered.',
-      registers: this.registers,
-      collect() {
-        this.set(inFlight());
-      },
-    });
   }
 
-  count(record: RequestRecord): void {
+  begin(): void {
+    this.inFlight.inc();
+  }
+
+  end(record: RequestRecord): void {
+    this.inFlight.dec();
     const { operation, code, totalMs, calls, batchSizes, sms } = record;
     const field = operation?.field ?? 'none';
     this.requests.inc({ operation: field, code });

@@ -10,17 +10,19 @@ declare module 'fastify' {
   }
 }
 
+interface Audience {
+  begun(): void;
+  ended(record: RequestRecord): void;
+}
+
 /** Keeps a record of each request that is worth telling, and has it told as soon as its answer is ready, whether or not anybody still waits for that. */
-export function recordRequests(
-  app: FastifyInstance,
-  tracing: Tracing | undefined,
-  tell: (record: RequestRecord) => void,
-): void {
+export function recordRequests(app: FastifyInstance, tracing: Tracing | undefined, audience: Audience): void {
   app.decorateRequest('record');
   app.addHook('onRequest', (request, reply, done) => {
     const { id, method, routeOptions, headers } = request;
     reply.header('x-request-id', id);
     if (isWorthTelling(request)) {
+      audience.begun();
       request.record = new RequestRecord(id, tracing?.begin({ method, route: routeOptions.url, headers }));
     }
     done();
@@ -31,7 +33,7 @@ export function recordRequests(
       // Of what was refused before it became an operation, nobody has written down an error.
       if (statusCode >= 400 && record.errors.length === 0) record.errors = [{ code: codeOfRefusal(statusCode) }];
       record.end(statusCode);
-      tell(record);
+      audience.ended(record);
     }
     done(null, payload);
   });

@@ -1,0 +1,105 @@
+import { expect, test } from 'vitest';
+import { users } from '../src/embedded-zitadel/population.js';
+import { crowd } from './support/crowd.js';
+import { gate } from './support/gate.js';
+import { readMetrics } from './support/metrics.js';
+import { readMany, user } from './support/reads.js';
+import { manager, openStage, post, unverified } from './support/stage.js';
+
+/** The series of one of our metrics, by their labels. */
+const ofName = (series: Record<string, number>, name: string) =>
+  Object.fromEntries(
+    Object.entries(series).flatMap(([key, value]) => {
+      const [, labels] = new RegExp(`^contact_phone_${name}(?:\\{(.*)\\})?$`).exec(key) ?? [];
+      return key.startsWith(`contact_phone_${name}`) && (labels !== undefined || key === `contact_phone_${name}`)
+        ? [[labels ?? '', value]]
+        : [];
+    }),
+  );
+
+test('counts requests, calls, SMS and batches, as ZITADEL has counted them', async () => {
+  await using stage = await openStage({ SMS_LIMITS: '', SMS_BUDGET: '2/1h' }, { moreUsers: crowd(150) });
+  const { zitadel, graphql } = stage;
+
+  await stage.resend();
+  await stage.resend();
+  await stage.resend({ userId: users.verified.userId });
+  await stage.resend({ userId: unverified, mode: 'RETURN_CODE' });
+  zitadel.misbehave({ reset: true });
+  await stage.run('set-contact-phone', { userId: users.phoneless.userId, number: '+41 79 555 01 03' });
+  await stage.run('set-contact-phone', { userId: users.phoneless.userId, number: '+41 79 555 01 04' });
+  await stage.resend({ userId: users.foreign.userId });
+  zitadel.misbehave({ answer: { status: 503 } }, { answer: { status: 799 } });
+  await readMany(
+    graphql,
+    crowd(150).map(({ userId }) => user(userId)),
+  );
+  await post(graphql, { query: 'query { a: contactPhone(userId: "1") { number } __typename }' }, manager);
+  await post(graphql, { query: 'query made_up_by_the_client { __typename }' });
+  await post(graphql, { query: 'subscription { made_up_by_the_client }' });
+  await post(graphql, '{');
+  await fetch(`${stage.url}/nothing`);
+  await fetch(`${stage.url}/health/live`);
+
+  const series = await readMetrics(stage.metricsUrl);
+  expect(ofName(series, 'requests_total')).toEqual({
+    'operation="resendContactPhoneCode",code="OK"': 2,
+    'operation="resendContactPhoneCode",code="RATE_LIMITED"': 2,
+    'operation="resendContactPhoneCode",code="FAILED_PRECONDITION"': 1,
+    'operation="setContactPhone",code="UPSTREAM_UNAVAILABLE"': 1,
+    'operation="setContactPhone",code="RATE_LIMITED"': 1,
+    'operation="_entities",code="UPSTREAM_MISCONFIGURED"': 1,
+    'operation="several",code="NOT_FOUND"': 1,
+    'operation="__typename",code="OK"': 1,
+    'operation="none",code="OPERATION_RESOLUTION_FAILURE"': 1,
+    'operation="none",code="BAD_REQUEST"': 2,
+  });
+  expect(ofName(series, 'request_duration_seconds_count')['operation="resendContactPhoneCode"']).toBe(5);
+  const calls = ofName(series, 'upstream_calls_total');
+  expect(calls).toEqual({
+    'operation="ResendPhoneCode",status="200",code="OK"': 2,
+    'operation="ResendPhoneCode",status="400",code="FAILED_PRECONDITION"': 1,
+    'operation="SetPhone",status="none",code="UNREACHABLE"': 1,
+    'operation="ListUsers",status="503",code="FOREIGN"': 1,
+    'operation="ListUsers",status="other",code="FOREIGN"': 1,
+    'operation="ListUsers",status="200",code="OK"': 1,
+    'operation="GetUserByID",status="404",code="NOT_FOUND"': 1,
+  });
+  const sum = (counts: Record<string, number>) => Object.values(counts).reduce((total, count) => total + count, 0);
+  expect(sum(calls)).toBe(zitadel.calls.length);
+  expect(sum(ofName(series, 'upstream_call_duration_seconds_count'))).toBe(zitadel.calls.length);
+  expect(ofName(series, 'sms_sent_total')).toEqual({ 'outcome="SENT"': 1, 'outcome="UNKNOWN"': 1 });
+  expect(zitadel.outbox).toHaveLength(2);
+  expect(ofName(series, 'sms_limited_total')).toEqual({ 'limit="SMS_LIMITS"': 2, 'limit="SMS_BUDGET"': 1 });
+  expect(ofName(series, 'batch_size_bucket')).toMatchObject({ 'le="1"': 1, 'le="50"': 2, 'le="100"': 3 });
+  expect(ofName(series, 'batch_size_sum')).toEqual({ '': 151 });
+  expect(series['process_cpu_seconds_total']).toBeGreaterThan(0);
+  expect(JSON.stringify(series)).not.toContain('made_up');
+});
+
+test('tells how many requests are in flight', async () => {
+  await using stage = await openStage();
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened }, { hold: answering.opened });
+  const inFlight = async () => ofName(await readMetrics(stage.metricsUrl), 'requests_in_flight')[''];
+
+  const calls = [stage.resend(), stage.resend()];
+  await stage.zitadel.called(2);
+  expect(await inFlight()).toBe(2);
+  answering.open();
+  await Promise.all(calls);
+
+  expect(await inFlight()).toBe(0);
+});
+
+test('serves its metrics at a port of their own alone, if it is told one', async () => {
+  await using stage = await openStage({ METRICS_PORT: '0' });
+  await stage.resend();
+
+  expect(new URL(stage.metricsUrl).port).not.toBe(new URL(stage.url).port);
+  expect(ofName(await readMetrics(stage.metricsUrl), 'requests_total')).toEqual({
+    'operation="resendContactPhoneCode",code="OK"': 1,
+  });
+  expect((await fetch(`${stage.url}/metrics`)).status).toBe(404);
+  expect((await fetch(new URL('/graphql', stage.metricsUrl), { method: 'POST' })).status).toBe(404);
+});
