@@ -5,7 +5,6 @@ import { createApollo } from './apollo.js';
 import type { Config } from './config.js';
 import { createContext } from './context.js';
 import { createGuard } from './guard/guard.js';
-import { closeConnectionsInTime } from './http/closing.js';
 import { serveHealth } from './http/health.js';
 import { createHttpServer } from './http/http-server.js';
 import { servePlayground, type Examples } from './http/playground.js';
@@ -50,7 +49,6 @@ export async function startServer(config: Config, { logTo, examples }: Options =
   const apollo = createApollo(createSchema(), config.graphql, logger);
 
   const http = await createHttpServer(config.http, logger);
-  closeConnectionsInTime(http);
   const metrics = new Metrics();
   recordRequests(http, tracing, {
     begun: () => metrics.begin(),

@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import type { Config } from './config.js';
 
 /** What was in flight did not end in time. */
@@ -22,7 +21,7 @@ interface Steps {
  */
 export async function shutDown({ delayMs, timeoutMs }: Config['shutdown'], steps: Steps): Promise<void> {
   steps.drain();
-  if (delayMs > 0) await wait(delayMs);
+  if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
 
   const timeout = AbortSignal.timeout(timeoutMs);
   timeout.addEventListener('abort', steps.cut);

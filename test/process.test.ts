@@ -116,6 +116,71 @@ test.for(['SIGTERM', 'SIGINT'] as const)('lets a resend in flight end on %s, and
   unused.destroy();
 });
 
+test('answers 20 resends in flight when it is told to end, each with its SMS', async () => {
+  await using production = await openProduction({ SMS_LIMITS: 'off' });
+  const { server, zitadel, url } = production;
+  const answering = gate();
+  zitadel.misbehave(...Array.from({ length: 20 }, () => ({ hold: answering.opened })));
+
+  const inFlight = Array.from({ length: 20 }, () => resend(url));
+  await zitadel.called(20);
+  server.kill('SIGTERM');
+  await refusesConnections(url);
+  answering.open();
+
+  const answers = await Promise.all(inFlight);
+  expect(answers.map(({ errors }) => errors)).toEqual(Array(20).fill(undefined));
+  expect(zitadel.outbox).toHaveLength(20);
+  expect(await server.exited).toBe(0);
+});
+
+test('cuts off what is in flight after SHUTDOWN_TIMEOUT_MS, and ends with 1', async () => {
+  await using production = await openProduction({ SHUTDOWN_TIMEOUT_MS: '300' });
+  const { server, zitadel, url } = production;
+  zitadel.misbehave({ hold: new Promise(() => {}) });
+
+  const inFlight = resend(url);
+  await zitadel.called(1);
+  server.kill('SIGTERM');
+
+  await expect(inFlight).rejects.toThrow();
+  expect(await server.exited).toBe(1);
+  expect(server.output.stderr).toBe('What was in flight after SHUTDOWN_TIMEOUT_MS=300 was cut off.\n');
+});
+
+test('ends at once by a second signal, if that comes a second after the first or later', async () => {
+  // Its clock goes on by SIGUSR2; what it runs never ends.
+  const script = `
+    import { run } from './dist/run.js';
+    let moved = 0;
+    const now = performance.now.bind(performance);
+    const began = now();
+    performance.now = () => began + moved;
+    process.on('SIGUSR2', () => console.log('moved by', (moved += 500)));
+    process.on('SIGTERM', () => console.log('signal at', moved));
+    await run(() => Promise.resolve({ [Symbol.asyncDispose]: () => new Promise(() => {}) }));
+    setInterval(() => {}, 60_000);
+    console.log('running');`;
+  await using child = startChild(['--input-type=module', '--eval', script]);
+  await child.printed(/running/);
+
+  child.kill('SIGTERM');
+  await child.printed(/signal at 0/);
+  child.kill('SIGUSR2');
+  await child.printed(/moved by 500/);
+  child.kill('SIGTERM');
+  await child.printed(/signal at 500/);
+  child.kill('SIGUSR2');
+  await child.printed(/moved by 1000/);
+  child.kill('SIGTERM');
+
+  expect(await child.exited).toBe(1);
+  expect(child.output.stdout).toBe(
+    'running\nsignal at 0\nmoved by 500\nsignal at 500\nmoved by 1000\nsignal at 1000\n',
+  );
+  expect(child.output.stderr).toBe('Ended at once, by a second signal.\n');
+});
+
 test('carries a resend through when the caller hangs up and the process is told to end', async () => {
   await using production = await openProduction();
   const { server, zitadel, url } = production;

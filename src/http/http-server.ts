@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { HttpConfig } from '../config.js';
+import { closeConnectionsInTime } from './closing.js';
 import { readJson } from './json-body.js';
 import { refuse, refuseRaw } from './refusal.js';
 
@@ -39,6 +40,7 @@ export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLo
       strictPreflight: false,
     });
   }
+  closeConnectionsInTime(app);
 
   app.setErrorHandler((error: { statusCode?: number }, request, reply) => {
     const { statusCode = 500 } = error;

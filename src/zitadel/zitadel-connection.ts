@@ -105,8 +105,8 @@ export class ZitadelConnection {
   }
 
   /** Lets the calls in flight end. */
-  close(): Promise<void> {
-    return this.pool.close();
+  async close(): Promise<void> {
+    if (!this.pool.destroyed) await this.pool.close();
   }
 
   /** Breaks off the calls in flight. */
