@@ -2,31 +2,11 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { startChild } from './support/child.js';
 import { gate } from './support/gate.js';
+import { listening, main, openProduction } from './support/production.js';
 import { openSocket, refusesConnections } from './support/sockets.js';
-import { leaveForLogTest, manager, post, resend } from './support/stage.js';
-
-const main = 'dist/main.js';
-const listening = /listening at (http:\/\/[\d.]+:\d+)/;
-
-/** The production server in a process of its own, in front of an embedded ZITADEL. */
-async function openProduction(env: Record<string, string> = {}) {
-  const zitadel = await startEmbeddedZitadel();
-  const server = startChild([main], { ZITADEL_URL: zitadel.url, PORT: '0', HOST: '127.0.0.1', ...env });
-  const [, url = ''] = await server.printed(listening);
-  return {
-    zitadel,
-    server,
-    url,
-    async [Symbol.asyncDispose]() {
-      await server[Symbol.asyncDispose]();
-      await zitadel[Symbol.asyncDispose]();
-      leaveForLogTest([server.output.stdout, server.output.stderr], zitadel);
-    },
-  };
-}
+import { manager, post, resend } from './support/stage.js';
 
 test('says everything that is wrong with the environment at once, and ends with 1', async () => {
   await using server = startChild([main], {

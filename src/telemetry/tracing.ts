@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { ConfigError } from '../config.js';
 import type { Logger } from '../logger.js';
 import type { TraceHeaders } from '../zitadel/zitadel-connection.js';
@@ -18,6 +19,8 @@ export interface Tracing {
 }
 
 const serviceName = 'contact-phone-subgraph';
+/** A collector that is away is tried again for ten seconds, for which nobody should have to wait in the end. */
+const flushMs = 2_000;
 
 /**
  * OpenTelemetry over OTLP. It is loaded here alone, since most installs do not have it. Its SDK reads the other OTEL_… variables by
@@ -100,7 +103,14 @@ export async function startTracing(endpoint: URL, logger: Logger): Promise<Traci
         },
       };
     },
-    close: () => provider.shutdown(),
+    async close() {
+      const sent = provider.shutdown().then(
+        () => true,
+        () => false,
+      );
+      if (!(await Promise.race([sent, wait(flushMs, false)])))
+        logger.warn('The last traces did not reach the collector');
+    },
   };
 }
 

@@ -11,7 +11,7 @@ import { openStage } from './stage.js';
 import { openAccounts, supergraphSdl } from './supergraph.js';
 
 /** The secret that the gateways show. */
-const secret = 'S3CR3T-of-the-router';
+export const secret = 'S3CR3T-of-the-router';
 process.env['ROUTER_SECRET'] = secret;
 
 interface Gateway extends AsyncDisposable {
@@ -29,8 +29,9 @@ function fromReadme(gateway: string, result: string, given: Record<string, unkno
   return run(...Object.values(given));
 }
 
-export async function openApolloGateway(supergraphSdl: string): Promise<Gateway> {
-  const given = { ApolloGateway, ApolloServer, RemoteGraphQLDataSource, supergraphSdl };
+/** @param dataSource what calls a subgraph, where it is not the gateway's own */
+export async function openApolloGateway(supergraphSdl: string, dataSource = RemoteGraphQLDataSource): Promise<Gateway> {
+  const given = { ApolloGateway, ApolloServer, RemoteGraphQLDataSource: dataSource, supergraphSdl };
   const server = fromReadme('@apollo/gateway', 'server', given) as ApolloServer;
   const { url } = await startStandaloneServer(server, {
     listen: { port: 0, host: '127.0.0.1' },

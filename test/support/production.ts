@@ -1,0 +1,23 @@
+import { startEmbeddedZitadel } from '../../src/embedded-zitadel/embedded-zitadel.js';
+import { startChild } from './child.js';
+import { leaveForLogTest } from './stage.js';
+
+export const main = 'dist/main.js';
+export const listening = /listening at (http:\/\/[\d.]+:\d+)/;
+
+/** The production server in a process of its own, in front of an embedded ZITADEL. */
+export async function openProduction(env: Record<string, string> = {}, args = [main]) {
+  const zitadel = await startEmbeddedZitadel();
+  const server = startChild(args, { ZITADEL_URL: zitadel.url, PORT: '0', HOST: '127.0.0.1', ...env });
+  const [, url = ''] = await server.printed(listening);
+  return {
+    zitadel,
+    server,
+    url,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await zitadel[Symbol.asyncDispose]();
+      leaveForLogTest([server.output.stdout, server.output.stderr], zitadel);
+    },
+  };
+}

@@ -1,0 +1,145 @@
+import { RemoteGraphQLDataSource } from '@apollo/gateway';
+import { context, propagation } from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import { NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
+import { expect, test } from 'vitest';
+import { tokens } from '../src/embedded-zitadel/population.js';
+import { openAccounts, supergraphSdl } from './support/supergraph.js';
+import { openCollector } from './support/collector.js';
+import { openApolloGateway, secret } from './support/gateways.js';
+import { openProduction } from './support/production.js';
+import { manager, openStage, post, unverified } from './support/stage.js';
+
+const ours = 'contact-phone-subgraph';
+
+/** Of a gateway whose calls are instrumented. */
+class TracedDataSource extends RemoteGraphQLDataSource {
+  override fetcher: RemoteGraphQLDataSource['fetcher'] = (url, init) => {
+    const headers = { ...init?.headers };
+    propagation.inject(context.active(), headers);
+    return fetch(url, { ...init, headers } as RequestInit);
+  };
+}
+
+test('shows one tree from the gateway to ZITADEL, without a variable, a header or a body in it', async () => {
+  await using collector = await openCollector();
+  const provider = new NodeTracerProvider({
+    resource: resourceFromAttributes({ 'service.name': 'gateway' }),
+    spanProcessors: [new SimpleSpanProcessor(new OTLPTraceExporter({ url: `${collector.url}/v1/traces` }))],
+  });
+  provider.register();
+  await using production = await openProduction({
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    ROUTER_SECRETS: secret,
+  });
+  const { zitadel, server } = production;
+  await using accounts = await openAccounts();
+  await using gateway = await openApolloGateway(
+    supergraphSdl({ 'contact-phone': `${production.url}/graphql`, accounts: accounts.url }),
+    TracedDataSource,
+  );
+
+  const query = `mutation Again($userId: ID!) {
+    resendContactPhoneCode(userId: $userId) { verificationCode user { contactPhone { number } } }
+  }`;
+  const { errors } = await post(gateway.url, { query, variables: { userId: unverified } }, manager);
+  server.kill('SIGTERM');
+  expect(await server.exited).toBe(0);
+  await provider.shutdown();
+
+  expect(errors).toBeUndefined();
+  const [resend, read, operation, http, ...others] = collector.spansOf(ours);
+  expect(others).toEqual([]);
+  const fetched = collector.spansOf('gateway').find(({ name }) => name === 'gateway.fetch');
+  expect(fetched).toBeDefined();
+  const tree = [http, operation, resend, read].map((span) => span && [span.name, span.kind, span.parentSpanId]);
+  const [server_, internal, client] = [2, 1, 3];
+  expect(tree).toEqual([
+    ['POST /graphql', server_, fetched?.spanId],
+    ['mutation Again__contact_phone__0', internal, http?.spanId],
+    ['ResendPhoneCode', client, operation?.spanId],
+    ['GetUserByID', client, operation?.spanId],
+  ]);
+  expect(new Set([fetched, http, operation, resend, read].map((span) => span?.traceId)).size).toBe(1);
+  expect(zitadel.calls.map(({ headers }) => headers['traceparent'])).toEqual(
+    [resend, read].map((span) => `00-${span?.traceId}-${span?.spanId}-01`),
+  );
+  expect([http, operation, resend].map((span) => collector.attributesOf(span))).toEqual([
+    { 'http.request.method': 'POST', 'http.route': '/graphql', 'http.response.status_code': 200 },
+    { 'graphql.operation.type': 'mutation', 'graphql.operation.name': 'Again__contact_phone__0' },
+    {
+      'rpc.service': 'zitadel.user.v2.UserService',
+      'rpc.method': 'ResendPhoneCode',
+      'http.response.status_code': 200,
+    },
+  ]);
+  expect([...collector.paths]).toEqual(['/v1/traces']);
+  const secrets = [unverified, tokens.manager.token, '41791234567', ...zitadel.codes, secret];
+  for (const span of collector.spansOf(ours)) {
+    for (const text of secrets) expect(JSON.stringify(span)).not.toContain(text);
+  }
+});
+
+test('begins a trace where there is none, and shows what went wrong', async () => {
+  await using collector = await openCollector();
+  const stage = await openStage({ OTEL_EXPORTER_OTLP_ENDPOINT: `${collector.url}/` });
+  stage.zitadel.misbehave({ answer: { status: 502 } });
+
+  await stage.run('contact-phone', { userId: unverified });
+  await stage.resend({ userId: '1' });
+  await post(stage.graphql, '{');
+  await stage[Symbol.asyncDispose]();
+
+  const error = 2;
+  const spans = collector.spansOf(ours);
+  expect(spans.map((span) => [span.name, span.status.code, collector.attributesOf(span)['error.type']])).toEqual([
+    ['GetUserByID', error, 'FOREIGN'],
+    ['query ContactPhone', error, 'UPSTREAM_UNAVAILABLE'],
+    ['POST /graphql', 0, undefined],
+    ['ResendPhoneCode', error, 'NOT_FOUND'],
+    ['mutation ResendContactPhoneCode', 0, 'NOT_FOUND'],
+    ['POST /graphql', 0, undefined],
+    ['POST /graphql', 0, 'BAD_REQUEST'],
+  ]);
+  expect(spans.filter(({ parentSpanId }) => parentSpanId === undefined).map(({ name }) => name)).toEqual(
+    Array(3).fill('POST /graphql'),
+  );
+});
+
+test('takes the word of the router that a trace is not to be kept, and hands it on', async () => {
+  await using collector = await openCollector();
+  const stage = await openStage({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
+
+  await stage.resend({}, { ...manager, traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-00`, tracestate: 'x=1' });
+  await stage.resend({}, { ...manager, traceparent: 'nonsense', tracestate: 'x=1' });
+  await stage[Symbol.asyncDispose]();
+
+  const [first, second] = stage.zitadel.calls.map(({ headers }) => headers);
+  expect(first).toMatchObject({
+    traceparent: expect.stringMatching(/^00-a{32}-(?!b{16})[\da-f]{16}-00$/) as string,
+    tracestate: 'x=1',
+  });
+  expect(second?.['traceparent']).toMatch(/^00-[\da-f]{32}-[\da-f]{16}-01$/);
+  expect(second).not.toHaveProperty('tracestate');
+  expect(collector.spansOf(ours)).toHaveLength(3);
+});
+
+test("hands the router's trace on as it is when it has no traces of its own", async () => {
+  await using stage = await openStage();
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+
+  await stage.resend({}, { ...manager, traceparent, tracestate: 'x=1' });
+
+  expect(stage.zitadel.calls[0]?.headers).toMatchObject({ traceparent, tracestate: 'x=1' });
+});
+
+test('does its part when there is no collector, and says so in the log', async () => {
+  const stage = await openStage({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' });
+
+  const { errors } = await stage.resend();
+  await stage[Symbol.asyncDispose]();
+
+  expect(errors).toBeUndefined();
+  expect(stage.lines.join('')).toContain('The last traces did not reach the collector');
+});
