@@ -11,7 +11,7 @@ export function outboxPage(outbox: readonly Sms[]): string {
   // Numbers and codes are ZITADEL's own, digits and letters; a user id comes from the population.
   const rows = outbox
     .toReversed()
-    .map(({ userId, number, code }) => `<tr><td>${number}<td>${code}<td>${userId}`)
+    .map(({ userId, number, code }) => `<tr><td>${number}</td><td>${code}</td><td>${userId}</td></tr>`)
     .join('\n');
   return `<!doctype html>
 <html lang="en">
@@ -26,9 +26,9 @@ export function outboxPage(outbox: readonly Sms[]): string {
 <h1>Outbox</h1>
 <p>The SMS that the embedded ZITADEL would have sent, the latest first. It forgets them when it ends.</p>
 <table>
-<thead><tr><th>To<th>Verification code<th>User</thead>
+<thead><tr><th>To</th><th>Verification code</th><th>User</th></tr></thead>
 <tbody>
-${rows || '<tr><td colspan="3">Nothing yet: send a mutation, such as the resend in the playground.'}
+${rows || '<tr><td colspan="3">Nothing yet: send a mutation, such as the resend in the playground.</td></tr>'}
 </tbody>
 </table>
 </html>

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import fastifyStatic from '@fastify/static';
-import { getDistDirectory, renderAltair, renderInitSnippet, type RenderOptions } from 'altair-static';
+import { getDistDirectory, renderAltair, type RenderOptions } from 'altair-static';
 import type { FastifyInstance } from 'fastify';
 
 /** What the tabs begin with. */
@@ -43,23 +43,30 @@ const contentSecurityPolicy = [
 /** Serves Altair at `/playground`, with a tab for each example operation, and leads there from `/`. */
 export async function servePlayground(app: FastifyInstance, examples?: Examples): Promise<void> {
   const options: RenderOptions = {
-    baseURL: prefix,
-    serveInitialOptionsInSeperateRequest: initScript,
     // Nothing that was typed, such as a token, stays in the browser.
     preserveState: false,
     disableAccount: true,
-    initialSettings: { disablePushNotification: true, 'alert.disableUpdateNotification': true },
+    initialSettings: {
+      'schema.reloadOnStart': true,
+      disablePushNotification: true,
+      'alert.disableUpdateNotification': true,
+    },
     initialWindows: tabs.map((name) => ({
       initialName: name,
-      endpointURL: '/graphql',
       initialQuery: readFileSync(new URL(`${name}.graphql`, operations), 'utf8'),
       initialVariables: JSON.stringify(examples?.variables[name] ?? {}, null, 2),
       initialHeaders: examples?.headers ?? { Authorization: 'Bearer ' },
     })),
   };
-  const page = renderAltair(options);
-  // Altair would show an advertisement.
-  const init = `localStorage.setItem('altair:db:ai-plugin-showcased', '{"value":true}');${renderInitSnippet(options)}`;
+  const page = renderAltair({ baseURL: prefix, serveInitialOptionsInSeperateRequest: initScript });
+  const init = `
+    const options = ${JSON.stringify(options)};
+    // Altair takes no relative URL, and only the browser knows what this server is called.
+    for (const tab of options.initialWindows) tab.endpointURL = new URL('/graphql', location).href;
+    // It would else show an advertisement.
+    localStorage.setItem('altair:db:ai-plugin-showcased', '{"value":true}');
+    AltairGraphQL.init(options);
+  `;
 
   await app.register(async (playground) => {
     playground.addHook('onSend', (_request, reply, payload, done) => {

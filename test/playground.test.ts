@@ -1,0 +1,116 @@
+import { readdirSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { startChild } from './support/child.js';
+import { openPage } from './support/chromium.js';
+import { openStage } from './support/stage.js';
+
+/** Left for people to look at; git ignores it. */
+const artefacts = 'test/artefacts';
+
+const examples = readdirSync('schema/operations').map((file) => file.replace('.graphql', ''));
+
+test(
+  'a newcomer opens the demo in a browser, resends a code with one click, and finds the SMS',
+  { timeout: 60_000 },
+  async () => {
+    await using demo = startChild(['dist/demo.js'], { PORT: '0' });
+    const [, origin = ''] = await demo.printed(/(http:\/\/127\.0\.0\.1:\d+)\/playground/);
+    const [outboxUrl] = await demo.printed(/http:\/\/127\.0\.0\.1:\d+\/outbox/);
+    await using browser = await openPage([origin, new URL(outboxUrl).origin]);
+    const { page, strangers, complaints } = browser;
+    const tab = (name: string) => page.locator('.window-switcher__input', { hasText: name });
+    const send = page.getByRole('button', { name: 'Send Request' }).first();
+    const result = page.locator('app-query-result').first();
+
+    await page.goto(outboxUrl);
+    expect(await page.textContent('tbody')).toContain('Nothing yet');
+    await page.goto(origin);
+    expect(page.url()).toBe(`${origin}/playground/`);
+    await tab('resend').waitFor();
+    expect((await page.locator('.window-switcher__input').allTextContents()).map((name) => name.trim()).sort()).toEqual(
+      examples,
+    );
+
+    await send.click();
+    await result.getByText('"resourceOwner": "301000000000000001"').waitFor();
+    await tab('verify').click();
+    await send.click();
+    await result.getByText('"INVALID_VERIFICATION_CODE"').waitFor();
+    await page.getByRole('button', { name: 'Docs' }).or(page.getByText('Docs')).first().click();
+    await page.locator('app-doc-viewer').getByText('Mutation').first().waitFor();
+    await page.screenshot({ path: `${artefacts}/playground.png` });
+
+    const [, code = ''] = await demo.printed(/SMS to \+41791234567: (\w+) is your verification code/);
+    await page.goto(outboxUrl);
+    expect(await page.locator('tbody td').allTextContents()).toEqual(['+41791234567', code, '301000000000000101']);
+    await page.screenshot({ path: `${artefacts}/outbox.png` });
+    expect(strangers).toEqual([]);
+    expect(complaints).toEqual([]);
+  },
+);
+
+test('each tab works as it is', { timeout: 60_000 }, async () => {
+  await using demo = startChild(['dist/demo.js'], { PORT: '0' });
+  const [, origin = ''] = await demo.printed(/(http:\/\/127\.0\.0\.1:\d+)\/playground/);
+  const script = await (await fetch(`${origin}/playground/init.js`)).text();
+  const options = JSON.parse(/const options = (.*);$/m.exec(script)?.[1] ?? '') as {
+    initialWindows: {
+      initialName: string;
+      initialQuery: string;
+      initialVariables: string;
+      initialHeaders: Record<string, string>;
+    }[];
+  };
+
+  const outcomes: Record<string, unknown> = {};
+  for (const { initialName, initialQuery: query, initialVariables, initialHeaders } of options.initialWindows) {
+    const response = await fetch(`${origin}/graphql`, {
+      method: 'POST',
+      headers: { ...initialHeaders, 'content-type': 'application/json' },
+      body: JSON.stringify({ query, variables: JSON.parse(initialVariables) as unknown }),
+    });
+    const { errors } = (await response.json()) as { errors?: { extensions: { code: string } }[] };
+    outcomes[initialName] = errors?.map(({ extensions }) => extensions.code) ?? 'OK';
+  }
+
+  expect(outcomes).toEqual({
+    'contact-phone': 'OK',
+    'set-contact-phone': 'OK',
+    'verify-contact-phone': ['INVALID_VERIFICATION_CODE'],
+    'remove-contact-phone': 'OK',
+    'resend-contact-phone-code': 'OK',
+  });
+});
+
+test('lets the page of the playground run no script but its own', async () => {
+  await using stage = await openStage({ PLAYGROUND: 'true' });
+
+  for (const path of ['', 'init.js', 'main.js', 'styles.css']) {
+    const response = await fetch(`${stage.url}/playground/${path}`);
+    const policy = response.headers.get('content-security-policy');
+    expect(policy).toMatch(/^default-src 'none'; script-src 'self';/);
+    expect(policy).toContain("connect-src 'self'; ");
+    expect(policy).not.toContain('unsafe-eval');
+    expect(response.status).toBe(200);
+  }
+  const page = await (await fetch(`${stage.url}/playground/`)).text();
+  expect(page).not.toMatch(/<script(?![^>]*src=)|https?:/);
+  const init = await (await fetch(`${stage.url}/playground/init.js`)).text();
+  expect(init).not.toContain('embedded-token');
+});
+
+test('is not there unless it is asked for', async () => {
+  await using stage = await openStage();
+
+  for (const path of ['/', '/playground', '/playground/', '/playground/main.js']) {
+    expect((await fetch(stage.url + path, { redirect: 'manual' })).status).toBe(404);
+  }
+});
+
+test('stays where it is told to: no way out of its folder', async () => {
+  await using stage = await openStage({ PLAYGROUND: 'true' });
+
+  for (const path of ['/playground/..%2f..%2fpackage.json', '/playground/%2e%2e/index.js', '/playground/assets']) {
+    expect((await fetch(stage.url + path)).status).toBeGreaterThanOrEqual(400);
+  }
+});
