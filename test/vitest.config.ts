@@ -31,6 +31,7 @@ export default defineConfig({
         },
       },
       { extends: true, test: { name: 'rover', include: ['test/rover.check.ts'], testTimeout: 120_000 } },
+      { extends: true, test: { name: 'container', include: ['test/container.check.ts'], testTimeout: 300_000 } },
       // Reads what the servers of all the stories have logged, so it comes last.
       { extends: true, test: { name: 'logs', include: ['test/logs.test.ts'], sequence: { groupOrder: 1 } } },
     ],

@@ -3,8 +3,14 @@ import { once } from 'node:events';
 import { onTestFinished } from 'vitest';
 
 /** A process of its own, ended with the test: Node.js with these arguments, or another command. */
-export function startChild(args: string[], env: NodeJS.ProcessEnv = {}, command = process.execPath) {
+export function startChild(
+  args: string[],
+  env: NodeJS.ProcessEnv = {},
+  command = process.execPath,
+  cwd = process.cwd(),
+) {
   const child = spawn(command, args, {
+    cwd,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

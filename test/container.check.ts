@@ -1,0 +1,78 @@
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
+import { startChild } from './support/child.js';
+import { followDockerfile, type Image } from './support/dockerfile.js';
+import { listening } from './support/production.js';
+import { resend } from './support/stage.js';
+
+// What the Dockerfile makes, without Docker. It installs everything anew, so it is no part of `npm test`.
+
+let image: Image;
+let folder: string;
+
+beforeAll(() => {
+  ({ image, folder } = followDockerfile());
+}, 300_000);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** What the image would start, in a process on this machine. */
+const start = (env: Record<string, string>, [command = '', ...args] = image.command) =>
+  startChild(args, { ...image.env, HOST: '127.0.0.1', ...env }, command, join(image.root, image.workdir));
+
+test('it holds what a start needs, and no more', () => {
+  const root = join(image.root, image.workdir);
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(
+    (path) => !path.startsWith('node_modules'),
+  );
+  const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: object };
+  const has = (name: string) => existsSync(join(root, 'node_modules', name));
+
+  expect(readdirSync(root).sort()).toEqual(['README.md', 'dist', 'node_modules', 'package.json', 'schema']);
+  expect(files).toContain('dist/main.js');
+  expect(files.filter((path) => /demo|embedded|\.d\.ts$/.test(path))).toEqual(['dist/errors.d.ts']);
+  expect(Object.keys(dependencies).filter((name) => !has(name))).toEqual([]);
+  expect(['typescript', 'vitest', 'playwright-core', '@opentelemetry/sdk-trace-node'].filter(has)).toEqual([]);
+});
+
+test('Node.js is process 1, under a user who may do nothing, in its production mode', () => {
+  expect(image).toMatchObject({ command: ['node', 'dist/main.js'], user: 'node', env: { NODE_ENV: 'production' } });
+  expect(image.from).toMatch(/^node:\d+-slim$/);
+});
+
+test('it starts, is healthy, resends a code, and obeys a signal', async () => {
+  await using zitadel = await startEmbeddedZitadel();
+  await using server = start({
+    ZITADEL_URL: zitadel.url,
+    PORT: '0',
+    PLAYGROUND: 'true',
+    REDIS_URL: 'redis://127.0.0.1:1',
+  });
+  const [, url = ''] = await server.printed(listening);
+  const { port: PORT } = new URL(url);
+
+  expect((await resend(url)).errors).toBeUndefined();
+  expect((await fetch(`${url}/playground/`)).status).toBe(200);
+  await using healthy = start({ PORT }, image.healthCheck);
+  expect(await healthy.exited).toBe(0);
+  server.kill('SIGTERM');
+  expect(await server.exited).toBe(0);
+  await using gone = start({ PORT }, image.healthCheck);
+  expect(await gone.exited).toBe(1);
+});
+
+test('it logs for people, too', async () => {
+  await using server = start({ ZITADEL_URL: 'http://127.0.0.1:1', PORT: '0', LOG_FORMAT: 'pretty' });
+
+  await server.printed(/INFO.*listening/);
+});
+
+test('it says what to install for traces', async () => {
+  await using server = start({ ZITADEL_URL: 'http://127.0.0.1:1', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' });
+
+  expect(await server.exited).toBe(1);
+  expect(server.output.stderr).toMatch(
+    /^OTEL_EXPORTER_OTLP_ENDPOINT needs packages .*: npm install --no-save @opentelemetry.*\n$/,
+  );
+});

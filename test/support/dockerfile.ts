@@ -1,0 +1,82 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+
+export interface Image {
+  /** Where its root is on this machine. */
+  root: string;
+  from: string;
+  env: Record<string, string>;
+  workdir: string;
+  user: string;
+  command: string[];
+  healthCheck: string[];
+}
+
+/**
+ * Goes through our Dockerfile on this machine, without Docker: each stage in a folder of its own, with the Node.js that is here in
+ * place of its base image. It knows the instructions that are there, and fails on any other.
+ */
+export function followDockerfile(): { image: Image; folder: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'contact-phone-image-'));
+  const stages = new Map<string, Image>();
+  let stage: Image | undefined;
+  for (const line of readFileSync('Dockerfile', 'utf8').split('\n')) {
+    const [, instruction, rest = ''] = /^([A-Z]+) (.*)$/.exec(line) ?? [];
+    if (instruction === undefined) continue;
+    if (instruction === 'FROM') {
+      const [from = '', , name = 'final'] = rest.split(' ');
+      stage = { root: join(folder, name), from, env: {}, workdir: '/', user: 'root', command: [], healthCheck: [] };
+      stages.set(name, stage);
+      continue;
+    }
+    if (!stage) throw new Error(`This belongs to no stage: ${line}`);
+    follow(stage, instruction, rest, stages);
+  }
+  if (!stage) throw new Error('There is no stage.');
+  return { image: stage, folder };
+}
+
+function follow(stage: Image, instruction: string, rest: string, stages: ReadonlyMap<string, Image>): void {
+  const here = join(stage.root, stage.workdir);
+  switch (instruction) {
+    case 'WORKDIR':
+      stage.workdir = rest;
+      mkdirSync(join(stage.root, rest), { recursive: true });
+      return;
+    case 'COPY': {
+      const [, from, paths = ''] = /^(?:--from=(\w+) )?(.*)$/.exec(rest) ?? [];
+      const sources = paths.split(' ');
+      const target = join(here, sources.pop() ?? '');
+      for (const source of sources) {
+        const path = from === undefined ? source : join(stages.get(from)?.root ?? '', source);
+        // Of a folder, the contents are copied.
+        const isInto = /\/$/.test(paths) && from === undefined;
+        cpSync(path, isInto ? join(target, basename(source)) : target, { recursive: true });
+      }
+      return;
+    }
+    case 'RUN':
+      execFileSync('sh', ['-euc', rest], { cwd: here, stdio: 'pipe' });
+      return;
+    case 'ENV': {
+      const [name = '', value = ''] = rest.split('=');
+      stage.env[name] = value;
+      return;
+    }
+    case 'USER':
+      stage.user = rest;
+      return;
+    case 'EXPOSE':
+      return;
+    case 'CMD':
+      stage.command = JSON.parse(rest) as string[];
+      return;
+    case 'HEALTHCHECK':
+      stage.healthCheck = JSON.parse(rest.slice(rest.indexOf('['))) as string[];
+      return;
+    default:
+      throw new Error(`Not known here: ${instruction}`);
+  }
+}
