@@ -1,0 +1,101 @@
+import { expect, test } from 'vitest';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { errorMessages } from '../src/errors.js';
+import { readMetrics } from './support/metrics.js';
+import { openProduction } from './support/production.js';
+import { readMany, user } from './support/reads.js';
+import { bearer, manager, post, run, unverified, type OperationName } from './support/stage.js';
+
+/** The production server, which tells on SIGUSR2 what it holds. It ends only when nothing is open any more. */
+const measured = `
+  import { readConfig } from './dist/config.js';
+  import { startServer } from './dist/server.js';
+  process.on('SIGUSR2', () => {
+    gc();
+    console.log('holds', JSON.stringify({ bytes: process.memoryUsage().heapUsed, handles: process.getActiveResourcesInfo() }));
+  });
+  const server = await startServer(readConfig(process.env));
+  process.on('SIGTERM', () => server[Symbol.asyncDispose]());
+  console.log('listening at', server.url);`;
+
+test('10,000 requests of every outcome leave nothing open and nothing behind', { timeout: 240_000 }, async () => {
+  await using production = await openProduction({ LOG_LEVEL: 'fatal', ZITADEL_TIMEOUT_MS: '200' }, [
+    '--expose-gc',
+    '--input-type=module',
+    '--eval',
+    measured,
+  ]);
+  const { zitadel, server, url } = production;
+  const graphql = `${url}/graphql`;
+
+  let asked = 0;
+  const holdings = async () => {
+    server.kill('SIGUSR2');
+    asked += 1;
+    const [text] = await server.printed(new RegExp(`(?:holds .*\\n[^]*?){${asked}}`));
+    return JSON.parse(text.trimEnd().split('holds ').at(-1) ?? '') as { bytes: number; handles: string[] };
+  };
+
+  const of =
+    (name: OperationName, variables: object = {}, caller: Record<string, string> = manager) =>
+    () =>
+      run(graphql, name, { userId: unverified, ...variables }, caller);
+  const misbehaving = (misbehaviour: Parameters<typeof zitadel.misbehave>[0], call: () => Promise<unknown>) => () => {
+    zitadel.misbehave(misbehaviour);
+    return call();
+  };
+  const read = of('contact-phone');
+  const answer = (status: number, body?: string) => ({ answer: { status, ...(body !== undefined && { body }) } });
+  const outcomes: (() => Promise<unknown>)[] = [
+    read,
+    of('resend-contact-phone-code'),
+    of('resend-contact-phone-code', { mode: 'RETURN_CODE' }),
+    of('set-contact-phone', { number: users.unverified.phone.number }),
+    of('verify-contact-phone', { verificationCode: 'WRONG1' }),
+    of('remove-contact-phone', { userId: users.phoneless.userId }),
+    of('contact-phone', {}, {}),
+    of('contact-phone', {}, bearer(tokens.outsider.token)),
+    of('contact-phone', { userId: '1' }),
+    of('contact-phone', { userId: '..' }),
+    () => readMany(graphql, [user(unverified), user('1'), user(2), user(users.verified.userId)]),
+    misbehaving(answer(503), read),
+    misbehaving(answer(404, '<html>'), read),
+    misbehaving(answer(500), of('resend-contact-phone-code', { mode: 'RETURN_CODE' })),
+    misbehaving({ reset: true }, read),
+    misbehaving({ cutOffAfter: 5 }, read),
+    () => post(graphql, { query: '{ nothing }' }),
+    () => post(graphql, '{'),
+    () => fetch(graphql),
+    () => fetch(`${url}/health/ready`).then((response) => response.text()),
+    () => fetch(graphql, { method: 'POST', headers: { 'content-type': 'text/plain' }, body: 'x' }),
+    () => run(graphql, 'contact-phone', { userId: unverified }, manager, AbortSignal.timeout(1)).catch(() => undefined),
+    () => fetch(graphql, { method: 'POST', body: 'x'.repeat(2_000_000) }).catch(() => undefined),
+    of('resend-contact-phone-code', { userId: users.verified.userId }),
+    () => fetch(`${url}/nothing`),
+  ];
+  const late = misbehaving({ hold: new Promise(() => {}) }, read);
+  const round = async () => {
+    for (let sent = 0; sent < 5_000; sent += outcomes.length) await Promise.all(outcomes.map((call) => call()));
+    await Promise.all(Array.from({ length: 10 }, late));
+    zitadel.calls.length = 0;
+  };
+
+  // One after the other, so that each comes out as it is meant; later they get in each other's way.
+  for (const call of outcomes) await call();
+  await round();
+  const first = await holdings();
+  await round();
+  const second = await holdings();
+  const series = await readMetrics(`${url}/metrics`);
+  server.kill('SIGTERM');
+
+  // A hundred and fifty bytes a request, which is less than anything that would be kept of one.
+  expect(second.bytes - first.bytes).toBeLessThan(5_000 * 150);
+  // Connections are kept alive; nothing else is.
+  expect([...new Set(second.handles)].sort()).toEqual(['PipeWrap', 'TCPServerWrap', 'TCPSocketWrap']);
+  expect(await server.exited).toBe(0);
+  const codes = Object.keys(series).flatMap((key) => /requests_total\{.*code="(\w+)"/.exec(key)?.[1] ?? []);
+  const provoked = Object.keys(errorMessages).filter((code) => code !== 'INTERNAL_SERVER_ERROR');
+  expect(new Set(codes)).toEqual(new Set(['OK', 'BAD_REQUEST', 'GRAPHQL_VALIDATION_FAILED', ...provoked]));
+  expect(series['contact_phone_requests_in_flight']).toBe(0);
+});
