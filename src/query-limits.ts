@@ -7,10 +7,10 @@ import { GraphQLError, type ValidationContext, type ValidationRule } from 'graph
 export const maxTokens = 2_000;
 
 /** The schema is four deep, and each fragment counts as one more. */
-const maxDepth = 10;
+export const maxDepth = 10;
 /** Each can be a call to ZITADEL; gateways that merge queries tell them apart by aliases. */
-const maxAliases = 50;
-const maxDirectives = 50;
+export const maxAliases = 50;
+export const maxDirectives = 50;
 
 /** Armor would throw, which Apollo Server answers with HTTP 500; reported, it is a validation error like any other. */
 const limit = (n: number) => ({

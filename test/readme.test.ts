@@ -8,9 +8,10 @@ import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { environment } from '../src/config.js';
 import { errorMessages, type ErrorExtensions } from '../src/errors.js';
+import { maxAliases, maxDepth, maxDirectives, maxTokens } from '../src/query-limits.js';
 import { startChild } from './support/child.js';
 import { openSocket } from './support/sockets.js';
-import { post, type GraphQLAnswer, type OperationData } from './support/stage.js';
+import { openStage, post, type GraphQLAnswer, type OperationData } from './support/stage.js';
 import { roverYaml, supergraphSdl } from './support/supergraph.js';
 
 const readme = readFileSync('README.md', 'utf8');
@@ -154,6 +155,26 @@ test('its table of variables is the one that is read', () => {
 
 test('its table of error codes is the closed list', () => {
   expect(table('Errors').map(([code]) => code)).toEqual(Object.keys(errorMessages));
+});
+
+test('its table of metrics is what is served', async () => {
+  await using stage = await openStage();
+  const text = await (await fetch(stage.metricsUrl)).text();
+
+  const served = [...text.matchAll(/^# TYPE (contact_phone_\w+)/gm)].map(([, name]) => name);
+  expect(table('In production').map(([name]) => name)).toEqual(served);
+});
+
+test('its limits for what comes in are those that hold', () => {
+  const limits = [maxTokens, maxDepth, maxAliases, maxDirectives];
+
+  expect(readme.replaceAll('\n', ' ')).toMatch(
+    new RegExp(
+      'at most (\\d+) tokens, (\\d+) levels, (\\d+) aliases and +(\\d+) +directives'.replaceAll('(\\d+)', () =>
+        String(limits.shift()),
+      ),
+    ),
+  );
 });
 
 test('its table of parts names every production dependency', () => {

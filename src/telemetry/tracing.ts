@@ -128,7 +128,7 @@ async function load() {
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error;
     throw new ConfigError(
-      'OTEL_EXPORTER_OTLP_ENDPOINT needs packages that are not installed: npm install --no-save @opentelemetry/api@1.9 ' +
+      'OTEL_EXPORTER_OTLP_ENDPOINT needs packages that are not installed: npm install --save-prod @opentelemetry/api@1.9 ' +
         '@opentelemetry/sdk-trace-node@2 @opentelemetry/resources@2 @opentelemetry/exporter-trace-otlp-http@0.223',
       { cause: error },
     );
