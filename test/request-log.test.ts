@@ -205,6 +205,18 @@ test('names all causes of a request that failed for several', async () => {
   ]);
 });
 
+test('is as loud as the gravest of its errors', async () => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave({ answer: { status: 502 } });
+
+  const remove = (userId: string) => `removeContactPhone(userId: "${userId}") { user { id } }`;
+  await post(stage.graphql, { query: `mutation { a: ${remove('..')} b: ${remove('1')} c: ${remove('..')} }` }, manager);
+
+  expect(requestLines(stage.lines)).toMatchObject([
+    { level: 40, code: 'UPSTREAM_UNAVAILABLE', errors: 3, field: 'removeContactPhone' },
+  ]);
+});
+
 test('writes for people what they need, and nothing else', async () => {
   const written = new PassThrough({ encoding: 'utf8' });
   const logger = await createLogger({ level: 'info', format: 'pretty' }, written);

@@ -16,7 +16,7 @@ export class Metrics {
 
   private readonly requests = new Counter({
     name: 'contact_phone_requests_total',
-    help: 'Requests by root field and by the code of their first error, or OK.',
+    help: 'Requests by root field and by the code of their gravest error, or OK.',
     labelNames: ['operation', 'code'],
     registers: this.registers,
   });

@@ -15,7 +15,10 @@ interface Audience {
   ended(record: RequestRecord): void;
 }
 
-/** Keeps a record of each request that is worth telling, and has it told as soon as its answer is ready, whether or not anybody still waits for that. */
+/**
+ * Keeps a record of each request that is worth telling, and has it told as soon as its answer is ready, whether or not anybody still
+ * waits for that.
+ */
 export function recordRequests(app: FastifyInstance, tracing: Tracing | undefined, audience: Audience): void {
   app.decorateRequest('record');
   app.addHook('onRequest', (request, reply, done) => {

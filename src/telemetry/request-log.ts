@@ -16,7 +16,6 @@ export function logRequest(logger: Logger, record: RequestRecord): void {
     kind: operation?.kind,
     field: operation?.field,
     code,
-    // Of many errors, such as those of the users in a list, the first must do.
     errors: errors.length > 1 ? errors.length : undefined,
     zitadelErrorId: errors.find(({ zitadelErrorId }) => zitadelErrorId !== undefined)?.zitadelErrorId,
     userId: userIds.size === 1 && userId !== undefined && safeId.test(userId) ? userId : undefined,

@@ -66,9 +66,12 @@ export class RequestRecord {
     readonly trace: RequestTrace | undefined,
   ) {}
 
-  /** The code of its first error, or OK. */
+  /** The code of its gravest error, or of the first of several as grave; or OK. */
   get code(): string {
-    return this.errors[0]?.code ?? 'OK';
+    const codes = this.errors.map(({ code }) => code);
+    const gravest =
+      codes.find((code) => code === 'INTERNAL_SERVER_ERROR') ?? codes.find((code) => code.startsWith('UPSTREAM_'));
+    return gravest ?? codes[0] ?? 'OK';
   }
 
   /** A call to ZITADEL begins. */
