@@ -3,8 +3,7 @@ import type { OperationTypeNode } from 'graphql';
 import type { Outcome } from '../guard/checkpoint.js';
 import type { GrpcCode } from '../zitadel/grpc-code.js';
 import { ZitadelError, type ZitadelErrorKind } from '../zitadel/zitadel-error.js';
-import type { WatchedCall } from '../zitadel/zitadel-connection.js';
-import type { RequestTrace } from './tracing.js';
+import type { TraceHeaders, WatchedCall } from '../zitadel/zitadel-connection.js';
 
 /** What became of a call: ZITADEL's own code, or the kind of the failure where there is none. */
 export type CallCode = GrpcCode | Uppercase<Exclude<ZitadelErrorKind, 'rejected'>> | 'FAULT';
@@ -37,6 +36,13 @@ interface RecordedError {
   zitadelErrorId?: string | undefined;
   /** What is behind it, where that is not the client's doing. */
   cause?: unknown;
+}
+
+/** The spans of one request: HTTP, the operation within it, and each call to ZITADEL within that. */
+export interface RequestTrace {
+  beginOperation(operation: RecordedOperation): void;
+  beginCall(operation: string): { headers: TraceHeaders; end(call: RecordedCall): void };
+  end(record: RequestRecord): void;
 }
 
 /**

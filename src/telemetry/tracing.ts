@@ -2,14 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ConfigError } from '../config.js';
 import type { Logger } from '../logger.js';
 import type { TraceHeaders } from '../zitadel/zitadel-connection.js';
-import type { HttpFacts, RecordedCall, RecordedOperation, RequestRecord } from './request-record.js';
-
-/** The spans of one request: HTTP, the operation within it, and each call to ZITADEL within that. */
-export interface RequestTrace {
-  beginOperation(operation: RecordedOperation): void;
-  beginCall(operation: string): { headers: TraceHeaders; end(call: RecordedCall): void };
-  end(record: RequestRecord): void;
-}
+import type { HttpFacts, RequestTrace } from './request-record.js';
 
 export interface Tracing {
   /** Goes on with the trace of the request's `traceparent`, or begins one. */
