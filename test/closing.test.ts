@@ -68,11 +68,11 @@ test('closes only after the answer of a resend whose caller has hung up', async 
   await stage[Symbol.asyncDispose]();
 });
 
-test('gives a request ten seconds to come in', async () => {
+test('gives a request ten seconds to come in, and its headers five', async () => {
   const { http } = readConfig({ ZITADEL_URL: 'http://localhost' });
   const app = await createHttpServer(http, await createLogger({ level: 'silent', format: 'json' }));
 
-  expect(app.server.requestTimeout).toBe(10_000);
+  expect(app.server).toMatchObject({ requestTimeout: 10_000, headersTimeout: 5_000 });
 });
 
 test('waits for a request that never comes to its end no longer than that, and for one in flight longer', async () => {
