@@ -338,6 +338,7 @@ test('lets the browsers of the given origins in, and no others', async () => {
   expect(allowed.headers.get('access-control-allow-origin')).toBe('https://admin.example.com');
   expect(allowed.headers.get('access-control-allow-headers')).toBe('authorization,content-type');
   expect(answer.headers.get('access-control-allow-origin')).toBe('https://app.example.com');
+  expect(answer.headers.get('access-control-expose-headers')).toBe('x-request-id');
   expect(stranger.headers.get('access-control-allow-origin')).toBeNull();
   expect([noPreflight.status, await noPreflight.text()]).toEqual([204, '']);
 });

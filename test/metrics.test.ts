@@ -4,6 +4,7 @@ import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { readMetrics } from './support/metrics.js';
 import { readMany, user } from './support/reads.js';
+import { refusesConnections } from './support/sockets.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
 
 /** The series of one of our metrics, by their labels. */
@@ -102,4 +103,6 @@ test('serves its metrics at a port of their own alone, if it is told one', async
   });
   expect((await fetch(`${stage.url}/metrics`)).status).toBe(404);
   expect((await fetch(new URL('/graphql', stage.metricsUrl), { method: 'POST' })).status).toBe(404);
+  await stage.closeServer();
+  await refusesConnections(stage.metricsUrl);
 });

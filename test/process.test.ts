@@ -115,7 +115,7 @@ test('answers 20 resends in flight when it is told to end, each with its SMS', a
 });
 
 test('cuts off what is in flight after SHUTDOWN_TIMEOUT_MS, and ends with 1', async () => {
-  await using production = await openProduction({ SHUTDOWN_TIMEOUT_MS: '300' });
+  await using production = await openProduction({ SHUTDOWN_TIMEOUT_MS: '300', ZITADEL_TIMEOUT_MS: '300000' });
   const { server, zitadel, url } = production;
   zitadel.misbehave({ hold: new Promise(() => {}) });
 

@@ -205,6 +205,20 @@ test('names all causes of a request that failed for several', async () => {
   ]);
 });
 
+test('tells of a stranger whom the router does not vouch for', async () => {
+  await using stage = await openStage({ ROUTER_SECRETS: 'S3CR3T-of-the-router' });
+
+  await stage.resend({}, { ...manager, 'x-request-id': 'stranger-1' });
+
+  const lines = stage.lines
+    .map((line) => JSON.parse(line) as Line)
+    .filter(({ requestId }) => requestId === 'stranger-1');
+  expect(lines).toMatchObject([
+    { level: 40, msg: 'Refused a request that does not show the secret of the router' },
+    { level: 30, msg: 'request', code: 'FORBIDDEN', httpStatus: 403 },
+  ]);
+});
+
 test('is as loud as the gravest of its errors', async () => {
   await using stage = await openStage();
   stage.zitadel.misbehave({ answer: { status: 502 } });
