@@ -11,6 +11,8 @@ export interface RequestContext {
   /** Acts on behalf of the caller, and remembers what it has read for him. */
   contactPhone: ContactPhoneService;
   record: RequestRecord;
+  /** How many representations it has asked for so far. */
+  representations: number;
 }
 
 /** Never throws: a throwing context is an HTTP 500, which gateways repeat. */
@@ -22,7 +24,11 @@ export function createContext(
   sms: Config['sms'],
 ): RequestContext {
   const caller = callerOf(headers, record);
-  return { contactPhone: new ContactPhoneService(zitadel, guard, caller, sms.countries, record), record };
+  return {
+    contactPhone: new ContactPhoneService(zitadel, guard, caller, sms.countries, record),
+    record,
+    representations: 0,
+  };
 }
 
 /** undefined when the request carries no `Authorization`. */

@@ -5,6 +5,8 @@ import { createApollo } from './apollo.js';
 import type { Config } from './config.js';
 import { createContext } from './context.js';
 import { createGuard } from './guard/guard.js';
+import { acceptsAnswer } from './http/accept.js';
+import { closeConnectionsInTime } from './http/closing.js';
 import { serveHealth } from './http/health.js';
 import { createHttpServer } from './http/http-server.js';
 import { servePlayground, type Examples } from './http/playground.js';
@@ -15,6 +17,7 @@ import { shutDown } from './shutdown.js';
 import { Metrics } from './telemetry/metrics.js';
 import { logRequest } from './telemetry/request-log.js';
 import { recordRequests } from './telemetry/record-requests.js';
+import type { RequestRecord } from './telemetry/request-record.js';
 import { startTracing } from './telemetry/tracing.js';
 import { ZitadelClient } from './zitadel/zitadel-client.js';
 import { ZitadelConnection } from './zitadel/zitadel-connection.js';
@@ -50,7 +53,7 @@ export async function startServer(config: Config, { logTo, examples }: Options =
 
   const http = await createHttpServer(config.http, logger);
   const metrics = new Metrics();
-  recordRequests(http, tracing, {
+  const idle = recordRequests(http, tracing, {
     begun: () => metrics.begin(),
     ended(record) {
       logRequest(logger, record);
@@ -60,6 +63,7 @@ export async function startServer(config: Config, { logTo, examples }: Options =
   const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...guard.state() }));
   const { port: metricsPort } = config.metrics;
   const metricsHttp = metricsPort === undefined ? http : fastify();
+  if (metricsHttp !== http) closeConnectionsInTime(metricsHttp);
   metrics.serve(metricsHttp);
   if (config.playground) await servePlayground(http, examples);
 
@@ -67,16 +71,22 @@ export async function startServer(config: Config, { logTo, examples }: Options =
   const { routerSecrets } = config.http;
   http.post(
     '/graphql',
-    { onRequest: routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [] },
+    { onRequest: [...(routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : []), acceptsAnswer] },
     fastifyApolloHandler(apollo, {
-      context: ({ headers, record }) => Promise.resolve(createContext(headers, record, zitadel, guard, config.sms)),
+      // Every request for GraphQL has a record.
+      context: ({ headers, record }) =>
+        Promise.resolve(createContext(headers, record as RequestRecord, zitadel, guard, config.sms)),
     }),
   );
 
   const finish = async () => {
     await http.close();
-    await apollo.stop();
+    // Some callers may have hung up.
+    await idle();
     await connection.close();
+  };
+  const release = async () => {
+    await apollo.stop();
     guard.close();
     await tracing?.close();
     await metricsHttp.close();
@@ -93,10 +103,12 @@ export async function startServer(config: Config, { logTo, examples }: Options =
     return {
       url,
       metricsUrl: `${metricsOrigin}/metrics`,
-      [Symbol.asyncDispose]: () => (stopped ??= shutDown(config.shutdown, { drain: health.drain, finish, cut })),
+      [Symbol.asyncDispose]: () =>
+        (stopped ??= shutDown(config.shutdown, { drain: health.drain, finish, cut, release })),
     };
   } catch (error) {
     await finish();
+    await release();
     throw error;
   }
 }

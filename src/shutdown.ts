@@ -12,6 +12,8 @@ interface Steps {
   finish: () => Promise<void>;
   /** Breaks off what is in flight, so that `finish` comes to its end. */
   cut: () => void;
+  /** Gives back what is left. */
+  release: () => Promise<void>;
 }
 
 /**
@@ -26,8 +28,8 @@ export async function shutDown({ delayMs, timeoutMs }: Config['shutdown'], steps
   const timeout = AbortSignal.timeout(timeoutMs);
   timeout.addEventListener('abort', steps.cut);
   await steps.finish();
-  if (timeout.aborted) {
-    throw new CutOffError(`What was in flight after SHUTDOWN_TIMEOUT_MS=${timeoutMs} was cut off.`);
-  }
   timeout.removeEventListener('abort', steps.cut);
+  const wasCut = timeout.aborted;
+  await steps.release();
+  if (wasCut) throw new CutOffError(`What was in flight after SHUTDOWN_TIMEOUT_MS=${timeoutMs} was cut off.`);
 }

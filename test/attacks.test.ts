@@ -1,6 +1,7 @@
 import { text } from 'node:stream/consumers';
 import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
+import { maxRepresentations } from '../src/contact-phone/entities.js';
 import { maxTokens, queryLimits } from '../src/query-limits.js';
 import { createSchema } from '../src/schema.js';
 import { openSocket } from './support/sockets.js';
@@ -124,6 +125,7 @@ test.for([
     },
     400,
   ],
+  ['what a form of another site can send without being asked', { headers: {} }, 400],
   ['a poisoned prototype', { body: '{"query":"{ __typename }","__proto__":{"a":1}}' }, 400],
 ] as [string, RequestInit, number][])('refuses %s, and serves the next request', async ([, request, status]) => {
   await using stage = await openStage();
@@ -141,6 +143,52 @@ test.for([
   });
   expect(stage.zitadel.calls).toEqual([]);
   expect((await stage.resend()).errors).toBeUndefined();
+});
+
+test.for(['text/html', 'multipart/mixed', 'application/json;q=0'])(
+  'refuses whoever accepts but %s before anything is sent',
+  async (accept) => {
+    await using stage = await openStage();
+
+    const answer = await post(stage.graphql, { query: mutation }, { ...manager, accept });
+
+    expect(answer).toMatchObject({ status: 406, errors: [{ extensions: { code: 'BAD_REQUEST' } }] });
+    expect(stage.zitadel.calls).toEqual([]);
+  },
+);
+
+test('answers in the media type that is accepted', async () => {
+  await using stage = await openStage();
+  const typeFor = async (accept: string) =>
+    (await post(stage.graphql, { query: '{ __typename }' }, { accept })).headers.get('content-type');
+
+  expect(await typeFor('*/*')).toMatch(/^application\/json/);
+  expect(await typeFor('text/html, application/*;q=0.1')).toMatch(/^application\/json/);
+  expect(await typeFor('application/graphql-response+json')).toMatch(/^application\/graphql-response\+json/);
+});
+
+test('resolves thousands of representations in a request, and refuses more, also by aliases', async () => {
+  await using stage = await openStage();
+  const fields = '{ ... on User { contactPhone { number } } }';
+  const ask = (count: number, aliases: string[]) =>
+    post(
+      stage.graphql,
+      {
+        query: `query ($r: [_Any!]!) { ${aliases.map((alias) => `${alias}: _entities(representations: $r) ${fields}`).join(' ')} }`,
+        variables: { r: Array(count).fill('') },
+      },
+      manager,
+    );
+  const tooMany = {
+    message: 'A request may ask for 5000 representations at most.',
+    extensions: { code: 'BAD_USER_INPUT' },
+  };
+
+  expect((await ask(maxRepresentations, ['a'])).errors).toHaveLength(5_000);
+  expect((await ask(maxRepresentations + 1, ['a'])).errors).toMatchObject([{ ...tooMany, path: ['a'] }]);
+  expect((await ask(maxRepresentations / 2, ['a', 'b', 'c'])).errors).toContainEqual(
+    expect.objectContaining({ ...tooMany, path: ['c'] }),
+  );
 });
 
 test('lets a body be as large as BODY_LIMIT says', async () => {

@@ -68,6 +68,26 @@ test('closes only after the answer of a resend whose caller has hung up', async 
   await stage[Symbol.asyncDispose]();
 });
 
+test('has everything done that is needed for a resend whose caller has hung up', async () => {
+  const stage = await openStage({ SMS_COUNTRIES: 'CH' });
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened });
+  const caller = new AbortController();
+
+  const call = stage.resend({}, manager, caller.signal);
+  await stage.zitadel.called(1);
+  caller.abort();
+  await expect(call).rejects.toThrow();
+  const closed = stage.closeServer();
+  await refusesConnections(stage.url);
+  answering.open();
+  await closed;
+
+  // It had only read the number when it was told to end.
+  expect(stage.zitadel.outbox).toHaveLength(1);
+  await stage[Symbol.asyncDispose]();
+});
+
 test('gives a request ten seconds to come in, and its headers five', async () => {
   const { http } = readConfig({ ZITADEL_URL: 'http://localhost' });
   const app = await createHttpServer(http, await createLogger({ level: 'silent', format: 'json' }));

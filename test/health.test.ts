@@ -24,6 +24,7 @@ test('tells of ZITADEL what the last call has shown, and stays ready', async () 
     [undefined, 'up'],
     [{ reset: true }, 'down'],
     [{ answer: { status: 404, headers: { 'content-type': 'application/json' }, body: '{"code":5}' } }, 'up'],
+    [{ answer: { status: 431 } }, 'up'],
     [{ answer: { status: 500, headers: { 'content-type': 'application/json' }, body: '{"code":13}' } }, 'down'],
   ] as const) {
     if (misbehaviour) zitadel.misbehave(misbehaviour);
@@ -68,6 +69,16 @@ test('asks ZITADEL once in five seconds, when there was no call for as long, and
   vi.advanceTimersByTime(4_999);
   expect(await readiness(url)).toEqual(ready('up'));
   expect(looks()).toHaveLength(5);
+});
+
+test('does not wait for ZITADEL to say that it is ready when it ends', async () => {
+  const stage = await openStage({ ZITADEL_TIMEOUT_MS: '300000' });
+  stage.zitadel.misbehave({ hold: new Promise(() => {}) });
+
+  await readiness(stage.url);
+  await stage.zitadel.called(1);
+
+  await stage[Symbol.asyncDispose]();
 });
 
 test('tells that ZITADEL is not there, and not that it itself is not', async () => {

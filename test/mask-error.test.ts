@@ -1,9 +1,14 @@
+import type { GraphQLRequestContext } from '@apollo/server';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { expect, test } from 'vitest';
 import { readConfig } from '../src/config.js';
 import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { createLogger } from '../src/logger.js';
+import type { RequestContext } from '../src/context.js';
 import { maskError } from '../src/mask-error.js';
+import { recordOperations } from '../src/telemetry/record-operations.js';
+import { logRequest } from '../src/telemetry/request-log.js';
+import { RequestRecord } from '../src/telemetry/request-record.js';
 import { startServer } from '../src/server.js';
 import { leaveForLogTest, resend } from './support/stage.js';
 
@@ -56,6 +61,17 @@ test('answers HTTP 200 with a bare code when a fault of its own comes up', async
   expect(lines.join('')).not.toContain('S3CR3T');
   expect(zitadel.calls).toEqual([]);
   leaveForLogTest(lines, zitadel);
+});
+
+test('has a fault of Apollo Server itself logged with its cause', async () => {
+  const record = new RequestRecord('1', undefined);
+  const lines: string[] = [];
+  const requestContext = { contextValue: { record } } as GraphQLRequestContext<RequestContext>;
+
+  await recordOperations.unexpectedErrorProcessingRequest?.({ requestContext, error: new TypeError('a fault') });
+  logRequest(await createLogger({ level: 'info', format: 'json' }, { write: (line) => void lines.push(line) }), record);
+
+  expect(JSON.parse(lines.join(''))).toMatchObject({ code: 'INTERNAL_SERVER_ERROR', err: { message: 'a fault' } });
 });
 
 test('takes no code from a stranger', () => {

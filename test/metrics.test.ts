@@ -4,7 +4,7 @@ import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { readMetrics } from './support/metrics.js';
 import { readMany, user } from './support/reads.js';
-import { refusesConnections } from './support/sockets.js';
+import { openSocket, refusesConnections } from './support/sockets.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
 
 /** The series of one of our metrics, by their labels. */
@@ -36,6 +36,7 @@ test('counts requests, calls, SMS and batches, as ZITADEL has counted them', asy
     crowd(150).map(({ userId }) => user(userId)),
   );
   await post(graphql, { query: 'query { a: contactPhone(userId: "1") { number } __typename }' }, manager);
+  await post(graphql, { query: '{ ...a } fragment a on Query { __typename }' });
   await post(graphql, { query: 'query made_up_by_the_client { __typename }' });
   await post(graphql, { query: 'subscription { made_up_by_the_client }' });
   await post(graphql, '{');
@@ -51,11 +52,17 @@ test('counts requests, calls, SMS and batches, as ZITADEL has counted them', asy
     'operation="setContactPhone",code="RATE_LIMITED"': 1,
     'operation="_entities",code="UPSTREAM_MISCONFIGURED"': 1,
     'operation="several",code="NOT_FOUND"': 1,
+    'operation="several",code="OK"': 1,
     'operation="__typename",code="OK"': 1,
     'operation="none",code="OPERATION_RESOLUTION_FAILURE"': 1,
     'operation="none",code="BAD_REQUEST"': 2,
   });
   expect(ofName(series, 'request_duration_seconds_count')['operation="resendContactPhoneCode"']).toBe(5);
+  const totalMs = stage.lines.map((line) => (JSON.parse(line) as { totalMs?: number }).totalMs ?? 0);
+  const sum = (counts: Record<string, number>) => Object.values(counts).reduce((total, count) => total + count, 0);
+  expect(sum(ofName(series, 'request_duration_seconds_sum'))).toBeCloseTo(
+    totalMs.reduce((total, ms) => total + ms, 0) / 1000,
+  );
   const calls = ofName(series, 'upstream_calls_total');
   expect(calls).toEqual({
     'operation="ResendPhoneCode",status="200",code="OK"': 2,
@@ -66,7 +73,6 @@ test('counts requests, calls, SMS and batches, as ZITADEL has counted them', asy
     'operation="ListUsers",status="200",code="OK"': 1,
     'operation="GetUserByID",status="404",code="NOT_FOUND"': 1,
   });
-  const sum = (counts: Record<string, number>) => Object.values(counts).reduce((total, count) => total + count, 0);
   expect(sum(calls)).toBe(zitadel.calls.length);
   expect(sum(ofName(series, 'upstream_call_duration_seconds_count'))).toBe(zitadel.calls.length);
   expect(ofName(series, 'sms_sent_total')).toEqual({ 'outcome="SENT"': 1, 'outcome="UNKNOWN"': 1 });
@@ -103,6 +109,8 @@ test('serves its metrics at a port of their own alone, if it is told one', async
   });
   expect((await fetch(`${stage.url}/metrics`)).status).toBe(404);
   expect((await fetch(new URL('/graphql', stage.metricsUrl), { method: 'POST' })).status).toBe(404);
+  const unused = await openSocket(stage.metricsUrl);
   await stage.closeServer();
   await refusesConnections(stage.metricsUrl);
+  unused.destroy();
 });

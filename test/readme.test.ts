@@ -7,6 +7,7 @@ import { buildSchema, parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { environment } from '../src/config.js';
+import { maxRepresentations } from '../src/contact-phone/entities.js';
 import { errorMessages, type ErrorExtensions } from '../src/errors.js';
 import { maxAliases, maxDepth, maxDirectives, maxTokens } from '../src/query-limits.js';
 import { startChild } from './support/child.js';
@@ -166,13 +167,13 @@ test('its table of metrics is what is served', async () => {
 });
 
 test('its limits for what comes in are those that hold', () => {
-  const limits = [maxTokens, maxDepth, maxAliases, maxDirectives];
+  const limits = [maxTokens, maxDepth, maxAliases, maxDirectives, maxRepresentations];
 
   expect(readme.replaceAll('\n', ' ')).toMatch(
     new RegExp(
-      'at most (\\d+) tokens, (\\d+) levels, (\\d+) aliases and +(\\d+) +directives'.replaceAll('(\\d+)', () =>
-        String(limits.shift()),
-      ),
+      'at most # tokens, # levels, # aliases and # directives, for at most # representations'
+        .replaceAll('#', () => String(limits.shift()))
+        .replaceAll(' ', ' +'),
     ),
   );
 });

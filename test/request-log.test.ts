@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
 import { createLogger } from '../src/logger.js';
+import { RequestRecord } from '../src/telemetry/request-record.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { readMany, user } from './support/reads.js';
@@ -142,12 +144,12 @@ test('tells of the calls that went on at the same time as of one time', async ()
 test('does not repeat what a person took for a user id', async () => {
   await using stage = await openStage();
 
-  for (const userId of ['+41791234567', '41791234567', 'somebody@example.com']) {
+  for (const userId of ['+41791234567', '41791234567', '41-79-123-45-67', 'somebody@example.com']) {
     await stage.run('contact-phone', { userId });
   }
 
-  expect(requestLines(stage.lines).map(({ userId }) => userId)).toEqual([undefined, undefined, undefined]);
-  expect(stage.lines.join('')).not.toMatch(/41791234567|example/);
+  expect(requestLines(stage.lines).map(({ userId }) => userId)).toEqual(Array(4).fill(undefined));
+  expect(stage.lines.join('')).not.toMatch(/41-?79-?123|example/);
 });
 
 test('tells of a request whose caller has hung up when what it asked for has ended', async () => {
@@ -214,9 +216,48 @@ test('tells of a stranger whom the router does not vouch for', async () => {
     .map((line) => JSON.parse(line) as Line)
     .filter(({ requestId }) => requestId === 'stranger-1');
   expect(lines).toMatchObject([
-    { level: 40, msg: 'Refused a request that does not show the secret of the router' },
-    { level: 30, msg: 'request', code: 'FORBIDDEN', httpStatus: 403 },
+    {
+      level: 40,
+      msg: 'request',
+      code: 'FORBIDDEN',
+      httpStatus: 403,
+      err: { message: 'It does not show the secret of the router' },
+    },
   ]);
+});
+
+test('tells of what is no request', async () => {
+  await using stage = await openStage();
+
+  await fetch(`${stage.url}/%zz`);
+  const socket = await openSocket(stage.url);
+  socket.end('nonsense\r\n\r\n');
+  await text(socket);
+
+  expect(stage.lines.filter((line) => line.includes('Refused what is no request'))).toMatchObject(
+    Array(2).fill(expect.stringContaining('"httpStatus":400')),
+  );
+});
+
+test('tells of a request that was cut off in the end', async () => {
+  const stage = await openStage({ SHUTDOWN_TIMEOUT_MS: '1', ZITADEL_TIMEOUT_MS: '300000' });
+  stage.zitadel.misbehave({ hold: new Promise(() => {}) });
+
+  const call = stage.resend();
+  await stage.zitadel.called(1);
+  await Promise.all([expect(call).rejects.toThrow(), expect(stage.closeServer()).rejects.toThrow('was cut off')]);
+
+  expect(requestLines(stage.lines)).toMatchObject([{ level: 40, code: 'UPSTREAM_UNAVAILABLE' }]);
+  await stage.zitadel[Symbol.asyncDispose]();
+});
+
+test('counts an own fault as graver than one of ZITADEL, and both as graver than one of the client', () => {
+  const record = new RequestRecord('1', undefined);
+
+  record.errors = ['NOT_FOUND', 'UPSTREAM_ERROR', 'INTERNAL_SERVER_ERROR'].map((code) => ({ code }));
+  expect(record.code).toBe('INTERNAL_SERVER_ERROR');
+  record.errors = ['NOT_FOUND', 'UPSTREAM_ERROR', 'FORBIDDEN'].map((code) => ({ code }));
+  expect(record.code).toBe('UPSTREAM_ERROR');
 });
 
 test('is as loud as the gravest of its errors', async () => {

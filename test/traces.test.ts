@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { RemoteGraphQLDataSource } from '@apollo/gateway';
 import { context, propagation } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
@@ -31,6 +33,7 @@ test('shows one tree from the gateway to ZITADEL, without a variable, a header o
   provider.register();
   await using production = await openProduction({
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    OTEL_SERVICE_NAME: 'phones',
     ROUTER_SECRETS: secret,
   });
   const { zitadel, server } = production;
@@ -49,7 +52,7 @@ test('shows one tree from the gateway to ZITADEL, without a variable, a header o
   await provider.shutdown();
 
   expect(errors).toBeUndefined();
-  const [resend, read, operation, http, ...others] = collector.spansOf(ours);
+  const [resend, read, operation, http, ...others] = collector.spansOf('phones');
   expect(others).toEqual([]);
   const fetched = collector.spansOf('gateway').find(({ name }) => name === 'gateway.fetch');
   expect(fetched).toBeDefined();
@@ -76,7 +79,7 @@ test('shows one tree from the gateway to ZITADEL, without a variable, a header o
   ]);
   expect([...collector.paths]).toEqual(['/v1/traces']);
   const secrets = [unverified, tokens.manager.token, '41791234567', ...zitadel.codes, secret];
-  for (const span of collector.spansOf(ours)) {
+  for (const span of collector.spansOf('phones')) {
     for (const text of secrets) expect(JSON.stringify(span)).not.toContain(text);
   }
 });
@@ -89,6 +92,7 @@ test('begins a trace where there is none, and shows what went wrong', async () =
   await stage.run('contact-phone', { userId: unverified });
   await stage.resend({ userId: '1' });
   await post(stage.graphql, '{');
+  await post(stage.graphql, { query: `query ${'N'.repeat(1_000)} { __typename }` });
   await stage[Symbol.asyncDispose]();
 
   const error = 2;
@@ -101,9 +105,11 @@ test('begins a trace where there is none, and shows what went wrong', async () =
     ['mutation ResendContactPhoneCode', 0, 'NOT_FOUND'],
     ['POST /graphql', 0, undefined],
     ['POST /graphql', 0, 'BAD_REQUEST'],
+    [`query ${'N'.repeat(100)}`, 0, undefined],
+    ['POST /graphql', 0, undefined],
   ]);
   expect(spans.filter(({ parentSpanId }) => parentSpanId === undefined).map(({ name }) => name)).toEqual(
-    Array(3).fill('POST /graphql'),
+    Array(4).fill('POST /graphql'),
   );
 });
 
@@ -112,7 +118,7 @@ test('takes the word of the router that a trace is not to be kept, and hands it 
   const stage = await openStage({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
 
   await stage.resend({}, { ...manager, traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-00`, tracestate: 'x=1' });
-  await stage.resend({}, { ...manager, traceparent: 'nonsense', tracestate: 'x=1' });
+  await stage.resend({}, { ...manager, traceparent: 'nonsense', tracestate: 'x=1', baggage: 'number=1' });
   await stage[Symbol.asyncDispose]();
 
   const [first, second] = stage.zitadel.calls.map(({ headers }) => headers);
@@ -122,6 +128,7 @@ test('takes the word of the router that a trace is not to be kept, and hands it 
   });
   expect(second?.['traceparent']).toMatch(/^00-[\da-f]{32}-[\da-f]{16}-01$/);
   expect(second).not.toHaveProperty('tracestate');
+  expect(second).not.toHaveProperty('baggage');
   expect(collector.spansOf(ours)).toHaveLength(3);
 });
 
@@ -132,6 +139,22 @@ test("hands the router's trace on as it is when it has no traces of its own", as
   await stage.resend({}, { ...manager, traceparent, tracestate: 'x=1' });
 
   expect(stage.zitadel.calls[0]?.headers).toMatchObject({ traceparent, tracestate: 'x=1' });
+});
+
+test('is not held responsible for a collector that does not answer', async () => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const stage = await openStage({
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+    SHUTDOWN_TIMEOUT_MS: '1500',
+  });
+
+  await stage.resend();
+
+  await expect(stage.closeServer()).resolves.toBeUndefined();
+  await stage[Symbol.asyncDispose]();
+  silent.close();
 });
 
 test('does its part when there is no collector, and says so in the log', async () => {

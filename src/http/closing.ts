@@ -24,7 +24,7 @@ export function closeConnectionsInTime(app: FastifyInstance): void {
     closeWhenIdle();
     // Node stops watching that when it closes.
     const timeout = setTimeout(() => {
-      for (const request of inFlight) if (!request.complete) request.destroy();
+      for (const request of inFlight) if (!request.complete) request.destroy(new Error('It did not come in in time.'));
     }, app.server.requestTimeout);
     app.server.once('close', () => clearTimeout(timeout));
     done();

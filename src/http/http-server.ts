@@ -4,7 +4,7 @@ import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } 
 import type { HttpConfig } from '../config.js';
 import { closeConnectionsInTime } from './closing.js';
 import { readJson } from './json-body.js';
-import { refuse, refuseRaw } from './refusal.js';
+import { codeOfRefusal, refuse, refuseRaw } from './refusal.js';
 
 /** How long a request may take to come in, to its last byte; what is done with it afterwards is not counted. */
 const requestTimeoutMs = 10_000;
@@ -13,6 +13,8 @@ const headersTimeoutMs = 5_000;
 
 /** What may stand in a log, and goes back to whoever sent it. */
 const requestId = /^[\w.:/=-]{1,128}$/;
+
+const noRequest = 'Refused what is no request';
 
 /** Fastify with limits, without its habit of logging each request's URL, and with refusals in the shape of GraphQL errors. */
 export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLogger): Promise<FastifyInstance> {
@@ -27,8 +29,14 @@ export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLo
     },
     // A request that comes in while the server closes is answered: gateways repeat a 503, also a mutation.
     return503OnClosing: false,
-    frameworkErrors: (_error, _request, reply) => void refuse(reply, 400),
-    clientErrorHandler: refuseRaw,
+    frameworkErrors(_error, request, reply) {
+      request.log.info({ httpStatus: 400 }, noRequest);
+      refuse(reply, 400);
+    },
+    clientErrorHandler(error, socket) {
+      const httpStatus = refuseRaw(error, socket);
+      if (httpStatus !== undefined) logger.info({ httpStatus }, noRequest);
+    },
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app));
@@ -44,7 +52,10 @@ export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLo
 
   app.setErrorHandler((error: { statusCode?: number }, request, reply) => {
     const { statusCode = 500 } = error;
-    if (statusCode >= 500) request.log.error({ err: error }, 'Unexpected error');
+    if (statusCode >= 500 || statusCode === 403) {
+      if (request.record) request.record.fail(codeOfRefusal(statusCode), error);
+      else request.log.error({ err: error }, 'Unexpected error');
+    }
     return refuse(reply, statusCode);
   });
   app.setNotFoundHandler((request, reply) => {

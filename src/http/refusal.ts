@@ -9,6 +9,7 @@ const messages: Partial<Record<number, string>> = {
   403: 'This server answers its router alone.',
   404: 'There is nothing here: GraphQL is at /graphql.',
   405: 'GraphQL is served by POST alone: a URL with variables in it would end up in logs.',
+  406: 'The answer is application/json or application/graphql-response+json, and neither is accepted.',
   408: 'The request took too long to come in.',
   413: 'The request body is too large.',
   415: 'The content type must be application/json.',
@@ -37,10 +38,15 @@ const statusOfParserError: Partial<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,
 };
 
-/** Refuses what is not HTTP, or not in time, on the bare socket: there is no request yet. */
-export function refuseRaw(error: Error & { code?: string }, socket: Socket): void {
-  if (socket.writable) {
-    const statusCode = statusOfParserError[error.code ?? ''] ?? 400;
+/**
+ * Refuses what is not HTTP, or not in time, on the bare socket: there is no request yet.
+ *
+ * @returns the status, if there was still somebody to tell
+ */
+export function refuseRaw(error: Error & { code?: string }, socket: Socket): number | undefined {
+  const statusCode = statusOfParserError[error.code ?? ''] ?? 400;
+  const isThere = socket.writable;
+  if (isThere) {
     const body = JSON.stringify(refusal(statusCode));
     socket.write(
       `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\nConnection: close\r\n` +
@@ -48,4 +54,5 @@ export function refuseRaw(error: Error & { code?: string }, socket: Socket): voi
     );
   }
   socket.destroySoon();
+  return isThere ? statusCode : undefined;
 }

@@ -1,6 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { onRequestHookHandler } from 'fastify';
-import { refuse } from './refusal.js';
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
@@ -8,14 +7,11 @@ const digest = (text: string) => createHash('sha256').update(text).digest();
 export function routerOnly(secrets: readonly string[]): onRequestHookHandler {
   // Digests have one length, which comparing in constant time needs.
   const known = secrets.map(digest);
-  return (request, reply, done) => {
+  return (request, _reply, done) => {
     const shown = digest(String(request.headers['x-router-secret'] ?? ''));
     // Compared with each, so that the time does not tell which one it was.
     const matches = known.filter((secret) => timingSafeEqual(secret, shown));
     if (matches.length > 0) done();
-    else {
-      request.log.warn('Refused a request that does not show the secret of the router');
-      refuse(reply, 403);
-    }
+    else done(Object.assign(new Error('It does not show the secret of the router'), { statusCode: 403 }));
   };
 }

@@ -5,6 +5,9 @@ import type { RequestContext } from '../context.js';
 import { CodedError } from '../errors.js';
 import type { RequestRecord } from './request-record.js';
 
+/** A name may be as long as a body. */
+const maxNameLength = 100;
+
 /** Writes into a request's record which operation it was, and what went wrong with it. */
 export const recordOperations: ApolloServerPlugin<RequestContext> = {
   requestDidStart({ contextValue: { record } }) {
@@ -14,7 +17,7 @@ export const recordOperations: ApolloServerPlugin<RequestContext> = {
         if (operation) {
           const isServed = schema.getRootType(operation.operation) !== undefined;
           const field = isServed ? rootFieldOf(operation) : 'none';
-          record.operation = { kind: operation.operation, name: operationName ?? undefined, field };
+          record.operation = { kind: operation.operation, name: operationName?.slice(0, maxNameLength), field };
           record.trace?.beginOperation(record.operation);
         }
         return Promise.resolve();
@@ -26,7 +29,7 @@ export const recordOperations: ApolloServerPlugin<RequestContext> = {
     });
   },
   unexpectedErrorProcessingRequest({ requestContext: { contextValue }, error }) {
-    contextValue.record.errors = [{ code: ApolloServerErrorCode.INTERNAL_SERVER_ERROR, cause: error }];
+    contextValue.record.fail(ApolloServerErrorCode.INTERNAL_SERVER_ERROR, error);
     return Promise.resolve();
   },
 };

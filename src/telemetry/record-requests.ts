@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { codeOfRefusal } from '../http/refusal.js';
 import { RequestRecord } from './request-record.js';
@@ -5,8 +6,8 @@ import type { Tracing } from './tracing.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Of what is worth telling. */
-    record: RequestRecord;
+    /** undefined for what is not worth telling. */
+    record: RequestRecord | undefined;
   }
 }
 
@@ -18,28 +19,42 @@ interface Audience {
 /**
  * Keeps a record of each request that is worth telling, and has it told as soon as its answer is ready, whether or not anybody still
  * waits for that.
+ *
+ * @returns what resolves when all that has begun is told
  */
-export function recordRequests(app: FastifyInstance, tracing: Tracing | undefined, audience: Audience): void {
-  app.decorateRequest('record');
+export function recordRequests(
+  app: FastifyInstance,
+  tracing: Tracing | undefined,
+  audience: Audience,
+): () => Promise<void> {
+  let underWay = 0;
+  const idle = new EventEmitter();
+
+  app.decorateRequest('record', undefined);
   app.addHook('onRequest', (request, reply, done) => {
     const { id, method, routeOptions, headers } = request;
     reply.header('x-request-id', id);
     if (isWorthTelling(request)) {
+      underWay += 1;
       audience.begun();
       request.record = new RequestRecord(id, tracing?.begin({ method, route: routeOptions.url, headers }));
     }
     done();
   });
-  app.addHook('onSend', (request, { statusCode }, payload, done) => {
-    if (isWorthTelling(request)) {
-      const { record } = request;
+  app.addHook('onSend', ({ record }, { statusCode }, payload, done) => {
+    if (record) {
       // Of what was refused before it became an operation, nobody has written down an error.
       if (statusCode >= 400 && record.errors.length === 0) record.errors = [{ code: codeOfRefusal(statusCode) }];
       record.end(statusCode);
       audience.ended(record);
+      underWay -= 1;
+      if (underWay === 0) idle.emit('idle');
     }
     done(null, payload);
   });
+  return async () => {
+    if (underWay > 0) await once(idle, 'idle');
+  };
 }
 
 /** Health checks, scrapes, preflights and the files of the playground are not. */

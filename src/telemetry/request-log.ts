@@ -2,8 +2,7 @@ import type { Logger } from '../logger.js';
 import type { RequestRecord } from './request-record.js';
 
 /** A person may type a phone number or an e-mail address where an id belongs. */
-const safeId = /^(?!\d{7,15}$)[\w-]{1,64}$/;
-const maxNameLength = 100;
+const safeId = /^(?![\d-]{7,17}$)[\w-]{1,64}$/;
 
 /** One line for a request. */
 export function logRequest(logger: Logger, record: RequestRecord): void {
@@ -12,7 +11,7 @@ export function logRequest(logger: Logger, record: RequestRecord): void {
   const [userId] = userIds;
   const line = {
     requestId: id,
-    operation: operation?.name?.slice(0, maxNameLength),
+    operation: operation?.name,
     kind: operation?.kind,
     field: operation?.field,
     code,
@@ -26,13 +25,13 @@ export function logRequest(logger: Logger, record: RequestRecord): void {
     httpStatus,
     err: causes.length > 1 ? new AggregateError(causes.slice(0, 5), `${causes.length} causes`) : causes[0],
   };
-  logger[levelOf(code)](line, 'request');
+  logger[levelOf(code, causes.length > 0)](line, 'request');
 }
 
-/** Who has to do something about it: nobody, whoever runs ZITADEL, or we. */
-function levelOf(code: string): 'info' | 'warn' | 'error' {
+/** Who has to do something about it: nobody, whoever runs what is around this server, or we. */
+function levelOf(code: string, hasCause: boolean): 'info' | 'warn' | 'error' {
   if (code === 'INTERNAL_SERVER_ERROR') return 'error';
-  return code.startsWith('UPSTREAM_') ? 'warn' : 'info';
+  return hasCause ? 'warn' : 'info';
 }
 
 /** To microseconds. */

@@ -80,6 +80,11 @@ export class RequestRecord {
     return gravest ?? codes[0] ?? 'OK';
   }
 
+  /** It fails as a whole, and not by the client's doing. */
+  fail(code: string, cause: unknown): void {
+    this.errors = [{ code, cause }];
+  }
+
   /** A call to ZITADEL begins. */
   readonly watchCall = (operation: string): WatchedCall => {
     const span = this.trace?.beginCall(operation);

@@ -16,8 +16,8 @@ const serviceName = 'contact-phone-subgraph';
 const flushMs = 2_000;
 
 /**
- * OpenTelemetry over OTLP. It is loaded here alone, since most installs do not have it. Its SDK reads the other OTEL_… variables by
- * itself. No variable, header or body becomes an attribute.
+ * OpenTelemetry over OTLP. It is loaded here alone, since most installs do not have it. Its SDK reads OTEL_SERVICE_NAME,
+ * OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS and others by itself. No variable, header or body becomes an attribute.
  *
  * @throws {ConfigError} if its packages are not installed
  */
@@ -72,8 +72,10 @@ export async function startTracing(endpoint: URL, logger: Logger): Promise<Traci
           const span = tracer.startSpan(operation, { kind: SpanKind.CLIENT, attributes: rpc }, current);
           const traceHeaders: TraceHeaders = {};
           propagation.inject(trace.setSpan(current, span), traceHeaders);
+          // Baggage, which the API hands on as well, is none of ZITADEL's business.
+          const { traceparent, tracestate } = traceHeaders;
           return {
-            headers: { traceparent: undefined, tracestate: undefined, ...traceHeaders },
+            headers: { traceparent, tracestate },
             end({ httpStatus, code }) {
               if (httpStatus !== undefined) span.setAttribute('http.response.status_code', httpStatus);
               if (code !== 'OK') {

@@ -32,6 +32,8 @@ type RequestParts = Pick<UpstreamRequest, 'method' | 'path' | 'body'>;
 
 const connections = 128;
 const connectTimeoutMs = 3_000;
+/** Who wants to know whether ZITADEL is there does not wait, but who closes the connection does. */
+const lookTimeoutMs = 2_000;
 const maxAnswerBytes = 1024 * 1024;
 
 /** The way to ZITADEL and back, within the deadline. No redirect is followed. */
@@ -58,7 +60,7 @@ export class ZitadelConnection {
     this.health = new ZitadelHealth(() => {
       const path = `${this.basePath}/debug/ready`;
       const request = { operation: 'Ready', method: 'GET', path, headers: this.ownHeaders, body: null } as const;
-      return exchange(this.pool, request, config.timeoutMs);
+      return exchange(this.pool, request, Math.min(config.timeoutMs, lookTimeoutMs));
     });
   }
 

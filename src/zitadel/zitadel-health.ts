@@ -29,7 +29,10 @@ export class ZitadelHealth {
 
   /** A call has ended. */
   note(error?: ZitadelError): void {
-    const isRefusal = error?.kind === 'rejected' && (error.facts.httpStatus ?? 500) < 500;
+    const { httpStatus = 0 } = error?.facts ?? {};
+    // What stands in front of ZITADEL has taken offence at the request.
+    if (error?.kind === 'foreign' && httpStatus >= 400 && httpStatus < 500) return;
+    const isRefusal = error?.kind === 'rejected' && httpStatus < 500;
     this.know(error === undefined || isRefusal ? 'up' : 'down');
   }
 
