@@ -163,6 +163,7 @@ test('answers in the media type that is accepted', async () => {
     (await post(stage.graphql, { query: '{ __typename }' }, { accept })).headers.get('content-type');
 
   expect(await typeFor('*/*')).toMatch(/^application\/json/);
+  expect(await typeFor('')).toMatch(/^application\/json/);
   expect(await typeFor('text/html, application/*;q=0.1')).toMatch(/^application\/json/);
   expect(await typeFor('application/graphql-response+json')).toMatch(/^application\/graphql-response\+json/);
 });
