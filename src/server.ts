@@ -9,7 +9,7 @@ import { acceptsAnswer } from './http/accept.js';
 import { closeConnectionsInTime } from './http/closing.js';
 import { serveHealth } from './http/health.js';
 import { createHttpServer } from './http/http-server.js';
-import { servePlayground, type Examples } from './http/playground.js';
+import type { Examples } from './http/playground.js';
 import { routerOnly } from './http/router-only.js';
 import { createLogger } from './logger.js';
 import { createSchema } from './schema.js';
@@ -65,7 +65,11 @@ export async function startServer(config: Config, { logTo, examples }: Options =
   const metricsHttp = metricsPort === undefined ? http : fastify();
   if (metricsHttp !== http) closeConnectionsInTime(metricsHttp);
   metrics.serve(metricsHttp);
-  if (config.playground) await servePlayground(http, examples);
+  if (config.playground) {
+    // Loaded only where it is wanted: it takes a while.
+    const { servePlayground } = await import('./http/playground.js');
+    await servePlayground(http, examples);
+  }
 
   await apollo.start();
   const { routerSecrets } = config.http;
