@@ -125,7 +125,6 @@ test.for([
     },
     400,
   ],
-  ['what a form of another site can send without being asked', { headers: {} }, 400],
   ['a poisoned prototype', { body: '{"query":"{ __typename }","__proto__":{"a":1}}' }, 400],
 ] as [string, RequestInit, number][])('refuses %s, and serves the next request', async ([, request, status]) => {
   await using stage = await openStage();
@@ -143,6 +142,17 @@ test.for([
   });
   expect(stage.zitadel.calls).toEqual([]);
   expect((await stage.resend()).errors).toBeUndefined();
+});
+
+test('refuses what a page of another site can send without the browser asking first', async () => {
+  await using stage = await openStage();
+
+  const response = await fetch(stage.graphql, { method: 'POST' });
+
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({
+    errors: [{ message: expect.stringContaining('Cross-Site Request Forgery') as string }],
+  });
 });
 
 test.for(['text/html', 'multipart/mixed', 'application/json;q=0'])(
