@@ -18,7 +18,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** What the image would start, in a process on this machine. */
-const start = (env: Record<string, string>, [command = '', ...args] = image.command) =>
+const start = (env: NodeJS.ProcessEnv, [command = '', ...args] = image.command) =>
   startChild(args, { ...image.env, HOST: '127.0.0.1', ...env }, command, join(image.root, image.workdir));
 
 test('it holds what a start needs, and no more', () => {
@@ -76,7 +76,8 @@ test('it says what to install for traces, and that is enough', async () => {
     /^OTEL_EXPORTER_OTLP_ENDPOINT needs packages .*: (npm install .*)\n$/.exec(without.output.stderr) ?? [];
   expect(readFileSync('README.md', 'utf8')).toContain(`\`${command}\``);
 
-  await using install = start({}, ['sh', '-c', `${command} --no-audit --no-fund`]);
+  // With whatever tells npm of its registry.
+  await using install = start({ ...process.env, ...image.env }, ['sh', '-c', `${command} --no-audit --no-fund`]);
   expect([await install.exited, existsSync(join(image.root, image.workdir, 'node_modules/vitest'))]).toEqual([
     0,
     false,
