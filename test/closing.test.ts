@@ -4,9 +4,10 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { readConfig } from '../src/config.js';
 import { createHttpServer } from '../src/http/http-server.js';
 import { createLogger } from '../src/logger.js';
+import { resendAndHangUp } from './support/hang-up.js';
 import { gate } from './support/gate.js';
 import { openSocket, refusesConnections } from './support/sockets.js';
-import { manager, openStage } from './support/stage.js';
+import { openStage } from './support/stage.js';
 
 // How the process ends on a signal is in process.test.ts; here time is moved.
 
@@ -47,15 +48,8 @@ test('leaves the signals to the process', async () => {
 
 test('closes only after the answer of a resend whose caller has hung up', async () => {
   const stage = await openStage();
-  const answering = gate();
-  stage.zitadel.misbehave({ hold: answering.opened });
-  const caller = new AbortController();
+  const answering = await resendAndHangUp(stage);
   const events: string[] = [];
-
-  const call = stage.resend({}, manager, caller.signal);
-  await stage.zitadel.called(1);
-  caller.abort();
-  await expect(call).rejects.toThrow();
   const closed = stage.closeServer().then(() => events.push('closed'));
   await refusesConnections(stage.url);
   // Time enough to close, if it did not wait.
@@ -70,14 +64,7 @@ test('closes only after the answer of a resend whose caller has hung up', async 
 
 test('has everything done that is needed for a resend whose caller has hung up', async () => {
   const stage = await openStage({ SMS_COUNTRIES: 'CH' });
-  const answering = gate();
-  stage.zitadel.misbehave({ hold: answering.opened });
-  const caller = new AbortController();
-
-  const call = stage.resend({}, manager, caller.signal);
-  await stage.zitadel.called(1);
-  caller.abort();
-  await expect(call).rejects.toThrow();
+  const answering = await resendAndHangUp(stage);
   const closed = stage.closeServer();
   await refusesConnections(stage.url);
   answering.open();

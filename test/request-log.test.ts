@@ -7,7 +7,7 @@ import { users } from '../src/embedded-zitadel/population.js';
 import { createLogger } from '../src/logger.js';
 import { RequestRecord } from '../src/telemetry/request-record.js';
 import { crowd } from './support/crowd.js';
-import { gate } from './support/gate.js';
+import { resendAndHangUp } from './support/hang-up.js';
 import { readMany, user } from './support/reads.js';
 import { openSocket } from './support/sockets.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
@@ -154,14 +154,7 @@ test('does not repeat what a person took for a user id', async () => {
 
 test('tells of a request whose caller has hung up when what it asked for has ended', async () => {
   await using stage = await openStage();
-  const answering = gate();
-  stage.zitadel.misbehave({ hold: answering.opened });
-  const caller = new AbortController();
-
-  const call = stage.resend({}, manager, caller.signal);
-  await stage.zitadel.called(1);
-  caller.abort();
-  await expect(call).rejects.toThrow();
+  const answering = await resendAndHangUp(stage);
   expect(requestLines(stage.lines)).toEqual([]);
   answering.open();
   await stage.closeServer();

@@ -4,7 +4,8 @@ import { exchange } from '../src/zitadel/exchange.js';
 import { gate } from './support/gate.js';
 import { mutationNames, mutations } from './support/mutations.js';
 import { openRawUpstream } from './support/raw-upstream.js';
-import { manager, openStage, unverified } from './support/stage.js';
+import { resendAndHangUp } from './support/hang-up.js';
+import { openStage, unverified } from './support/stage.js';
 
 const json = { 'content-type': 'application/json' };
 const details = '{"details":{"changeDate":"2025-08-07T06:05:04Z"}}';
@@ -220,14 +221,7 @@ test('sends nothing after a deadline that passed in the queue for a connection',
 
 test('carries a resend through when the caller hangs up', async () => {
   await using stage = await openStage();
-  const answering = gate();
-  stage.zitadel.misbehave({ hold: answering.opened });
-  const caller = new AbortController();
-
-  const call = stage.resend({}, manager, caller.signal);
-  await stage.zitadel.called(1);
-  caller.abort();
-  await expect(call).rejects.toThrow();
+  const answering = await resendAndHangUp(stage);
   answering.open();
 
   await expect(stage.zitadel.calls[0]?.answered).resolves.toBe(true);

@@ -53,6 +53,7 @@ export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLo
   app.setErrorHandler((error: { statusCode?: number }, request, reply) => {
     const { statusCode = 500 } = error;
     if (statusCode >= 500 || statusCode === 403) {
+      // Where `recordRequests` keeps a record of it, the cause stands in the request's own line.
       if (request.record) request.record.fail(codeOfRefusal(statusCode), error);
       else request.log.error({ err: error }, 'Unexpected error');
     }
