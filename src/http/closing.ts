@@ -1,4 +1,5 @@
-import type { IncomingMessage } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
 /**
@@ -7,31 +8,35 @@ import type { FastifyInstance } from 'fastify';
  */
 export function closeConnectionsInTime(app: FastifyInstance): void {
   let closing = false;
-  const inFlight = new Set<IncomingMessage>();
+  /** The last answer that is due, or was, on each connection: those before it are done when it is. */
+  const lastAnswers = new Map<Socket, ServerResponse>();
+  const underWay = () => [...lastAnswers.values()].filter(({ closed }) => !closed);
   const closeWhenIdle = () => {
-    if (closing && inFlight.size === 0) app.server.closeAllConnections();
+    if (underWay().length === 0) app.server.closeAllConnections();
   };
-  app.server.on('request', (request, response) => {
-    inFlight.add(request);
-    response.once('close', () => {
-      inFlight.delete(request);
-      closeWhenIdle();
-    });
+  const closeAfter = (answer: ServerResponse) => {
+    // So that the client does not send its next request into a closing connection.
+    if (!answer.headersSent) answer.setHeader('connection', 'close');
+    answer.once('close', closeWhenIdle);
+  };
+
+  app.server.on('connection', (socket) => socket.once('close', () => lastAnswers.delete(socket)));
+  app.server.on('request', ({ socket }, answer) => {
+    lastAnswers.set(socket, answer);
+    if (closing) closeAfter(answer);
   });
 
   app.addHook('preClose', (done) => {
     closing = true;
+    underWay().forEach(closeAfter);
     closeWhenIdle();
     // Node stops watching that when it closes.
     const timeout = setTimeout(() => {
-      for (const request of inFlight) if (!request.complete) request.destroy(new Error('It did not come in in time.'));
+      for (const answer of underWay()) {
+        if (!answer.req.complete) answer.req.destroy(new Error('It did not come in in time.'));
+      }
     }, app.server.requestTimeout);
     app.server.once('close', () => clearTimeout(timeout));
     done();
-  });
-  // So that the client does not send its next request into a closing connection.
-  app.addHook('onSend', (_request, reply, payload, done) => {
-    if (closing) reply.header('connection', 'close');
-    done(null, payload);
   });
 }
