@@ -36,7 +36,7 @@ registerEnumType(SetPhoneMode, {
 });
 
 @Directive('@shareable')
-@ObjectType({ description: 'What ZITADEL tells about a change of an object.' })
+@ObjectType({ simpleResolvers: true, description: 'What ZITADEL tells about a change of an object.' })
 export class ObjectDetails {
   @Field(() => String, {
     description: 'The number of the last event of the object: an unsigned 64-bit integer, hence a string.',
@@ -50,7 +50,7 @@ export class ObjectDetails {
   resourceOwner!: string;
 }
 
-@ObjectType({ description: 'The phone that a user is reached at, and that codes are sent to.' })
+@ObjectType({ simpleResolvers: true, description: 'The phone that a user is reached at, and that codes are sent to.' })
 export class ContactPhone {
   @Field(() => String, { description: 'The number as E.164 has it, such as `+41791234567`.' })
   number!: string;
@@ -61,14 +61,14 @@ export class ContactPhone {
 
 // Another subgraph owns and describes the type: composition takes but one description, and warns of a second.
 @Directive('@key(fields: "id")')
-@ObjectType()
+@ObjectType({ simpleResolvers: true })
 export class User {
   @Field(() => ID)
   id!: string;
 }
 
 /** What every change of a contact phone gives back. */
-@ObjectType()
+@ObjectType({ simpleResolvers: true })
 abstract class PhoneChange {
   @Field(() => ObjectDetails, { description: 'The change of the user.' })
   details!: ObjectDetails;
@@ -78,7 +78,7 @@ abstract class PhoneChange {
 }
 
 /** What a change gives back that makes a code. */
-@ObjectType()
+@ObjectType({ simpleResolvers: true })
 abstract class PhoneCodeChange extends PhoneChange {
   @Field(() => String, {
     nullable: true,
@@ -95,14 +95,20 @@ abstract class PhoneCodeChange extends PhoneChange {
   resendAvailableAt?: string | null | undefined;
 }
 
-@ObjectType({ description: 'The contact phone is set; a code for the one before no longer works.' })
+@ObjectType({
+  simpleResolvers: true,
+  description: 'The contact phone is set; a code for the one before no longer works.',
+})
 export class SetContactPhoneResult extends PhoneCodeChange {}
 
-@ObjectType({ description: 'A new verification code is on its way; the one before no longer works.' })
+@ObjectType({
+  simpleResolvers: true,
+  description: 'A new verification code is on its way; the one before no longer works.',
+})
 export class ResendResult extends PhoneCodeChange {}
 
-@ObjectType({ description: 'The contact phone is verified; the code is used up.' })
+@ObjectType({ simpleResolvers: true, description: 'The contact phone is verified; the code is used up.' })
 export class VerifyContactPhoneResult extends PhoneChange {}
 
-@ObjectType({ description: 'The user has no contact phone any more.' })
+@ObjectType({ simpleResolvers: true, description: 'The user has no contact phone any more.' })
 export class RemoveContactPhoneResult extends PhoneChange {}

@@ -22,22 +22,22 @@ const zitadelDetail = z.object({
  */
 export function parseAnswer<T>(operation: string, response: z.ZodType<T>, answer: UpstreamAnswer): T {
   const { httpStatus, headers } = answer;
-  const facts = { sent: true, httpStatus, retryAfter: secondsFrom(headers['retry-after']) };
+  const facts = () => ({ sent: true, httpStatus, retryAfter: secondsFrom(headers['retry-after']) });
   const isRedirect = httpStatus >= 300 && httpStatus < 400;
-  if (isRedirect || !isJson(headers['content-type'])) throw new ZitadelError(operation, 'foreign', facts);
+  if (isRedirect || !isJson(headers['content-type'])) throw new ZitadelError(operation, 'foreign', facts());
 
   const body = parseJson(answer.body);
   const read = <S>(shape: z.ZodType<S>): S => {
     const parsed = shape.safeParse(body);
     if (parsed.success) return parsed.data;
-    throw new ZitadelError(operation, 'malformed', facts, parsed.error);
+    throw new ZitadelError(operation, 'malformed', facts(), parsed.error);
   };
   if (httpStatus >= 200 && httpStatus < 300) return read(response);
 
   const { code, message, details } = read(rpcStatus);
   const id = details?.map((detail) => zitadelDetail.safeParse(detail).data?.id).find((found) => found !== undefined);
   throw new ZitadelError(operation, 'rejected', {
-    ...facts,
+    ...facts(),
     id,
     code: code ?? undefined,
     zitadelMessage: message ?? undefined,
@@ -46,7 +46,7 @@ export function parseAnswer<T>(operation: string, response: z.ZodType<T>, answer
 }
 
 function isJson(contentType: string | undefined): boolean {
-  return /^application\/([^;\s]+\+)?json\s*(;|$)/i.test(contentType ?? '');
+  return contentType === 'application/json' || /^application\/([^;\s]+\+)?json\s*(;|$)/i.test(contentType ?? '');
 }
 
 /** undefined for what is not JSON, which no shape accepts. */

@@ -18,9 +18,10 @@ export function setPhoneRequest(phone: string, mode: SetPhoneMode): string {
   return JSON.stringify({ phone, ...verification[mode] });
 }
 
-export function resendPhoneCodeRequest(mode: PhoneCodeMode): string {
-  return JSON.stringify(verification[mode]);
-}
+export const resendPhoneCodeRequest: Record<PhoneCodeMode, string> = {
+  SEND_CODE: JSON.stringify(verification.SEND_CODE),
+  RETURN_CODE: JSON.stringify(verification.RETURN_CODE),
+};
 
 export function verifyPhoneRequest(verificationCode: string): string {
   return JSON.stringify({ verificationCode });

@@ -47,7 +47,7 @@ export class ZitadelClient {
     return this.connection.send('ResendPhoneCode', caller, phoneCodeMade, {
       method: 'POST',
       path: pathOf(userId, '/phone/resend'),
-      body: resendPhoneCodeRequest(mode),
+      body: resendPhoneCodeRequest[mode],
     });
   }
 

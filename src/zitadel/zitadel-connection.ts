@@ -41,14 +41,9 @@ export class ZitadelConnection {
   readonly health: ZitadelHealth;
   private readonly pool: Pool;
   private readonly basePath: string;
-  private readonly ownHeaders: Record<string, string>;
 
   constructor(private readonly config: ZitadelConfig) {
     this.basePath = config.url.pathname.replace(/\/+$/, '');
-    this.ownHeaders = {
-      accept: 'application/json',
-      ...(config.instanceHost !== undefined && { 'x-zitadel-instance-host': config.instanceHost }),
-    };
     this.pool = new Pool(config.url.origin, {
       connections,
       connect: { timeout: connectTimeoutMs },
@@ -59,7 +54,8 @@ export class ZitadelConnection {
     });
     this.health = new ZitadelHealth(() => {
       const path = `${this.basePath}/debug/ready`;
-      const request = { operation: 'Ready', method: 'GET', path, headers: this.ownHeaders, body: null } as const;
+      const headers = { 'x-zitadel-instance-host': config.instanceHost };
+      const request = { operation: 'Ready', method: 'GET', path, headers, body: null } as const;
       return exchange(this.pool, request, Math.min(config.timeoutMs, lookTimeoutMs));
     });
   }
@@ -90,8 +86,16 @@ export class ZitadelConnection {
     deadlineMs = this.config.timeoutMs,
   ): Promise<T> {
     const call = caller.watchCall(operation);
-    const headers: UpstreamRequest['headers'] = { ...this.ownHeaders, ...caller.headers, ...call.traceHeaders };
-    if (body !== null) headers['content-type'] = 'application/json';
+    const { traceparent, tracestate } = call.traceHeaders ?? caller.headers;
+    const headers = {
+      accept: 'application/json',
+      'x-zitadel-instance-host': this.config.instanceHost,
+      authorization: caller.headers.authorization,
+      'accept-language': caller.headers['accept-language'],
+      'content-type': body === null ? undefined : 'application/json',
+      traceparent,
+      tracestate,
+    };
     const request = { operation, method, path: this.basePath + path, headers, body };
     try {
       const answer = await exchange(this.pool, request, deadlineMs);
