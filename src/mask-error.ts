@@ -39,7 +39,10 @@ function requestErrorCode(formatted: GraphQLFormattedError, thrown: unknown): st
   return thrown.nodes?.[0]?.kind === Kind.OPERATION_DEFINITION ? OPERATION_RESOLUTION_FAILURE : undefined;
 }
 
-/** graphql-js quotes values in its messages, and a value may be a verification code or a phone number. */
+/**
+ * graphql-js quotes values in its messages, and a value may be a verification code or a phone number; and it suggests names of a schema
+ * that may be nobody's business.
+ */
 function withoutValues({ message, nodes }: GraphQLError): string {
   const node = nodes?.[0];
   if (node?.kind === Kind.VARIABLE_DEFINITION && message.includes('got invalid value')) {
@@ -54,6 +57,7 @@ function withoutValues({ message, nodes }: GraphQLError): string {
     return type === undefined ? 'This value is not valid.' : `This value is not a valid ${type}.`;
   }
   return message
+    .replace(/ ?Did you mean .*\?$/s, '')
     .replace(/^(Syntax Error.*?)(?:(?<=Name|Int|Float|String)|:) ".*"\.$/s, '$1.')
     .replace(/^(Unknown operation) named .*$/s, '$1.');
 }

@@ -1,12 +1,11 @@
-import { fastifyApolloHandler } from '@as-integrations/fastify';
 import { fastify } from 'fastify';
 import type { DestinationStream } from 'pino';
-import { createApollo } from './apollo.js';
+import { createApollo, execute } from './apollo.js';
 import type { Config } from './config.js';
 import { createContext } from './context.js';
 import { createGuard } from './guard/guard.js';
-import { acceptsAnswer } from './http/accept.js';
 import { closeConnectionsInTime } from './http/closing.js';
+import { serveGraphQL } from './http/graphql.js';
 import { serveHealth } from './http/health.js';
 import { createHttpServer } from './http/http-server.js';
 import type { Examples } from './http/playground.js';
@@ -15,7 +14,7 @@ import { createLogger } from './logger.js';
 import { createSchema } from './schema.js';
 import { shutDown } from './shutdown.js';
 import { Metrics } from './telemetry/metrics.js';
-import { logRequest } from './telemetry/request-log.js';
+import { createRequestLog } from './telemetry/request-log.js';
 import { recordRequests } from './telemetry/record-requests.js';
 import type { RequestRecord } from './telemetry/request-record.js';
 import { startTracing } from './telemetry/tracing.js';
@@ -52,14 +51,12 @@ export async function startServer(config: Config, { logTo, examples }: Options =
   const apollo = createApollo(createSchema(), config.graphql, logger);
 
   const http = await createHttpServer(config.http, logger);
-  const metrics = new Metrics();
-  const idle = recordRequests(http, tracing, {
-    begun: () => metrics.begin(),
-    ended(record) {
-      logRequest(logger, record);
-      metrics.end(record);
-    },
+  const logRequest = createRequestLog(logger);
+  const requests = recordRequests(http, tracing, (record) => {
+    logRequest(record);
+    metrics.add(record);
   });
+  const metrics = new Metrics(requests.underWay);
   const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...guard.state() }));
   const { port: metricsPort } = config.metrics;
   const metricsHttp = metricsPort === undefined ? http : fastify();
@@ -73,20 +70,16 @@ export async function startServer(config: Config, { logTo, examples }: Options =
 
   await apollo.start();
   const { routerSecrets } = config.http;
-  http.post(
-    '/graphql',
-    { onRequest: [...(routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : []), acceptsAnswer] },
-    fastifyApolloHandler(apollo, {
-      // Every request for GraphQL has a record.
-      context: ({ headers, record }) =>
-        Promise.resolve(createContext(headers, record as RequestRecord, zitadel, guard, config.sms)),
-    }),
+  const admission = routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [];
+  serveGraphQL(http, admission, (parameters, { headers, record }) =>
+    // Every request for GraphQL has a record.
+    execute(apollo, parameters, createContext(headers, record as RequestRecord, zitadel, guard, config.sms)),
   );
 
   const finish = async () => {
     await http.close();
     // Some callers may have hung up.
-    await idle();
+    await requests.idle();
     await connection.close();
   };
   const release = async () => {

@@ -41,7 +41,7 @@ test.for([
     'a list of operations',
     { method: 'POST', headers: json, body: '[{"query":"{__typename}"}]' },
     400,
-    'Operation batching disabled.',
+    'The body must be one GraphQL request: an object with a string as `query`, and if any, objects as `variables` and `extensions`.',
   ],
   [
     'a body over 1 MiB',

@@ -7,7 +7,7 @@ import { createLogger } from '../src/logger.js';
 import type { RequestContext } from '../src/context.js';
 import { maskError } from '../src/mask-error.js';
 import { recordOperations } from '../src/telemetry/record-operations.js';
-import { logRequest } from '../src/telemetry/request-log.js';
+import { createRequestLog } from '../src/telemetry/request-log.js';
 import { RequestRecord } from '../src/telemetry/request-record.js';
 import { startServer } from '../src/server.js';
 import { leaveForLogTest, resend } from './support/stage.js';
@@ -69,7 +69,8 @@ test('has a fault of Apollo Server itself logged with its cause', async () => {
   const requestContext = { contextValue: { record } } as GraphQLRequestContext<RequestContext>;
 
   await recordOperations.unexpectedErrorProcessingRequest?.({ requestContext, error: new TypeError('a fault') });
-  logRequest(await createLogger({ level: 'info', format: 'json' }, { write: (line) => void lines.push(line) }), record);
+  const logger = await createLogger({ level: 'info', format: 'json' }, { write: (line) => void lines.push(line) });
+  createRequestLog(logger)(record);
 
   expect(JSON.parse(lines.join(''))).toMatchObject({ code: 'INTERNAL_SERVER_ERROR', err: { message: 'a fault' } });
 });

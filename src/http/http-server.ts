@@ -20,7 +20,9 @@ const noRequest = 'Refused what is no request';
 export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLogger): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    logController: new LogController({ disableRequestLogging: true }),
+    // A logger of its own for each request would cost as much as its line.
+    childLoggerFactory: (parent) => parent,
     bodyLimit: config.bodyLimitBytes,
     requestTimeout: requestTimeoutMs,
     http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1_000 },
@@ -30,7 +32,7 @@ export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLo
     // A request that comes in while the server closes is answered: gateways repeat a 503, also a mutation.
     return503OnClosing: false,
     frameworkErrors(_error, request, reply) {
-      request.log.info({ httpStatus: 400 }, noRequest);
+      logger.info({ requestId: request.id, httpStatus: 400 }, noRequest);
       refuse(reply, 400);
     },
     clientErrorHandler(error, socket) {
@@ -55,7 +57,7 @@ export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLo
     if (statusCode >= 500 || statusCode === 403) {
       // Where `recordRequests` keeps a record of it, the cause stands in the request's own line.
       if (request.record) request.record.fail(codeOfRefusal(statusCode), error);
-      else request.log.error({ err: error }, 'Unexpected error');
+      else logger.error({ requestId: request.id, err: error }, 'Unexpected error');
     }
     return refuse(reply, statusCode);
   });

@@ -23,14 +23,18 @@ export function codeOfRefusal(statusCode: number): string {
 }
 
 /** The same shape as the answer of GraphQL, so that a client needs to know one only. It repeats nothing of the request. */
-function refusal(statusCode: number): object {
-  const message =
-    statusCode < 500 ? (messages[statusCode] ?? 'The request cannot be served.') : errorMessages.INTERNAL_SERVER_ERROR;
+function refusal(statusCode: number, message = messageOf(statusCode)): object {
   return { errors: [{ message, extensions: { code: codeOfRefusal(statusCode) } }] };
 }
 
-export function refuse(reply: FastifyReply, statusCode: number): FastifyReply {
-  return reply.code(statusCode).send(refusal(statusCode));
+function messageOf(statusCode: number): string {
+  if (statusCode >= 500) return errorMessages.INTERNAL_SERVER_ERROR;
+  return messages[statusCode] ?? 'The request cannot be served.';
+}
+
+/** @param message where it can say more than the status's own */
+export function refuse(reply: FastifyReply, statusCode: number, message?: string): FastifyReply {
+  return reply.code(statusCode).send(refusal(statusCode, message));
 }
 
 const statusOfParserError: Partial<Record<string, number>> = {

@@ -11,22 +11,23 @@ declare module 'fastify' {
   }
 }
 
-interface Audience {
-  begun(): void;
-  ended(record: RequestRecord): void;
+/** The requests that a record is kept of. */
+interface Requests {
+  /** How many are being answered. */
+  underWay: () => number;
+  /** Resolves when all that have begun are told. */
+  idle: () => Promise<void>;
 }
 
 /**
  * Keeps a record of each request that is worth telling, and has it told as soon as its answer is ready, whether or not anybody still
  * waits for that.
- *
- * @returns what resolves when all that has begun is told
  */
 export function recordRequests(
   app: FastifyInstance,
   tracing: Tracing | undefined,
-  audience: Audience,
-): () => Promise<void> {
+  tell: (record: RequestRecord) => void,
+): Requests {
   let underWay = 0;
   const idle = new EventEmitter();
 
@@ -36,7 +37,6 @@ export function recordRequests(
     reply.header('x-request-id', id);
     if (isWorthTelling(request)) {
       underWay += 1;
-      audience.begun();
       request.record = new RequestRecord(id, tracing?.begin({ method, route: routeOptions.url, headers }));
     }
     done();
@@ -46,14 +46,17 @@ export function recordRequests(
       // Of what was refused before it became an operation, nobody has written down an error.
       if (statusCode >= 400 && record.errors.length === 0) record.errors = [{ code: codeOfRefusal(statusCode) }];
       record.end(statusCode);
-      audience.ended(record);
+      tell(record);
       underWay -= 1;
       if (underWay === 0) idle.emit('idle');
     }
     done(null, payload);
   });
-  return async () => {
-    if (underWay > 0) await once(idle, 'idle');
+  return {
+    underWay: () => underWay,
+    async idle() {
+      if (underWay > 0) await once(idle, 'idle');
+    },
   };
 }
 
