@@ -1,8 +1,4 @@
-import type { RateLimiterAbstract, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Limit } from '../config.js';
-
-/** Makes the counter of a limit in one store; its keys live for the seconds of the limit, from the first count on. */
-export type CreateLimiter = (name: string, limit: Limit) => RateLimiterAbstract;
 
 /** What was counted under a key, and when that ends, in milliseconds since the epoch. */
 export interface Count {
@@ -10,15 +6,33 @@ export interface Count {
   endsAt: number;
 }
 
-export function countOf(found: RateLimiterRes | null): Count {
-  // What is kept in memory may be over, and not yet be gone.
-  if (!found || found.msBeforeNext <= 0) return { count: 0, endsAt: 0 };
-  return { count: found.consumedPoints, endsAt: Date.now() + found.msBeforeNext };
+type Awaitable<Value> = Value | Promise<Value>;
+
+/** Counts for one limit in one store. What is counted under a key ends the seconds of the limit after it began. */
+export interface Counter {
+  get(key: string): Awaitable<Count>;
+  /** Counts one more. */
+  add(key: string): Awaitable<Count>;
+  /** Begins anew with one. */
+  restart(key: string): Awaitable<unknown>;
+  delete(key: string): Awaitable<unknown>;
 }
+
+/** Makes the counter of a limit in one store. */
+export type CreateCounter = (name: string, limit: Limit) => Counter;
+
+/** Like `Promise.all`, but does not wait for values that are there already. */
+export function all<Values extends readonly unknown[]>(values: readonly [...Values]): Awaitable<AwaitedOf<Values>> {
+  const isPromise = (value: unknown) => value instanceof Promise;
+  return (values.some(isPromise) ? Promise.all(values) : values) as Awaitable<AwaitedOf<Values>>;
+}
+
+type AwaitedOf<Values extends readonly unknown[]> = { -readonly [Index in keyof Values]: Awaited<Values[Index]> };
 
 /** When a limit on the sum of these counts allows one more, in milliseconds since the epoch; 0 if it does now. */
 export function opensAt(limit: Limit, counts: readonly Count[]): number {
   let sum = counts.reduce((total, { count }) => total + count, 0);
+  if (sum < limit.count) return 0;
   let at = 0;
   for (const { count, endsAt } of counts.toSorted((one, other) => one.endsAt - other.endsAt)) {
     if (sum < limit.count) break;
@@ -26,15 +40,4 @@ export function opensAt(limit: Limit, counts: readonly Count[]): number {
     at = endsAt;
   }
   return at;
-}
-
-/** Takes one; tells whether it was still to be had, and what is counted then. */
-export async function take(limiter: RateLimiterAbstract, key: string): Promise<Count & { isTaken: boolean }> {
-  try {
-    return { isTaken: true, ...countOf(await limiter.consume(key)) };
-  } catch (refused) {
-    // An Error is the store's; the limit itself refuses with what it has counted.
-    if (refused instanceof Error) throw refused;
-    return { isTaken: false, ...countOf(refused as RateLimiterRes) };
-  }
 }

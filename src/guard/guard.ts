@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { GuardConfig } from '../config.js';
 import { Checkpoint, type Gate } from './checkpoint.js';
-import type { CreateLimiter } from './counts.js';
+import type { CreateCounter } from './counts.js';
 import { GuessLimit } from './guess-limit.js';
+import { MemoryCounter } from './memory-counter.js';
 import { SharedGate } from './shared-gate.js';
 import { SmsBudget } from './sms-budget.js';
 import { SmsLimits } from './sms-limits.js';
@@ -29,17 +29,17 @@ export async function createGuard(config: GuardConfig, longestCallMs: number, lo
   const holdSeconds = Math.ceil(longestCallMs / 1000) + 1;
   const onSpent = () => logger.warn('SMS_BUDGET is used up: no SMS is sent to anybody for a while');
 
-  const smsGates = (create: CreateLimiter): Gate[] => [
+  const smsGates = (create: CreateCounter): Gate[] => [
     ...(smsLimits.length > 0 ? [new SmsLimits(create, smsLimits, holdSeconds)] : []),
     ...(smsBudget ? [new SmsBudget(create, smsBudget, onSpent)] : []),
   ];
-  const guessGates = (create: CreateLimiter): Gate[] => (verifyLimit ? [new GuessLimit(create, verifyLimit)] : []);
+  const guessGates = (create: CreateCounter): Gate[] => (verifyLimit ? [new GuessLimit(create, verifyLimit)] : []);
 
   const redis = redisUrl && (await connectRedis(redisUrl, logger));
-  const everywhere = (gates: (create: CreateLimiter) => Gate[]) =>
+  const everywhere = (gates: (create: CreateCounter) => Gate[]) =>
     new Checkpoint([
-      ...gates(createMemoryLimiter),
-      ...(redis ? gates(redis.createLimiter).map((gate) => new SharedGate(redis, gate)) : []),
+      ...gates((_name, limit) => new MemoryCounter(limit)),
+      ...(redis ? gates(redis.createCounter).map((gate) => new SharedGate(redis, gate)) : []),
     ]);
   return {
     sms: everywhere(smsGates),
@@ -48,9 +48,6 @@ export async function createGuard(config: GuardConfig, longestCallMs: number, lo
     close: () => redis?.close(),
   };
 }
-
-const createMemoryLimiter: CreateLimiter = (name, { count, seconds }) =>
-  new RateLimiterMemory({ keyPrefix: name, points: count, duration: seconds });
 
 /** Loaded only where it is used: it takes a quarter of a second. */
 async function connectRedis(url: URL, logger: Logger) {

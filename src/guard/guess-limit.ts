@@ -1,7 +1,6 @@
-import type { RateLimiterAbstract } from 'rate-limiter-flexible';
 import type { Limit } from '../config.js';
 import { LimitReached, type Gate, type Permit } from './checkpoint.js';
-import { take, type CreateLimiter } from './counts.js';
+import type { Counter, CreateCounter } from './counts.js';
 
 /**
  * How many wrong codes one caller may try for one user. There are so many places; a guess takes one before the call, so that no more are
@@ -10,10 +9,10 @@ import { take, type CreateLimiter } from './counts.js';
  * A guess that does not count takes two operations of the store; each wrong one before it adds one.
  */
 export class GuessLimit implements Gate {
-  private readonly places: RateLimiterAbstract;
+  private readonly places: Counter;
 
   constructor(
-    create: CreateLimiter,
+    create: CreateCounter,
     private readonly limit: Limit,
   ) {
     this.places = create(`guess-${limit.seconds}s`, { count: 1, seconds: limit.seconds });
@@ -23,8 +22,8 @@ export class GuessLimit implements Gate {
     let opensAt = Infinity;
     for (let place = 1; place <= this.limit.count; place += 1) {
       const key = `${callerKey}:${place}:${userId}`;
-      const { isTaken, endsAt } = await take(this.places, key);
-      if (!isTaken) {
+      const { count, endsAt } = await this.places.add(key);
+      if (count > 1) {
         opensAt = Math.min(opensAt, endsAt);
         continue;
       }

@@ -1,8 +1,8 @@
 import { createClient, ErrorReply } from '@redis/client';
 import type { Logger } from 'pino';
-import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { LimitReached } from './checkpoint.js';
-import type { CreateLimiter } from './counts.js';
+import type { CreateCounter } from './counts.js';
+import { RedisCounter } from './redis-counter.js';
 import { within } from './within.js';
 
 const prefix = 'contact-phone';
@@ -44,7 +44,7 @@ export class Redis {
     try {
       await within(connectMs + slowMs, this.client.connect());
       // One that may not or cannot count lets itself be connected, too.
-      await within(slowMs, this.createLimiter('connected', { count: 1, seconds: 1 }).penalty('probe'));
+      await within(slowMs, Promise.resolve(this.createCounter('connected', { count: 1, seconds: 1 }).add('probe')));
       while (this.afterwards.length > 0) {
         await within(slowMs, Promise.all(this.afterwards.splice(0).map((question) => question())));
       }
@@ -60,14 +60,7 @@ export class Redis {
     this.logger.info('Redis is there: the limits hold across all processes');
   }
 
-  readonly createLimiter: CreateLimiter = (name, { count, seconds }) =>
-    new RateLimiterRedis({
-      storeClient: this.client,
-      useRedisPackage: true,
-      keyPrefix: `${prefix}:${name}`,
-      points: count,
-      duration: seconds,
-    });
+  readonly createCounter: CreateCounter = (name, limit) => new RedisCounter(this.client, `${prefix}:${name}`, limit);
 
   /**
    * @returns undefined when there is no answer, or none in time

@@ -1,17 +1,16 @@
-import type { RateLimiterAbstract } from 'rate-limiter-flexible';
 import type { Limit } from '../config.js';
 import { LimitReached, type Gate, type Permit } from './checkpoint.js';
-import { countOf, opensAt, type CreateLimiter } from './counts.js';
+import { opensAt, type Counter, type CreateCounter } from './counts.js';
 
 const everyone = 'everyone';
 
 /** How often an SMS may be sent to all users together. It counts what was sent, so calls that are under way may exceed it. */
 export class SmsBudget implements Gate {
-  private readonly sent: RateLimiterAbstract;
+  private readonly sent: Counter;
 
   /** @param onSpent called when this store has counted all of it */
   constructor(
-    create: CreateLimiter,
+    create: CreateCounter,
     private readonly budget: Limit,
     private readonly onSpent: () => void,
   ) {
@@ -19,12 +18,12 @@ export class SmsBudget implements Gate {
   }
 
   async admit(): Promise<Permit> {
-    const refusedUntil = opensAt(this.budget, [countOf(await this.sent.get(everyone))]);
+    const refusedUntil = opensAt(this.budget, [await this.sent.get(everyone)]);
     if (refusedUntil > 0) throw new LimitReached('SMS_BUDGET', refusedUntil);
     return {
       settle: async (outcome) => {
         if (outcome === 'COUNTS_NOT') return 0;
-        const sent = countOf(await this.sent.penalty(everyone));
+        const sent = await this.sent.add(everyone);
         if (sent.count === this.budget.count) this.onSpent();
         return opensAt(this.budget, [sent]);
       },

@@ -1,13 +1,12 @@
-import type { RateLimiterAbstract } from 'rate-limiter-flexible';
 import type { Limit } from '../config.js';
 import { LimitReached, type Gate, type Outcome, type Permit } from './checkpoint.js';
-import { countOf, opensAt, take, type Count, type CreateLimiter } from './counts.js';
+import { all, opensAt, type Count, type Counter, type CreateCounter } from './counts.js';
 
 /** A window of time: by user, what was sent; by caller and user, what may have been. */
 interface Window {
   limit: Limit;
-  sent: RateLimiterAbstract;
-  unknown: RateLimiterAbstract;
+  sent: Counter;
+  unknown: Counter;
 }
 
 /**
@@ -18,14 +17,14 @@ interface Window {
  */
 export class SmsLimits implements Gate {
   private readonly windows: readonly Window[];
-  private readonly holds: RateLimiterAbstract;
+  private readonly holds: Counter;
   /** Whether anything of a caller is unknown, which of hardly any is. */
-  private readonly unknowns: RateLimiterAbstract;
+  private readonly unknowns: Counter;
   private readonly shortestMs: number;
   private readonly longestSeconds: number;
 
   /** @param holdSeconds longer than any call takes */
-  constructor(create: CreateLimiter, limits: readonly Limit[], holdSeconds: number) {
+  constructor(create: CreateCounter, limits: readonly Limit[], holdSeconds: number) {
     const seconds = limits.map((limit) => limit.seconds);
     this.shortestMs = Math.min(...seconds) * 1000;
     this.longestSeconds = Math.max(...seconds);
@@ -41,14 +40,14 @@ export class SmsLimits implements Gate {
   async admit(userId: string, callerKey: string): Promise<Permit> {
     const key = keyOf(userId, callerKey);
     // A store keeps this order: who gets the hold reads all that was counted before it was free.
-    const [hold, anyUnknown, ...sent] = await Promise.all([
-      take(this.holds, key),
-      this.unknowns.get(key).then(countOf),
-      ...this.windows.map((window) => window.sent.get(userId).then(countOf)),
+    const [hold, anyUnknown, ...sent] = await all([
+      this.holds.add(key),
+      this.unknowns.get(key),
+      ...this.windows.map((window) => window.sent.get(userId)),
     ]);
-    if (!hold.isTaken) throw new LimitReached('SMS_LIMITS', Date.now() + this.shortestMs);
+    if (hold.count > 1) throw new LimitReached('SMS_LIMITS', Date.now() + this.shortestMs);
 
-    const unknown = anyUnknown.count > 0 ? await this.readUnknown(key) : [];
+    const unknown = anyUnknown.count > 0 ? await all(this.windows.map((window) => window.unknown.get(key))) : [];
     const refusedUntil = this.opensAt(sent, unknown);
     if (refusedUntil > 0) {
       await this.holds.delete(key);
@@ -57,36 +56,22 @@ export class SmsLimits implements Gate {
     return { settle: (outcome) => this.settle(outcome, userId, key, unknown) };
   }
 
-  release(userId: string, callerKey: string): Promise<unknown> {
-    return this.holds.delete(keyOf(userId, callerKey));
+  async release(userId: string, callerKey: string): Promise<void> {
+    await this.holds.delete(keyOf(userId, callerKey));
   }
 
   private async settle(outcome: Outcome, userId: string, key: string, unknown: readonly Count[]): Promise<number> {
-    const counted = this.count(outcome, userId, key);
+    const counting = outcome === 'COUNTS' ? this.windows.map(({ sent }) => sent.add(userId)) : [];
+    const noting = outcome === 'UNKNOWN' ? this.note(key) : [];
     // The hold is the last to go.
-    const [sent] = await Promise.all([counted, this.holds.delete(key)]);
-    return this.opensAt(sent, unknown);
+    await all([...counting, ...noting, this.holds.delete(key)]);
+    return this.opensAt(await all(counting), unknown);
   }
 
-  /** @returns what is counted as sent now, by window */
-  private async count(outcome: Outcome, userId: string, key: string): Promise<Count[]> {
-    switch (outcome) {
-      case 'COUNTS':
-        return Promise.all(this.windows.map(({ sent }) => sent.penalty(userId).then(countOf)));
-      case 'UNKNOWN':
-        await Promise.all([
-          ...this.windows.map((window) => window.unknown.penalty(key)),
-          // Anew each time, so that it is there as long as any of them.
-          this.unknowns.set(key, 1, this.longestSeconds),
-        ]);
-        return [];
-      case 'COUNTS_NOT':
-        return [];
-    }
-  }
-
-  private readUnknown(key: string): Promise<Count[]> {
-    return Promise.all(this.windows.map((window) => window.unknown.get(key).then(countOf)));
+  /** That an SMS may have been sent. */
+  private note(key: string): unknown[] {
+    // The latter anew each time, so that it is there as long as any of them.
+    return [...this.windows.map((window) => window.unknown.add(key)), this.unknowns.restart(key)];
   }
 
   /** When all windows allow one more; 0 if they do now. */

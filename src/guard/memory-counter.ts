@@ -1,0 +1,51 @@
+import type { Limit } from '../config.js';
+import type { Count, Counter } from './counts.js';
+
+/** About 150 MB. When there are more, the oldest are forgotten before their time. */
+const maxKeys = 1_000_000;
+/** More than are added in the same time, and few enough for nobody to wait. */
+const forgottenAtOnce = 4;
+
+/**
+ * Counts in the memory of this process. All keys live equally long, and those that begin anew go to the end: so the first are those that
+ * end next, and no timer needs to wait for each, which would take most of the time and of the memory.
+ */
+export class MemoryCounter implements Counter {
+  private readonly counts = new Map<string, Count>();
+
+  constructor(private readonly limit: Limit) {}
+
+  get(key: string): Count {
+    const found = this.counts.get(key);
+    return found && found.endsAt > Date.now() ? { ...found } : { count: 0, endsAt: 0 };
+  }
+
+  add(key: string): Count {
+    const found = this.counts.get(key);
+    if (!found || found.endsAt <= Date.now()) return this.restart(key);
+    found.count += 1;
+    return { ...found };
+  }
+
+  restart(key: string): Count {
+    const now = Date.now();
+    this.forget(now);
+    const begun = { count: 1, endsAt: now + this.limit.seconds * 1000 };
+    this.counts.delete(key);
+    this.counts.set(key, begun);
+    return { ...begun };
+  }
+
+  delete(key: string): void {
+    this.counts.delete(key);
+  }
+
+  private forget(now: number): void {
+    let left = forgottenAtOnce;
+    for (const [key, { endsAt }] of this.counts) {
+      if (left === 0 || (endsAt > now && this.counts.size < maxKeys)) return;
+      this.counts.delete(key);
+      left -= 1;
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import { RateLimiterRedis, type RateLimiterRes, type IRateLimiterRedisOptions } from 'rate-limiter-flexible';
+import type { Limit } from '../config.js';
+import type { Count, Counter } from './counts.js';
+
+/** Counts in Redis, each time with a script that it carries out as one. */
+export class RedisCounter implements Counter {
+  private readonly limiter: RateLimiterRedis;
+
+  constructor(
+    client: IRateLimiterRedisOptions['storeClient'],
+    keyPrefix: string,
+    private readonly limit: Limit,
+  ) {
+    this.limiter = new RateLimiterRedis({
+      storeClient: client,
+      useRedisPackage: true,
+      keyPrefix,
+      points: limit.count,
+      duration: limit.seconds,
+    });
+  }
+
+  async get(key: string): Promise<Count> {
+    return countOf(await this.limiter.get(key));
+  }
+
+  async add(key: string): Promise<Count> {
+    return countOf(await this.limiter.penalty(key));
+  }
+
+  restart(key: string): Promise<unknown> {
+    return this.limiter.set(key, 1, this.limit.seconds);
+  }
+
+  delete(key: string): Promise<unknown> {
+    return this.limiter.delete(key);
+  }
+}
+
+function countOf(found: RateLimiterRes | null): Count {
+  if (!found || found.msBeforeNext <= 0) return { count: 0, endsAt: 0 };
+  return { count: found.consumedPoints, endsAt: Date.now() + found.msBeforeNext };
+}
