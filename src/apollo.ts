@@ -1,4 +1,4 @@
-import { ApolloServer, type GraphQLRequest } from '@apollo/server';
+import { ApolloServer, HeaderMap, type GraphQLRequest } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginInlineTraceDisabled,
@@ -6,7 +6,8 @@ import {
   ApolloServerPluginSchemaReportingDisabled,
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
-import type { GraphQLSchema } from 'graphql';
+import { InMemoryLRUCache } from '@apollo/utils.keyvaluecache';
+import type { DocumentNode, GraphQLSchema } from 'graphql';
 import type { Config } from './config.js';
 import type { RequestContext } from './context.js';
 import type { GraphQLAnswer, GraphQLParameters } from './http/graphql.js';
@@ -14,6 +15,9 @@ import type { Logger } from './logger.js';
 import { maskError } from './mask-error.js';
 import { maxTokens, queryLimits } from './query-limits.js';
 import { recordOperations } from './telemetry/record-operations.js';
+
+/** Of all documents that are kept, in characters; once it is parsed, each takes about a hundred bytes. */
+const maxKeptDocuments = 500_000;
 
 /** Apollo Server, told everything that it would else take from NODE_ENV and from APOLLO_… variables. */
 export function createApollo(
@@ -27,6 +31,11 @@ export function createApollo(
     introspection: config.introspection,
     parseOptions: { maxLexicalTokens: maxTokens },
     validationRules: queryLimits,
+    // Its own store takes no account of the text that a document holds on to: long comments would fill the memory.
+    documentStore: new InMemoryLRUCache<DocumentNode>({
+      maxSize: maxKeptDocuments,
+      sizeCalculation: ({ loc }) => loc?.source.body.length ?? maxKeptDocuments,
+    }),
     formatError: maskError,
     // A cache that strangers fill, for no gain behind a router.
     persistedQueries: false,
@@ -44,6 +53,9 @@ export function createApollo(
   });
 }
 
+/** What it would else find out anew each time, by negotiation: nobody gets an answer in parts. */
+const http = { method: 'POST', headers: new HeaderMap([['accept', '']]), search: '', body: undefined };
+
 /** Executes one operation. What GraphQL calls an error is an answer; it throws for a fault of its own alone. */
 export async function execute(
   apollo: ApolloServer<RequestContext>,
@@ -51,9 +63,10 @@ export async function execute(
   contextValue: RequestContext,
 ): Promise<GraphQLAnswer> {
   // It takes null for left out, which its types do not say.
-  const { http, body } = await apollo.executeOperation(parameters as GraphQLRequest, { contextValue });
+  const request = { ...parameters, http } as GraphQLRequest;
+  const { body, http: head } = await apollo.executeOperation(request, { contextValue });
   if (body.kind !== 'single') throw new Error('There is no answer in parts: graphql 16 knows no @defer.');
-  const { errors, ...others } = body.singleResult;
+  const { errors, data, extensions } = body.singleResult;
   // Errors first: https://spec.graphql.org/October2021/#note-6f005
-  return { httpStatus: http.status ?? 200, body: JSON.stringify({ errors, ...others }) };
+  return { httpStatus: head.status ?? 200, body: JSON.stringify({ errors, data, extensions }) };
 }
