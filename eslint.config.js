@@ -48,8 +48,9 @@ export default defineConfig(
   room(['src/shutdown.ts'], except('config')),
   room(
     ['src/apollo.ts'],
-    except('config', 'context', 'logger', 'http/graphql', 'mask-error', 'query-limits', 'telemetry/record-operations'),
+    except('config', 'context', 'logger', 'mask-error', 'query-limits', 'telemetry/record-operations'),
   ),
+  room(['src/execute.ts'], except('context', 'http/graphql')),
   room(
     ['src/context.ts'],
     except(

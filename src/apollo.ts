@@ -1,4 +1,4 @@
-import { ApolloServer, HeaderMap, type GraphQLRequest } from '@apollo/server';
+import { ApolloServer } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginInlineTraceDisabled,
@@ -6,11 +6,10 @@ import {
   ApolloServerPluginSchemaReportingDisabled,
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
-import { InMemoryLRUCache } from '@apollo/utils.keyvaluecache';
+import { InMemoryLRUCache, PrefixingKeyValueCache, type KeyValueCache } from '@apollo/utils.keyvaluecache';
 import type { DocumentNode, GraphQLSchema } from 'graphql';
 import type { Config } from './config.js';
 import type { RequestContext } from './context.js';
-import type { GraphQLAnswer, GraphQLParameters } from './http/graphql.js';
 import type { Logger } from './logger.js';
 import { maskError } from './mask-error.js';
 import { maxTokens, queryLimits } from './query-limits.js';
@@ -18,6 +17,13 @@ import { recordOperations } from './telemetry/record-operations.js';
 
 /** Of all documents that are kept, in characters; once it is parsed, each takes about a hundred bytes. */
 const maxKeptDocuments = 500_000;
+
+/** Where `execute` says that the hash of a document is its own text, this is what is found under it. */
+const underItsOwnText: KeyValueCache = {
+  get: (text) => Promise.resolve(text),
+  set: () => Promise.resolve(),
+  delete: () => Promise.resolve(true),
+};
 
 /** Apollo Server, told everything that it would else take from NODE_ENV and from APOLLO_… variables. */
 export function createApollo(
@@ -37,8 +43,10 @@ export function createApollo(
       sizeCalculation: ({ loc }) => loc?.source.body.length ?? maxKeptDocuments,
     }),
     formatError: maskError,
-    // A cache that strangers fill, for no gain behind a router.
-    persistedQueries: false,
+    persistedQueries: {
+      cache: PrefixingKeyValueCache.cacheDangerouslyDoesNotNeedPrefixesForIsolation(underItsOwnText),
+      ttl: null,
+    },
     includeStacktraceInErrorResponses: false,
     // The process decides when it ends.
     stopOnTerminationSignals: false,
@@ -51,22 +59,4 @@ export function createApollo(
       ApolloServerPluginUsageReportingDisabled(),
     ],
   });
-}
-
-/** What it would else find out anew each time, by negotiation: nobody gets an answer in parts. */
-const http = { method: 'POST', headers: new HeaderMap([['accept', '']]), search: '', body: undefined };
-
-/** Executes one operation. What GraphQL calls an error is an answer; it throws for a fault of its own alone. */
-export async function execute(
-  apollo: ApolloServer<RequestContext>,
-  parameters: GraphQLParameters,
-  contextValue: RequestContext,
-): Promise<GraphQLAnswer> {
-  // It takes null for left out, which its types do not say.
-  const request = { ...parameters, http } as GraphQLRequest;
-  const { body, http: head } = await apollo.executeOperation(request, { contextValue });
-  if (body.kind !== 'single') throw new Error('There is no answer in parts: graphql 16 knows no @defer.');
-  const { errors, data, extensions } = body.singleResult;
-  // Errors first: https://spec.graphql.org/October2021/#note-6f005
-  return { httpStatus: head.status ?? 200, body: JSON.stringify({ errors, data, extensions }) };
 }

@@ -1,8 +1,9 @@
 import { fastify } from 'fastify';
 import type { DestinationStream } from 'pino';
-import { createApollo, execute } from './apollo.js';
+import { createApollo } from './apollo.js';
 import type { Config } from './config.js';
 import { createContext } from './context.js';
+import { execute } from './execute.js';
 import { createGuard } from './guard/guard.js';
 import { closeConnectionsInTime } from './http/closing.js';
 import { serveGraphQL } from './http/graphql.js';

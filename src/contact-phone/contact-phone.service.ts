@@ -95,7 +95,7 @@ export class ContactPhoneService {
     const caller = this.admit(userId);
     this.users?.clear(userId);
     try {
-      return { ...(await call(caller)), user: { id: userId } };
+      return Object.assign(await call(caller), { user: { id: userId } });
     } catch (error) {
       throw writeError(error);
     } finally {
@@ -108,7 +108,7 @@ export class ContactPhoneService {
     try {
       const { answer, opensAt } = await this.guard.sms.pass(userId, this.keyOf(caller), call, outcomeOfSms);
       this.record.sms.push(outcomeOfSms());
-      return { ...answer, resendAvailableAt: opensAt?.toISOString() };
+      return Object.assign(answer, { resendAvailableAt: opensAt?.toISOString() });
     } catch (error) {
       this.record.sms.push(error instanceof LimitReached ? { limit: error.limit } : outcomeOfSms(error));
       throw error;

@@ -17,14 +17,14 @@ export class MemoryCounter implements Counter {
 
   get(key: string): Count {
     const found = this.counts.get(key);
-    return found && found.endsAt > Date.now() ? { ...found } : { count: 0, endsAt: 0 };
+    return found && found.endsAt > Date.now() ? copyOf(found) : { count: 0, endsAt: 0 };
   }
 
   add(key: string): Count {
     const found = this.counts.get(key);
     if (!found || found.endsAt <= Date.now()) return this.restart(key);
     found.count += 1;
-    return { ...found };
+    return copyOf(found);
   }
 
   restart(key: string): Count {
@@ -33,7 +33,7 @@ export class MemoryCounter implements Counter {
     const begun = { count: 1, endsAt: now + this.limit.seconds * 1000 };
     this.counts.delete(key);
     this.counts.set(key, begun);
-    return { ...begun };
+    return copyOf(begun);
   }
 
   delete(key: string): void {
@@ -49,3 +49,5 @@ export class MemoryCounter implements Counter {
     }
   }
 }
+
+const copyOf = ({ count, endsAt }: Count): Count => ({ count, endsAt });

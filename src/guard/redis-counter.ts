@@ -1,4 +1,4 @@
-import { RateLimiterRedis, type RateLimiterRes, type IRateLimiterRedisOptions } from 'rate-limiter-flexible';
+import { RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
 import type { Limit } from '../config.js';
 import type { Count, Counter } from './counts.js';
 
@@ -7,7 +7,7 @@ export class RedisCounter implements Counter {
   private readonly limiter: RateLimiterRedis;
 
   constructor(
-    client: IRateLimiterRedisOptions['storeClient'],
+    client: object,
     keyPrefix: string,
     private readonly limit: Limit,
   ) {
