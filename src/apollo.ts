@@ -6,7 +6,7 @@ import {
   ApolloServerPluginSchemaReportingDisabled,
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
-import { InMemoryLRUCache, PrefixingKeyValueCache, type KeyValueCache } from '@apollo/utils.keyvaluecache';
+import { InMemoryLRUCache } from '@apollo/utils.keyvaluecache';
 import type { DocumentNode, GraphQLSchema } from 'graphql';
 import type { Config } from './config.js';
 import type { RequestContext } from './context.js';
@@ -17,13 +17,6 @@ import { recordOperations } from './telemetry/record-operations.js';
 
 /** Of all documents that are kept, in characters; once it is parsed, each takes about a hundred bytes. */
 const maxKeptDocuments = 500_000;
-
-/** Where `execute` says that the hash of a document is its own text, this is what is found under it. */
-const underItsOwnText: KeyValueCache = {
-  get: (text) => Promise.resolve(text),
-  set: () => Promise.resolve(),
-  delete: () => Promise.resolve(true),
-};
 
 /** Apollo Server, told everything that it would else take from NODE_ENV and from APOLLO_… variables. */
 export function createApollo(
@@ -43,10 +36,8 @@ export function createApollo(
       sizeCalculation: ({ loc }) => loc?.source.body.length ?? maxKeptDocuments,
     }),
     formatError: maskError,
-    persistedQueries: {
-      cache: PrefixingKeyValueCache.cacheDangerouslyDoesNotNeedPrefixesForIsolation(underItsOwnText),
-      ttl: null,
-    },
+    // A cache that strangers fill, for no gain behind a router.
+    persistedQueries: false,
     includeStacktraceInErrorResponses: false,
     // The process decides when it ends.
     stopOnTerminationSignals: false,
