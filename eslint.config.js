@@ -72,9 +72,10 @@ export default defineConfig(
   room(['src/contact-phone/*.types.ts'], except(String.raw`contact-phone\.scalars`)),
   room(['src/contact-phone/*.resolver.ts'], String.raw`^\.\./(?!context\.js$)|\.service\.js$|^(undici|fastify)`),
   room(
-    ['src/contact-phone/{*.service,*.errors,entities,input,sms-countries,user-loader}.ts'],
+    ['src/contact-phone/{*.service,*.errors,input,sms-countries,user-loader}.ts'],
     String.raw`^\.\./(?!errors\.js$|zitadel/|guard/|telemetry/request-record\.js$)|\.(types|scalars|resolver)\.js$|^(type-graphql|graphql|undici|fastify)`,
   ),
   // The packages that the types of the bench are of are installed with it alone, and its build checks them.
+  room(['src/contact-phone/entities.ts'], String.raw`^\.\./(?!errors\.js$)`),
   { files: ['eslint.config.js', 'bench/**'], extends: [tseslint.configs.disableTypeChecked] },
 );

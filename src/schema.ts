@@ -3,7 +3,7 @@ import { buildSubgraphSchema, printSubgraphSchema } from '@apollo/subgraph';
 import { getDocumentNodeFromSchema } from '@graphql-tools/utils';
 import { Kind, parse, visit, type GraphQLSchema } from 'graphql';
 import { buildSchemaSync, createResolversMap } from 'type-graphql';
-import { ContactPhoneResolver, UserResolver } from './contact-phone/contact-phone.resolver.js';
+import { ContactPhoneResolver } from './contact-phone/contact-phone.resolver.js';
 import { resolveEntities } from './contact-phone/entities.js';
 
 // v2.9: gateways in use do not yet compose later versions.
@@ -14,7 +14,7 @@ const link = parse(
 /** The executable federation subgraph, made from the decorated classes. */
 export function createSchema(): GraphQLSchema {
   const schema = buildSchemaSync({
-    resolvers: [ContactPhoneResolver, UserResolver],
+    resolvers: [ContactPhoneResolver],
     // GraphQL itself checks the types; what it cannot check, the service does.
     validate: false,
   });

@@ -1,4 +1,4 @@
-import { Arg, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, ID, Mutation, Query, Resolver } from 'type-graphql';
 import type { RequestContext } from '../context.js';
 import { PhoneNumber } from './contact-phone.scalars.js';
 import {
@@ -8,24 +8,12 @@ import {
   ResendResult,
   SetContactPhoneResult,
   SetPhoneMode,
-  User,
   VerifyContactPhoneResult,
 } from './contact-phone.types.js';
 
 const userIdArg = {
   description: "ZITADEL's id of the user, always as a string: it is longer than a JSON number holds.",
 };
-
-@Resolver(() => User)
-export class UserResolver {
-  @FieldResolver(() => ContactPhone, {
-    nullable: true,
-    description: 'The contact phone; null without an error means that the user has none.',
-  })
-  contactPhone(@Root() { id }: User, @Ctx() { contactPhone }: RequestContext): Promise<ContactPhone | null> {
-    return contactPhone.read(id);
-  }
-}
 
 // Every mutation is nullable: a failing non-null root field would throw away the results of its siblings.
 @Resolver()

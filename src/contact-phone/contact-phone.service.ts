@@ -13,7 +13,9 @@ import { checkSmsCountry } from './sms-countries.js';
 import { createUserLoader, type UserLoader } from './user-loader.js';
 
 /** What a write gives back beside ZITADEL's answer: whom it changed, so that a client can read on. */
-type Change<Answer extends PhoneChanged> = Answer & { user: { id: string } };
+type Change<Answer extends PhoneChanged> = Answer & {
+  user: { id: string; contactPhone: () => Promise<User['phone']> };
+};
 
 /** If an SMS was sent and there are limits: when they allow another. */
 type PhoneCodeChange = PhoneCodeMade & { resendAvailableAt?: string | undefined };
@@ -40,10 +42,14 @@ export class ContactPhoneService {
 
   /** Reads the user's phone; null if he has none. */
   async read(userId: string): Promise<User['phone']> {
-    const caller = this.admit(userId);
-    this.users ??= createUserLoader(this.zitadel, caller, this.record.batchSizes);
-    const { phone } = await this.users.load(userId);
+    const { phone } = await this.load(userId);
     return phone;
+  }
+
+  /** Reads the phones of many users: of each the phone, null if he has none, or the error that kept it from being read. */
+  async readAll(userIds: readonly string[]): Promise<(User['phone'] | Error)[]> {
+    const found = await Promise.allSettled(userIds.map((userId) => this.load(userId)));
+    return found.map((result) => (result.status === 'fulfilled' ? result.value.phone : (result.reason as Error)));
   }
 
   /** Sets the user's phone, in place of the one before, and has a code for it sent or returned, or has it marked as verified. */
@@ -95,7 +101,7 @@ export class ContactPhoneService {
     const caller = this.admit(userId);
     this.users?.clear(userId);
     try {
-      return Object.assign(await call(caller), { user: { id: userId } });
+      return Object.assign(await call(caller), { user: { id: userId, contactPhone: () => this.read(userId) } });
     } catch (error) {
       throw writeError(error);
     } finally {
@@ -112,6 +118,16 @@ export class ContactPhoneService {
     } catch (error) {
       this.record.sms.push(error instanceof LimitReached ? { limit: error.limit } : outcomeOfSms(error));
       throw error;
+    }
+  }
+
+  private load(userId: string): Promise<User> {
+    try {
+      const caller = this.admit(userId);
+      this.users ??= createUserLoader(this.zitadel, caller, this.record.batchSizes);
+      return this.users.load(userId);
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 

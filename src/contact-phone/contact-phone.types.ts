@@ -65,6 +65,13 @@ export class ContactPhone {
 export class User {
   @Field(() => ID)
   id!: string;
+
+  /** graphql-js calls what is a function, and takes an Error for the failure of this field. */
+  @Field(() => ContactPhone, {
+    nullable: true,
+    description: 'The contact phone; null without an error means that the user has none.',
+  })
+  contactPhone!: ContactPhone | null | Error | (() => Promise<ContactPhone | null>);
 }
 
 /** What every change of a contact phone gives back. */

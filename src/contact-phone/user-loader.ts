@@ -1,5 +1,5 @@
 import DataLoader from 'dataloader';
-import pLimit from 'p-limit';
+import pLimit, { type LimitFunction } from 'p-limit';
 import { CodedError } from '../errors.js';
 import type { User } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
@@ -23,12 +23,12 @@ export function createUserLoader(zitadel: ZitadelClient, caller: Caller, batchSi
   /** A call for one user tells missing from forbidden, and is up to date; a list leaves such users out, and may lag behind. */
   const read = (ids: readonly string[]) =>
     ids.length === 1 ? Promise.all(ids.map((id) => zitadel.getUserById(caller, id))) : zitadel.listUsers(caller, ids);
-  const inTurn = pLimit(maxCallsAtOnce);
+  let inTurn: LimitFunction | undefined;
 
   return new DataLoader<string, User>(
     async (ids) => {
       batchSizes.push(ids.length);
-      const users = await inTurn(read, ids).catch((error: unknown) => {
+      const users = await (inTurn ??= pLimit(maxCallsAtOnce))(read, ids).catch((error: unknown) => {
         throw readError(error);
       });
       const usersById = new Map(users.map((user) => [user.userId, user]));

@@ -12,6 +12,8 @@ const forgottenAtOnce = 4;
  */
 export class MemoryCounter implements Counter {
   private readonly counts = new Map<string, Count>();
+  /** No key ends before; a lower bound. */
+  private nextEndsAt = 0;
 
   constructor(private readonly limit: Limit) {}
 
@@ -29,7 +31,7 @@ export class MemoryCounter implements Counter {
 
   restart(key: string): Count {
     const now = Date.now();
-    this.forget(now);
+    if (now >= this.nextEndsAt || this.counts.size >= maxKeys) this.forget(now);
     const begun = { count: 1, endsAt: now + this.limit.seconds * 1000 };
     this.counts.delete(key);
     this.counts.set(key, begun);
@@ -43,10 +45,12 @@ export class MemoryCounter implements Counter {
   private forget(now: number): void {
     let left = forgottenAtOnce;
     for (const [key, { endsAt }] of this.counts) {
+      this.nextEndsAt = endsAt;
       if (left === 0 || (endsAt > now && this.counts.size < maxKeys)) return;
       this.counts.delete(key);
       left -= 1;
     }
+    this.nextEndsAt = 0;
   }
 }
 

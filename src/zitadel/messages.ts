@@ -58,24 +58,38 @@ export type PhoneCodeMade = z.infer<typeof phoneCodeMade>;
 
 export const phoneCodeMade = phoneChanged.extend({ verificationCode: z.string().nullish() });
 
-/** A user as far as the contact phone goes; `phone` is null for one without, as every machine is. */
-export type User = z.infer<typeof user>;
-
 const humanPhone = z.object({ phone: z.string().nullish(), isVerified: z.boolean().nullish() });
 
-const user = z
-  .object({
-    userId: z.string(),
-    human: z.object({ phone: humanPhone.nullish() }).nullish(),
-    machine: z.object({}).nullish(),
-  })
-  .refine(({ human, machine }) => human ?? machine, 'must be a human or a machine')
-  .transform(({ userId, human }) => {
-    const { phone: number, isVerified } = human?.phone ?? {};
-    return { userId, phone: number ? { number, isVerified: isVerified ?? false } : null };
-  });
+type UserMessage = z.infer<typeof userMessage>;
 
-export const getUserByIdResponse = z.object({ user });
+const userMessage = z.object({
+  userId: z.string(),
+  human: z.object({ phone: humanPhone.nullish() }).nullish(),
+  machine: z.object({}).nullish(),
+});
 
-/** `details` is always there; without it, any JSON object would be an empty list. */
-export const listUsersResponse = z.object({ details: z.object({}), result: z.array(user).nullish() });
+const isOfAKind = ({ human, machine }: UserMessage) => Boolean(human ?? machine);
+const must = 'must be a human or a machine';
+
+/** A user as far as the contact phone goes; `phone` is null for one without, as every machine is. */
+export interface User {
+  userId: string;
+  phone: { number: string; isVerified: boolean } | null;
+}
+
+function userOf({ userId, human }: UserMessage): User {
+  const { phone: number, isVerified } = human?.phone ?? {};
+  return { userId, phone: number ? { number, isVerified: isVerified ?? false } : null };
+}
+
+export const getUserByIdResponse = z.object({ user: userMessage.refine(isOfAKind, must).transform(userOf) });
+
+/** `details` is always there; without it, any JSON object would be an empty list. What goes for each user is asked of all at once. */
+export const listUsersResponse = z.object({
+  details: z.object({}),
+  result: z
+    .array(userMessage)
+    .refine((users) => users.every(isOfAKind), must)
+    .transform((users) => users.map(userOf))
+    .nullish(),
+});
