@@ -143,14 +143,32 @@ test('reads what is asked for twice in one request once', async () => {
   expect(stage.zitadel.calls).toHaveLength(1);
 });
 
-test('asks ZITADEL for nothing when a router asks for nothing that is ours', async () => {
+test.for([
+  ['asks for nothing that is ours', ''],
+  ['skips it', 'contactPhone @skip(if: true) { number }'],
+  ['does not include it', '... on User @include(if: false) { contactPhone { number } }'],
+])('asks ZITADEL for nothing when a router %s', async ([, selection]) => {
   await using stage = await openStage();
-  const query = `query ($of: [_Any!]!) { _entities(representations: $of) { __typename ... on User { id } } }`;
+  const query = `query ($of: [_Any!]!) { _entities(representations: $of) { __typename ... on User { id ${selection} } } }`;
 
   const { data } = await post(stage.graphql, { query, variables: { of: [user(unverified)] } }, manager);
 
   expect(data).toEqual({ _entities: [user(unverified)] });
   expect(stage.zitadel.calls).toEqual([]);
+});
+
+test('reads phones that are asked for in a fragment, and under other names, in one call', async () => {
+  await using stage = await openStage();
+  const query = `
+    query ($of: [_Any!]!) { _entities(representations: $of) { ...Phone } again: _entities(representations: $of) { ...Phone } }
+    fragment Phone on User { phone: contactPhone { number } }`;
+  const of = crowd(3).map(({ userId }) => user(userId));
+
+  const { data } = await post(stage.graphql, { query, variables: { of } }, manager);
+
+  const phones = crowd(3).map(({ phone }) => ({ phone: { number: phone.number } }));
+  expect(data).toEqual({ _entities: phones, again: phones });
+  expect(stage.zitadel.calls).toMatchObject([{ method: 'POST', path: '/v2/users' }]);
 });
 
 test('lets a representation with a bad id fail alone', async () => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { errorMessages } from '../src/errors.js';
 import { readMetrics } from './support/metrics.js';
-import { openProduction } from './support/production.js';
+import { openProduction, type Production } from './support/production.js';
 import { readMany, user } from './support/reads.js';
 import { bearer, manager, post, run, unverified, type OperationName } from './support/stage.js';
 
@@ -18,23 +18,25 @@ const measured = `
   process.on('SIGTERM', () => server[Symbol.asyncDispose]());
   console.log('listening at', server.url);`;
 
-test('10,000 requests of every outcome leave nothing open and nothing behind', { timeout: 240_000 }, async () => {
-  await using production = await openProduction({ LOG_LEVEL: 'fatal', ZITADEL_TIMEOUT_MS: '200' }, [
-    '--expose-gc',
-    '--input-type=module',
-    '--eval',
-    measured,
-  ]);
-  const { zitadel, server, url } = production;
-  const graphql = `${url}/graphql`;
+const measuring = ['--expose-gc', '--input-type=module', '--eval', measured];
 
+/** Gives what asks the server what it holds. */
+function holdingsOf({ server }: Production) {
   let asked = 0;
-  const holdings = async () => {
+  return async () => {
     server.kill('SIGUSR2');
     asked += 1;
     const [text] = await server.printed(new RegExp(`(?:holds .*\\n[^]*?){${asked}}`));
     return JSON.parse(text.trimEnd().split('holds ').at(-1) ?? '') as { bytes: number; handles: string[] };
   };
+}
+
+test('10,000 requests of every outcome leave nothing open and nothing behind', { timeout: 240_000 }, async () => {
+  await using production = await openProduction({ LOG_LEVEL: 'fatal', ZITADEL_TIMEOUT_MS: '200' }, measuring);
+  const { zitadel, server, url } = production;
+  const graphql = `${url}/graphql`;
+
+  const holdings = holdingsOf(production);
 
   const of =
     (name: OperationName, variables: object = {}, caller: Record<string, string> = manager) =>
@@ -98,4 +100,19 @@ test('10,000 requests of every outcome leave nothing open and nothing behind', {
   const provoked = Object.keys(errorMessages).filter((code) => code !== 'INTERNAL_SERVER_ERROR');
   expect(new Set(codes)).toEqual(new Set(['OK', 'BAD_REQUEST', 'GRAPHQL_VALIDATION_FAILED', ...provoked]));
   expect(series['contact_phone_requests_in_flight']).toBe(0);
+});
+
+test('documents that are long, though there is little in them, are not kept', async () => {
+  await using production = await openProduction({ LOG_LEVEL: 'fatal' }, measuring);
+  const holdings = holdingsOf(production);
+  const ask = (query: string) => post(`${production.url}/graphql`, { query });
+  await ask('{ __typename }');
+  const before = await holdings();
+
+  const comment = `#${'x'.repeat(900_000)}`;
+  for (let sent = 0; sent < 30; sent += 1) {
+    expect(await ask(`query Number${sent} { __typename } ${comment}`)).toMatchObject({ status: 200, errors: undefined });
+  }
+
+  expect((await holdings()).bytes - before.bytes).toBeLessThan(5_000_000);
 });

@@ -127,7 +127,7 @@ export class ContactPhoneService {
       this.users ??= createUserLoader(this.zitadel, caller, this.record.batchSizes);
       return this.users.load(userId);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
   }
 

@@ -1,8 +1,6 @@
 import type { Limit } from '../config.js';
 import type { Count, Counter } from './counts.js';
 
-/** About 150 MB. When there are more, the oldest are forgotten before their time. */
-const maxKeys = 1_000_000;
 /** More than are added in the same time, and few enough for nobody to wait. */
 const forgottenAtOnce = 4;
 
@@ -15,7 +13,16 @@ export class MemoryCounter implements Counter {
   /** No key ends before; a lower bound. */
   private nextEndsAt = 0;
 
-  constructor(private readonly limit: Limit) {}
+  /** @param maxKeys when there are more, the oldest are forgotten before their time */
+  constructor(
+    private readonly limit: Limit,
+    private readonly maxKeys = 1_000_000,
+  ) {}
+
+  /** How many keys it holds, some of which may be over. */
+  get size(): number {
+    return this.counts.size;
+  }
 
   get(key: string): Count {
     const found = this.counts.get(key);
@@ -31,7 +38,7 @@ export class MemoryCounter implements Counter {
 
   restart(key: string): Count {
     const now = Date.now();
-    if (now >= this.nextEndsAt || this.counts.size >= maxKeys) this.forget(now);
+    if (now >= this.nextEndsAt || this.counts.size >= this.maxKeys) this.forget(now);
     const begun = { count: 1, endsAt: now + this.limit.seconds * 1000 };
     this.counts.delete(key);
     this.counts.set(key, begun);
@@ -46,7 +53,7 @@ export class MemoryCounter implements Counter {
     let left = forgottenAtOnce;
     for (const [key, { endsAt }] of this.counts) {
       this.nextEndsAt = endsAt;
-      if (left === 0 || (endsAt > now && this.counts.size < maxKeys)) return;
+      if (left === 0 || (endsAt > now && this.counts.size < this.maxKeys)) return;
       this.counts.delete(key);
       left -= 1;
     }

@@ -5,6 +5,8 @@ import { leaveForLogTest } from './stage.js';
 export const main = 'dist/main.js';
 export const listening = /listening at (http:\/\/[\d.]+:\d+)/;
 
+export type Production = Awaited<ReturnType<typeof openProduction>>;
+
 /** The production server in a process of its own, in front of an embedded ZITADEL. */
 export async function openProduction(env: Record<string, string> = {}, args = [main]) {
   const zitadel = await startEmbeddedZitadel();

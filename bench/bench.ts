@@ -1,0 +1,58 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { measure } from './measure.js';
+import { picture } from './picture.js';
+import { questions } from './questions.js';
+import { report, type Results } from './report.js';
+import { soak } from './soak.js';
+import { measureStarts } from './start.js';
+
+// Measures the product beside its peers. Without arguments all of it, which takes about half an hour, and the result goes into this
+// folder's README. With names of questions only those, and with `--quick` all, but hardly; the result goes into `dist/` then.
+
+const { values, positionals } = parseArgs({ options: { quick: { type: 'boolean' } }, allowPositionals: true });
+const isWhole = !values.quick && positionals.length === 0;
+const effort = values.quick
+  ? { rounds: 1, secondsOfWarmUp: 1, secondsOfReturn: 0, secondsOfRound: 1 }
+  : { rounds: 5, secondsOfWarmUp: 5, secondsOfReturn: 1, secondsOfRound: 3 };
+
+const unknown = positionals.filter((name) => !questions.some((question) => question.name === name));
+if (unknown.length > 0) {
+  console.error(`There is no ${unknown.join(', ')}, but ${questions.map(({ name }) => name).join(', ')}.`);
+  process.exit(1);
+}
+
+const scratch = mkdtempSync(join(tmpdir(), 'contact-phone-bench-'));
+try {
+  const results: Results = { answers: new Map(), starts: undefined, soak: undefined };
+  for (const question of questions.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
+    console.error(question.name);
+    results.answers.set(question, await measure(question, effort, scratch));
+  }
+  if (positionals.length === 0) {
+    console.error('start');
+    results.starts = await (values.quick ? measureStarts(1, 0, scratch) : measureStarts(7, 30, scratch));
+    console.error('soak');
+    results.soak = await (values.quick ? soak(4, 1, scratch) : soak(600, 10, scratch));
+  }
+  publish(results);
+} finally {
+  rmSync(scratch, { recursive: true });
+}
+
+function publish(results: Results): void {
+  const home = fileURLToPath(new URL('..', import.meta.url));
+  const target = isWhole ? home : join(home, 'dist');
+  const markdown = report(results);
+  console.log(markdown);
+  const readme = readFileSync(join(home, 'README.md'), 'utf8');
+  const between = /(?<=<!-- results -->\n).*(?=<!-- end of results -->)/s;
+  writeFileSync(
+    join(target, 'README.md'),
+    readme.replace(between, () => `\n${markdown}\n\n`),
+  );
+  writeFileSync(join(target, 'results.svg'), picture(results));
+}

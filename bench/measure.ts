@@ -1,0 +1,103 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Child } from './child.js';
+import { headers, load } from './load.js';
+import { peers, startUpstream, type Peer } from './peers.js';
+import type { Question } from './questions.js';
+
+/** What one round says of one peer. */
+export interface Sample {
+  requestsPerSecond: number;
+  /** In milliseconds. */
+  p50: number;
+  p99: number;
+  /** Of the server's process, in microseconds a request. */
+  cpu: number;
+  /** Resident at the end of the round, in megabytes. */
+  memory: number;
+  /** Calls to the upstream a request. */
+  calls: number;
+}
+
+export interface Effort {
+  rounds: number;
+  secondsOfWarmUp: number;
+  /** Of each round: what others did meanwhile has to be made up for first. */
+  secondsOfReturn: number;
+  secondsOfRound: number;
+}
+
+/** Asks all peers that can answer it, each in a process of its own before the same upstream, in turn. */
+export async function measure(question: Question, effort: Effort, scratch: string): Promise<Map<Peer, Sample[]>> {
+  const upstream = await startUpstream(scratch);
+  const running = new Map<Peer, Child>();
+  try {
+    for (const peer of peers.filter((candidate) => candidate.answers(question))) {
+      const server = await peer.start(upstream.url, scratch);
+      running.set(peer, server);
+      await firstAnswer(server, peer, question);
+      await ask(server, peer, question, effort.secondsOfWarmUp);
+    }
+    const samples = new Map<Peer, Sample[]>([...running.keys()].map((peer) => [peer, []]));
+    for (let round = 0; round < effort.rounds; round += 1) {
+      for (const [peer, server] of running) {
+        samples.get(peer)?.push(await sample(server, upstream, peer, question, effort));
+      }
+    }
+    return samples;
+  } finally {
+    await Promise.all([upstream, ...running.values()].map((child) => child[Symbol.asyncDispose]()));
+  }
+}
+
+const pollMs = 5;
+
+/**
+ * Asks until there is an answer.
+ *
+ * @throws when it is wrong, or the process has ended
+ */
+export async function firstAnswer(server: Child, { name, dialect }: Peer, question: Question): Promise<void> {
+  for (;;) {
+    const request = { method: 'POST', headers, body: question.next(dialect) };
+    const response = await fetch(`${server.url}/graphql`, request).catch(() => undefined);
+    if (response?.ok) {
+      const answer: unknown = await response.json();
+      if (question.isRight(answer)) return;
+      throw new Error(`${name} answers ${question.name} wrongly: ${JSON.stringify(answer).slice(0, 500)}`);
+    }
+    await server.usage();
+    await delay(pollMs);
+  }
+}
+
+const ask = (server: Child, { dialect }: Peer, question: Question, seconds: number) =>
+  load(
+    server.url,
+    () => question.next(dialect),
+    (body) => body.includes(question.mark),
+    seconds,
+  );
+
+async function sample(
+  server: Child,
+  upstream: Child,
+  peer: Peer,
+  question: Question,
+  { secondsOfReturn, secondsOfRound }: Effort,
+): Promise<Sample> {
+  if (secondsOfReturn > 0) await ask(server, peer, question, secondsOfReturn);
+  const callsBefore = await callsOf(upstream);
+  const before = await server.usage();
+  const { completed, ...speed } = await ask(server, peer, question, secondsOfRound);
+  const after = await server.usage();
+  return {
+    ...speed,
+    cpu: (after.cpu - before.cpu) / completed,
+    memory: after.memory / 1e6,
+    calls: ((await callsOf(upstream)) - callsBefore) / completed,
+  };
+}
+
+async function callsOf(upstream: Child): Promise<number> {
+  return Number(await (await fetch(`${upstream.url}/calls`)).text());
+}

@@ -1,0 +1,67 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startServer, type Child } from './child.js';
+import type { Dialect, Question } from './questions.js';
+
+/** The folder of the bench, from the one that it is compiled to. */
+const home = fileURLToPath(new URL('..', import.meta.url));
+
+export interface Peer {
+  name: string;
+  dialect: Dialect;
+  answers(question: Question): boolean;
+  start(upstream: string, scratch: string): Promise<Child>;
+}
+
+const handWritten = (name: string, file: string): Peer => ({
+  name,
+  dialect: 'subgraph',
+  answers: () => true,
+  start: (upstream, scratch) =>
+    startServer([join(home, `dist/peers/${file}.js`)], { ZITADEL_URL: upstream }, join(scratch, `${file}.log`)),
+});
+
+/** Everything is measured against it. */
+export const bareProxy = handWritten('bare proxy', 'bare-proxy');
+
+/** As it is built, with its own defaults. */
+export const product: Peer = {
+  name: 'contact-phone-subgraph',
+  dialect: 'subgraph',
+  answers: () => true,
+  start: (upstream, scratch) =>
+    startServer([join(home, '../dist/main.js')], { ZITADEL_URL: upstream }, join(scratch, 'product.log')),
+};
+
+const hiveGateway: Peer = {
+  name: 'Hive Gateway',
+  dialect: 'openapi',
+  // It serves no entities of an OpenAPI file.
+  answers: ({ entities }) => entities === 0,
+  async start(upstream, scratch) {
+    const supergraph = join(scratch, 'supergraph.graphql');
+    const compose = join(home, 'node_modules/.bin/mesh-compose');
+    execFileSync(compose, ['--config-path', 'hive/mesh.config.ts', '--output', supergraph], {
+      cwd: home,
+      stdio: 'ignore',
+    });
+    const gateway = join(home, 'node_modules/.bin/hive-gateway');
+    return startServer(
+      [gateway, 'supergraph', supergraph, '--host', '127.0.0.1', '--port', '$PORT'],
+      { ZITADEL_URL: upstream },
+      join(scratch, 'hive-gateway.log'),
+    );
+  },
+};
+
+export const peers: readonly Peer[] = [
+  bareProxy,
+  product,
+  handWritten('mercurius with JIT', 'mercurius'),
+  handWritten('graphql-yoga', 'yoga'),
+  hiveGateway,
+];
+
+export const startUpstream = (scratch: string): Promise<Child> =>
+  startServer([join(home, 'dist/upstream.js')], {}, join(scratch, 'upstream.log'));

@@ -1,0 +1,45 @@
+import { firstAnswer } from './measure.js';
+import { load } from './load.js';
+import { product, startUpstream } from './peers.js';
+import { bodyOfResend, questions } from './questions.js';
+
+export interface Moment {
+  /** Since the load began. */
+  seconds: number;
+  /** Resident, in megabytes. */
+  memory: number;
+}
+
+/** A crowd that the guard lets through now and then: most of its requests are refused by the limits, as in a flood. */
+const crowd = 1_000;
+
+/** Asks the product for everything in turn, and looks every few seconds how much memory it takes. */
+export async function soak(seconds: number, secondsOfStep: number, scratch: string) {
+  const kinds = questions.filter(({ name }) => ['return', 'refused', 'entities-10'].includes(name));
+  const [first] = kinds;
+  if (!first) throw new Error('There is no question.');
+  let asked = 0;
+  const next = () => {
+    asked += 1;
+    return (
+      kinds[asked % (kinds.length + 1)]?.next('subgraph') ??
+      bodyOfResend('subgraph', 'SEND_CODE', `flood${asked % crowd}`)
+    );
+  };
+  const isRight = (body: string) => body.includes('RATE_LIMITED') || kinds.some(({ mark }) => body.includes(mark));
+
+  const upstream = await startUpstream(scratch);
+  const server = await product.start(upstream.url, scratch);
+  try {
+    await firstAnswer(server, product, first);
+    const moments: Moment[] = [];
+    let completed = 0;
+    for (let passed = secondsOfStep; passed <= seconds; passed += secondsOfStep) {
+      completed += (await load(server.url, next, isRight, secondsOfStep)).completed;
+      moments.push({ seconds: passed, memory: (await server.usage()).memory / 1e6 });
+    }
+    return { moments, completed };
+  } finally {
+    await Promise.all([upstream, server].map((child) => child[Symbol.asyncDispose]()));
+  }
+}

@@ -1,0 +1,47 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Child } from './child.js';
+import { firstAnswer } from './measure.js';
+import { peers, startUpstream, type Peer } from './peers.js';
+import { questions } from './questions.js';
+
+export interface Start {
+  /** From the start of the process to its first answer, which is right, each time; in milliseconds. */
+  ms: number[];
+  /** Resident after the last of these, when nobody has asked for anything for a while; in megabytes. */
+  memoryAtRest: number;
+}
+
+/** Starts each of them several times, in turn; the last time, all rest for as long as V8 takes to tidy up. */
+export async function measureStarts(rounds: number, secondsOfRest: number, scratch: string): Promise<Map<Peer, Start>> {
+  const [question] = questions;
+  if (!question) throw new Error('There is no question.');
+  const running: Child[] = [];
+  const upstream = await startUpstream(scratch);
+  const start = async (peer: Peer) => {
+    const server = await peer.start(upstream.url, scratch);
+    running.push(server);
+    await firstAnswer(server, peer, question);
+    return { server, ms: performance.now() - server.startedAt };
+  };
+  try {
+    const starts = new Map<Peer, Start>(peers.map((peer) => [peer, { ms: [], memoryAtRest: 0 }]));
+    for (let round = 1; round < rounds; round += 1) {
+      for (const [peer, { ms }] of starts) {
+        const started = await start(peer);
+        ms.push(started.ms);
+        await started.server[Symbol.asyncDispose]();
+      }
+    }
+    const resting = new Map<Child, Start>();
+    for (const [peer, begun] of starts) {
+      const started = await start(peer);
+      begun.ms.push(started.ms);
+      resting.set(started.server, begun);
+    }
+    await delay(secondsOfRest * 1000);
+    for (const [server, begun] of resting) begun.memoryAtRest = (await server.usage()).memory / 1e6;
+    return starts;
+  } finally {
+    await Promise.all([upstream, ...running].map((child) => child[Symbol.asyncDispose]()));
+  }
+}
