@@ -158,15 +158,16 @@ test.for([
 });
 
 test('reads phones that are asked for in a fragment, and under other names, in one call', async () => {
-  await using stage = await openStage();
+  const people = crowd(3);
+  await using stage = await openStage({}, { moreUsers: people });
   const query = `
     query ($of: [_Any!]!) { _entities(representations: $of) { ...Phone } again: _entities(representations: $of) { ...Phone } }
     fragment Phone on User { phone: contactPhone { number } }`;
-  const of = crowd(3).map(({ userId }) => user(userId));
+  const of = people.map(({ userId }) => user(userId));
 
   const { data } = await post(stage.graphql, { query, variables: { of } }, manager);
 
-  const phones = crowd(3).map(({ phone }) => ({ phone: { number: phone.number } }));
+  const phones = people.map(({ phone }) => ({ phone: { number: phone.number } }));
   expect(data).toEqual({ _entities: phones, again: phones });
   expect(stage.zitadel.calls).toMatchObject([{ method: 'POST', path: '/v2/users' }]);
 });

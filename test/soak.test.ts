@@ -111,7 +111,10 @@ test('documents that are long, though there is little in them, are not kept', as
 
   const comment = `#${'x'.repeat(900_000)}`;
   for (let sent = 0; sent < 30; sent += 1) {
-    expect(await ask(`query Number${sent} { __typename } ${comment}`)).toMatchObject({ status: 200, errors: undefined });
+    expect(await ask(`query Number${sent} { __typename } ${comment}`)).toMatchObject({
+      status: 200,
+      errors: undefined,
+    });
   }
 
   expect((await holdings()).bytes - before.bytes).toBeLessThan(5_000_000);
