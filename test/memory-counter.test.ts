@@ -25,13 +25,15 @@ test('forgets what is over while it counts others', () => {
   const clock = stopClock();
   const counter = new MemoryCounter({ count: 1, seconds: 30 });
   for (let key = 0; key < 100; key += 1) counter.add(`old${key}`);
+  clock.move(10);
   counter.restart('old0');
   expect(counter.size).toBe(100);
 
-  clock.move(30);
+  clock.move(20);
   for (let key = 0; key < 50; key += 1) counter.add(`new${key}`);
 
-  expect(counter.size).toBe(50);
+  expect(counter.size).toBe(51);
+  expect(counter.get('old0').count).toBe(1);
 });
 
 test('forgets the oldest when there are too many', () => {
