@@ -65,8 +65,9 @@ function asksForPhones({ schema, fragments, variableValues, fieldNodes }: GraphQ
  */
 function userOf(value: unknown, contactPhone: ContactPhoneService): User | CodedError {
   const { __typename, id } = (value ?? {}) as Partial<Record<string, unknown>>;
-  if (__typename === 'User' && typeof id === 'string')
+  if (__typename === 'User' && typeof id === 'string') {
     return { __typename, id, contactPhone: () => contactPhone.read(id) };
+  }
   return new CodedError(
     { code: 'BAD_USER_INPUT' },
     { message: 'A representation must have the __typename "User" and an id, which is a string.' },
