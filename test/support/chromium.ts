@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type Page } from 'playwright-core';
@@ -14,7 +14,17 @@ async function executable(): Promise<{ executablePath: string } | { channel: str
   // What makes it bring the libraries that it needs.
   process.env['AWS_LAMBDA_JS_RUNTIME'] = 'nodejs20.x';
   const { default: packed } = await import('@sparticuz/chromium');
-  return { executablePath: await packed.executablePath() };
+  const executablePath = await packed.executablePath();
+  // It would look for its libraries where it was unpacked first, and for its fonts in `/tmp/fonts`: text without a font takes no room,
+  // and is hidden to a test.
+  process.env['LD_LIBRARY_PATH'] = join(folder, 'al2023/lib');
+  const fonts = join(folder, 'fonts');
+  process.env['FONTCONFIG_PATH'] = fonts;
+  writeFileSync(
+    join(fonts, 'fonts.conf'),
+    `<fontconfig><dir>${fonts}</dir><cachedir>${fonts}/cache</cachedir></fontconfig>`,
+  );
+  return { executablePath };
 }
 
 /**
