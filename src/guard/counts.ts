@@ -2,9 +2,11 @@ import type { Limit } from '../config.js';
 
 /** What was counted under a key, and when that ends, in milliseconds since the epoch. */
 export interface Count {
-  count: number;
-  endsAt: number;
+  readonly count: number;
+  readonly endsAt: number;
 }
+
+export const nothing: Count = { count: 0, endsAt: 0 };
 
 type Awaitable<Value> = Value | Promise<Value>;
 
@@ -29,15 +31,10 @@ export function all<Values extends readonly unknown[]>(values: readonly [...Valu
 
 type AwaitedOf<Values extends readonly unknown[]> = { -readonly [Index in keyof Values]: Awaited<Values[Index]> };
 
-/** When a limit on the sum of these counts allows one more, in milliseconds since the epoch; 0 if it does now. */
-export function opensAt(limit: Limit, counts: readonly Count[]): number {
-  let sum = counts.reduce((total, { count }) => total + count, 0);
+/** When a limit on the sum of the two allows one more, in milliseconds since the epoch; 0 if it does now. */
+export function opensAt(limit: Limit, one: Count = nothing, other: Count = nothing): number {
+  const sum = one.count + other.count;
   if (sum < limit.count) return 0;
-  let at = 0;
-  for (const { count, endsAt } of counts.toSorted((one, other) => one.endsAt - other.endsAt)) {
-    if (sum < limit.count) break;
-    sum -= count;
-    at = endsAt;
-  }
-  return at;
+  const [first, last] = one.endsAt < other.endsAt ? [one, other] : [other, one];
+  return sum - first.count < limit.count ? first.endsAt : last.endsAt;
 }

@@ -1,5 +1,5 @@
 import type { Limit } from '../config.js';
-import type { Count, Counter } from './counts.js';
+import { nothing, type Count, type Counter } from './counts.js';
 
 /** More than are added in the same time, and few enough for nobody to wait. */
 const forgottenAtOnce = 4;
@@ -26,27 +26,34 @@ export class MemoryCounter implements Counter {
 
   get(key: string): Count {
     const found = this.counts.get(key);
-    return found && found.endsAt > Date.now() ? copyOf(found) : { count: 0, endsAt: 0 };
+    return found && found.endsAt > Date.now() ? found : nothing;
   }
 
   add(key: string): Count {
     const found = this.counts.get(key);
-    if (!found || found.endsAt <= Date.now()) return this.restart(key);
-    found.count += 1;
-    return copyOf(found);
+    if (!found) return this.begin(key);
+    if (found.endsAt <= Date.now()) return this.restart(key);
+    const next = { count: found.count + 1, endsAt: found.endsAt };
+    this.counts.set(key, next);
+    return next;
   }
 
   restart(key: string): Count {
-    const now = Date.now();
-    if (now >= this.nextEndsAt || this.counts.size >= this.maxKeys) this.forget(now);
-    const begun = { count: 1, endsAt: now + this.limit.seconds * 1000 };
     this.counts.delete(key);
-    this.counts.set(key, begun);
-    return copyOf(begun);
+    return this.begin(key);
   }
 
   delete(key: string): void {
     this.counts.delete(key);
+  }
+
+  /** @param key which it does not hold */
+  private begin(key: string): Count {
+    const now = Date.now();
+    if (now >= this.nextEndsAt || this.counts.size >= this.maxKeys) this.forget(now);
+    const begun = { count: 1, endsAt: now + this.limit.seconds * 1000 };
+    this.counts.set(key, begun);
+    return begun;
   }
 
   private forget(now: number): void {
@@ -60,5 +67,3 @@ export class MemoryCounter implements Counter {
     this.nextEndsAt = 0;
   }
 }
-
-const copyOf = ({ count, endsAt }: Count): Count => ({ count, endsAt });

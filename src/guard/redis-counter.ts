@@ -1,6 +1,6 @@
 import { RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
 import type { Limit } from '../config.js';
-import type { Count, Counter } from './counts.js';
+import { nothing, type Count, type Counter } from './counts.js';
 
 /** Counts in Redis, each time with a script that it carries out as one. */
 export class RedisCounter implements Counter {
@@ -38,6 +38,6 @@ export class RedisCounter implements Counter {
 }
 
 function countOf(found: RateLimiterRes | null): Count {
-  if (!found || found.msBeforeNext <= 0) return { count: 0, endsAt: 0 };
+  if (!found || found.msBeforeNext <= 0) return nothing;
   return { count: found.consumedPoints, endsAt: Date.now() + found.msBeforeNext };
 }

@@ -18,14 +18,14 @@ export class SmsBudget implements Gate {
   }
 
   async admit(): Promise<Permit> {
-    const refusedUntil = opensAt(this.budget, [await this.sent.get(everyone)]);
+    const refusedUntil = opensAt(this.budget, await this.sent.get(everyone));
     if (refusedUntil > 0) throw new LimitReached('SMS_BUDGET', refusedUntil);
     return {
       settle: async (outcome) => {
         if (outcome === 'COUNTS_NOT') return 0;
         const sent = await this.sent.add(everyone);
         if (sent.count === this.budget.count) this.onSpent();
-        return opensAt(this.budget, [sent]);
+        return opensAt(this.budget, sent);
       },
     };
   }

@@ -76,8 +76,7 @@ export class SmsLimits implements Gate {
 
   /** When all windows allow one more; 0 if they do now. */
   private opensAt(sent: readonly Count[], unknown: readonly Count[]): number {
-    const counts = (index: number) => [sent[index], unknown[index]].filter((count) => count !== undefined);
-    return Math.max(...this.windows.map(({ limit }, index) => opensAt(limit, counts(index))));
+    return Math.max(...this.windows.map(({ limit }, index) => opensAt(limit, sent[index], unknown[index])));
   }
 }
 
