@@ -17,8 +17,8 @@ type Change<Answer extends PhoneChanged> = Answer & {
   user: { id: string; contactPhone: () => Promise<User['phone']> };
 };
 
-/** If an SMS was sent and there are limits: when they allow another. */
-type PhoneCodeChange = PhoneCodeMade & { resendAvailableAt?: string | undefined };
+/** If an SMS was sent and there are limits: when they allow another. Few ask, and a time in letters takes longer than the limits. */
+type PhoneCodeChange = PhoneCodeMade & { resendAvailableAt?: () => string | undefined };
 
 /**
  * The journey of a contact phone, on behalf of the caller of one request; it dies with the request, and what it has read with it.
@@ -114,7 +114,7 @@ export class ContactPhoneService {
     try {
       const { answer, opensAt } = await this.guard.sms.pass(userId, this.keyOf(caller), call, outcomeOfSms);
       this.record.sms.push(outcomeOfSms());
-      return Object.assign(answer, { resendAvailableAt: opensAt?.toISOString() });
+      return Object.assign(answer, { resendAvailableAt: () => opensAt?.toISOString() });
     } catch (error) {
       this.record.sms.push(error instanceof LimitReached ? { limit: error.limit } : outcomeOfSms(error));
       throw error;

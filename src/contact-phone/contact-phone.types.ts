@@ -99,7 +99,7 @@ abstract class PhoneCodeChange extends PhoneChange {
       'When the limits let the caller have another SMS sent to the user: until then, that is refused with `RATE_LIMITED`. ' +
       'Null when no SMS was sent, or there are no limits.',
   })
-  resendAvailableAt?: string | null | undefined;
+  resendAvailableAt?: () => string | undefined;
 }
 
 @ObjectType({
