@@ -17,7 +17,7 @@ type Change<Answer extends PhoneChanged> = Answer & {
   user: { id: string; contactPhone: () => Promise<User['phone']> };
 };
 
-/** If an SMS was sent and there are limits: when they allow another. Few ask, and a time in letters takes longer than the limits. */
+/** If an SMS was sent and there are limits: when they allow another, written out for who asks. */
 type PhoneCodeChange = PhoneCodeMade & { resendAvailableAt?: () => string | undefined };
 
 /**

@@ -49,7 +49,7 @@ export function serveGraphQL(
   app.post('/graphql', { onRequest: [...hooks, acceptsAnswer] }, async (request, reply) => {
     if (!isParameters(request.body)) return refuse(reply, 400, noParameters);
     // Under load, all that came in during this turn of the event loop is carried out together, and all that is ready is sent together:
-    // a fifth less CPU than one by one, since each step finds its code and data in the caches of the processor.
+    // a fifth less CPU than one by one in the bench, whose README tells what part a network would not share.
     await restOfTurn();
     const { httpStatus, body } = await execute(request.body, request);
     await restOfTurn();
