@@ -8,7 +8,7 @@ import type { Caller } from './zitadel/zitadel-connection.js';
 
 /** What one GraphQL request knows; it dies with the request. */
 export interface RequestContext {
-  /** Acts on behalf of the caller, and remembers what it has read for him. */
+  /** Acts on behalf of the caller. */
   contactPhone: ContactPhoneService;
   record: RequestRecord;
   /** How many representations it has asked for so far. */

@@ -10,7 +10,7 @@ import type { Caller } from '../zitadel/zitadel-connection.js';
 import { outcomeOfGuess, outcomeOfSms, writeError } from './contact-phone.errors.js';
 import { checkUserId, readPhoneNumber, readVerificationCode } from './input.js';
 import { checkSmsCountry } from './sms-countries.js';
-import { createUserLoader, type UserLoader } from './user-loader.js';
+import { createUserLoader, type UserLoader, type Users } from './user-loader.js';
 
 /** What a write gives back beside ZITADEL's answer: whom it changed, so that a client can read on. */
 type Change<Answer extends PhoneChanged> = Answer & {
@@ -21,7 +21,7 @@ type Change<Answer extends PhoneChanged> = Answer & {
 type PhoneCodeChange = PhoneCodeMade & { resendAvailableAt?: () => string | undefined };
 
 /**
- * The journey of a contact phone, on behalf of the caller of one request; it dies with the request, and what it has read with it.
+ * The journey of a contact phone, on behalf of the caller of one request; it dies with the request.
  * Every method throws a CodedError that a client may see.
  */
 export class ContactPhoneService {
@@ -42,14 +42,26 @@ export class ContactPhoneService {
 
   /** Reads the user's phone; null if he has none. */
   async read(userId: string): Promise<User['phone']> {
-    const { phone } = await this.load(userId);
-    return phone;
+    const [phone] = await this.readAll([userId]);
+    if (phone instanceof Error) throw phone;
+    return phone ?? null;
   }
 
   /** Reads the phones of many users: of each the phone, null if he has none, or the error that kept it from being read. */
   async readAll(userIds: readonly string[]): Promise<(User['phone'] | Error)[]> {
-    const found = await Promise.allSettled(userIds.map((userId) => this.load(userId)));
-    return found.map((result) => (result.status === 'fulfilled' ? result.value.phone : (result.reason as Error)));
+    const refused = new Map<string, Error>();
+    for (const userId of userIds) {
+      try {
+        this.admit(userId);
+      } catch (error) {
+        refused.set(userId, error as Error);
+      }
+    }
+    const users = await this.load(userIds.filter((userId) => !refused.has(userId)));
+    return userIds.map((userId) => {
+      const user = refused.get(userId) ?? users.get(userId) ?? new CodedError({ code: 'NOT_FOUND' });
+      return user instanceof Error ? user : user.phone;
+    });
   }
 
   /** Sets the user's phone, in place of the one before, and has a code for it sent or returned, or has it marked as verified. */
@@ -93,19 +105,16 @@ export class ContactPhoneService {
     return this.write(userId, (caller) => this.zitadel.removePhone(caller, userId));
   }
 
-  /** What every write shares: nothing is sent twice, and nothing that was read before is believed in it or after it. */
+  /** What every write shares: it is sent once, and what it has changed is read after it. */
   private async write<Answer extends PhoneChanged>(
     userId: string,
     call: (caller: Caller) => Promise<Answer>,
   ): Promise<Change<Answer>> {
     const caller = this.admit(userId);
-    this.users?.clear(userId);
     try {
       return Object.assign(await call(caller), { user: { id: userId, contactPhone: () => this.read(userId) } });
     } catch (error) {
       throw writeError(error);
-    } finally {
-      this.users?.clear(userId);
     }
   }
 
@@ -121,14 +130,10 @@ export class ContactPhoneService {
     }
   }
 
-  private load(userId: string): Promise<User> {
-    try {
-      const caller = this.admit(userId);
-      this.users ??= createUserLoader(this.zitadel, caller, this.record.batchSizes);
-      return this.users.load(userId);
-    } catch (error) {
-      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
-    }
+  private async load(userIds: readonly string[]): Promise<Users> {
+    if (!this.caller || userIds.length === 0) return new Map();
+    this.users ??= createUserLoader(this.zitadel, this.caller, this.record.batchSizes);
+    return this.users.load(userIds);
   }
 
   private keyOf(caller: Caller): string {

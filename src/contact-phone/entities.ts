@@ -37,7 +37,7 @@ export async function resolveEntities(
       { message: `A request may ask for ${maxRepresentations} representations at most.` },
     );
   }
-  const users = representations.map((value) => userOf(value, context.contactPhone));
+  const users = representations.map(userOf);
   if (asksForPhones(info)) {
     const known = users.filter(isUser);
     const phones = await context.contactPhone.readAll(known.map(({ id }) => id));
@@ -63,10 +63,10 @@ function asksForPhones({ schema, fragments, variableValues, fieldNodes }: GraphQ
  * the id would have lost digits, and stand for another user.
  * https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec
  */
-function userOf(value: unknown, contactPhone: ContactPhoneService): User | CodedError {
+function userOf(value: unknown): User | CodedError {
   const { __typename, id } = (value ?? {}) as Partial<Record<string, unknown>>;
   if (__typename === 'User' && typeof id === 'string') {
-    return { __typename, id, contactPhone: () => contactPhone.read(id) };
+    return { __typename, id, contactPhone: undefined };
   }
   return new CodedError(
     { code: 'BAD_USER_INPUT' },

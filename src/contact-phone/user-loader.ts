@@ -1,12 +1,14 @@
 import DataLoader from 'dataloader';
-import pLimit, { type LimitFunction } from 'p-limit';
-import { CodedError } from '../errors.js';
+import pLimit from 'p-limit';
 import type { User } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 import { readError } from './contact-phone.errors.js';
 
-export type UserLoader = DataLoader<string, User>;
+/** By id, each user that was found, or the CodedError that kept him from being read. */
+export type Users = ReadonlyMap<string, User | Error>;
+
+export type UserLoader = DataLoader<readonly string[], Users>;
 
 /** ZITADEL lists 1000 users at most; a hundred keep its answer, and the time it takes, small. */
 const maxUsersInACall = 100;
@@ -14,26 +16,41 @@ const maxUsersInACall = 100;
 const maxCallsAtOnce = 8;
 
 /**
- * How users are read: each once, and those asked for at the same time in one call. It remembers what it has read, so it must serve
- * one request of one caller only. A user who cannot be read is a CodedError.
+ * How users are read: all that are asked for at the same time, in one list or in several, each once, and a hundred in a call. It must
+ * serve one caller only. It remembers nobody: who is asked for later is read anew.
+ *
+ * A key is a list of ids, and not one id: a promise for each user was a tenth of what a request for a hundred costs.
  *
  * @param batchSizes gets to know for how many users each call is
  */
 export function createUserLoader(zitadel: ZitadelClient, caller: Caller, batchSizes: number[]): UserLoader {
+  const inTurn = pLimit(maxCallsAtOnce);
+
   /** A call for one user tells missing from forbidden, and is up to date; a list leaves such users out, and may lag behind. */
   const read = (ids: readonly string[]) =>
     ids.length === 1 ? Promise.all(ids.map((id) => zitadel.getUserById(caller, id))) : zitadel.listUsers(caller, ids);
-  let inTurn: LimitFunction | undefined;
 
-  return new DataLoader<string, User>(
-    async (ids) => {
-      batchSizes.push(ids.length);
-      const users = await (inTurn ??= pLimit(maxCallsAtOnce))(read, ids).catch((error: unknown) => {
-        throw readError(error);
-      });
-      const usersById = new Map(users.map((user) => [user.userId, user]));
-      return ids.map((id) => usersById.get(id) ?? new CodedError({ code: 'NOT_FOUND' }));
+  const readInto = async (users: Map<string, User | Error>, ids: readonly string[]) => {
+    batchSizes.push(ids.length);
+    try {
+      for (const user of await read(ids)) users.set(user.userId, user);
+    } catch (error) {
+      const reason = readError(error) as Error;
+      for (const id of ids) users.set(id, reason);
+    }
+  };
+
+  return new DataLoader<readonly string[], Users>(
+    async (lists) => {
+      const ids = [...new Set(lists.flat())];
+      const users = new Map<string, User | Error>();
+      const calls = [];
+      for (let at = 0; at < ids.length; at += maxUsersInACall) {
+        calls.push(inTurn(readInto, users, ids.slice(at, at + maxUsersInACall)));
+      }
+      await Promise.all(calls);
+      return lists.map(() => users);
     },
-    { maxBatchSize: maxUsersInACall },
+    { cache: false },
   );
 }
