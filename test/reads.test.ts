@@ -206,7 +206,10 @@ test('lets a representation with a bad id fail alone', async () => {
     ]),
   );
   expect(new Set(errors?.map(({ extensions }) => extensions.code))).toEqual(new Set(['BAD_USER_INPUT']));
-  expect(stage.zitadel.calls).toMatchObject([{ method: 'POST', path: '/v2/users' }]);
+  expect(stage.zitadel.calls).toHaveLength(1);
+  expect(JSON.parse(stage.zitadel.calls[0]?.body ?? '')).toMatchObject({
+    queries: [{ inUserIdsQuery: { userIds: [unverified, users.verified.userId] } }],
+  });
   expect(stage.lines.join('')).not.toContain('Unexpected error');
 });
 

@@ -131,7 +131,7 @@ export class ContactPhoneService {
   }
 
   private async load(userIds: readonly string[]): Promise<Users> {
-    if (!this.caller || userIds.length === 0) return new Map();
+    if (!this.caller) return new Map();
     this.users ??= createUserLoader(this.zitadel, this.caller, this.record.batchSizes);
     return this.users.load(userIds);
   }
