@@ -5,7 +5,7 @@ import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 import { readError } from './contact-phone.errors.js';
 
-/** By id, each user that was found, or the CodedError that kept him from being read. */
+/** By id: the user, or the CodedError that kept him from being read; nothing where ZITADEL knows no such user. */
 export type Users = ReadonlyMap<string, User | Error>;
 
 export type UserLoader = DataLoader<readonly string[], Users>;
