@@ -64,6 +64,8 @@ test.for([
   ['another verb for a user', `/v2/users/${unverified}`, { method: 'POST' }, 405, 12],
   ['a list that is no message', '/v2/users', { body: '{"queries":{}}' }, 400, 3],
   ['an encoded slash', `/v2/users/1%2F2/phone/resend`, {}, 404, 5],
+  ['an id that is not ASCII, before it looks at the token', '/v2/users/%C3%A9/phone', { headers: {} }, 500, 13],
+  ['a token that is not ASCII', path, { headers: { authorization: 'Bearer \u00e9' } }, 500, 13],
   ['another instance', path, { headers: { ...manager, 'x-zitadel-instance-host': 'elsewhere.example.com' } }, 404, 5],
 ] as const)('refuses %s', async ([, path, init, status, code]) => {
   await using zitadel = await startEmbeddedZitadel();

@@ -20,8 +20,10 @@ export interface EmbeddedZitadel {
   url: string;
   /** A page with the SMS, for people. */
   outboxUrl: string;
-  /** Every call that it got, in order. */
+  /** Every call that it got, in order, but for probes. */
   calls: Call[];
+  /** Every call for a user that cannot exist and without a token, which only asks whether it is there. */
+  probes: Call[];
   /** Every SMS that it would have sent, in order. */
   outbox: readonly Sms[];
   /** Every code that it ever made. */
@@ -32,6 +34,10 @@ export interface EmbeddedZitadel {
   called(times: number): Promise<void>;
   /** Queues something else than the proper answer for the next calls, one each. */
   misbehave(...next: Misbehaviour[]): void;
+  /** The same for the next probes. */
+  misbehaveWhenProbed(...next: Misbehaviour[]): void;
+  /** Resolves when so many probes have come in. */
+  probed(times: number): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -54,8 +60,10 @@ export async function startEmbeddedZitadel({
   const commands = new PhoneCommands(store, onSms);
   const queries = new UserQueries(store);
   const calls: Call[] = [];
+  const probes: Call[] = [];
   const arrivals = new EventEmitter();
   const misbehaviours: Misbehaviour[] = [];
+  const probeMisbehaviours: Misbehaviour[] = [];
 
   const server = createServer((request, response) => {
     if (request.url === outboxPath) {
@@ -64,9 +72,10 @@ export async function startEmbeddedZitadel({
     }
     readCall(request, response)
       .then((call) => {
-        calls.push(call);
+        const [kind, wanted] = isProbe(call) ? [probes, probeMisbehaviours] : [calls, misbehaviours];
+        kind.push(call);
         arrivals.emit('call');
-        return respond(response, () => answer(() => route(call, { queries, commands })), misbehaviours.shift());
+        return respond(response, () => answer(() => route(call, { queries, commands })), wanted.shift());
       })
       .catch(() => response.destroy());
   });
@@ -78,19 +87,28 @@ export async function startEmbeddedZitadel({
     url,
     outboxUrl: url + outboxPath,
     calls,
+    probes,
     outbox: commands.outbox,
     codes: commands.codes,
     pendingCode: (userId) => commands.pendingCode(userId),
     async called(times) {
       while (calls.length < times) await once(arrivals, 'call');
     },
+    async probed(times) {
+      while (probes.length < times) await once(arrivals, 'call');
+    },
     misbehave: (...next) => misbehaviours.push(...next),
+    misbehaveWhenProbed: (...next) => probeMisbehaviours.push(...next),
     async [Symbol.asyncDispose]() {
       server.close();
       server.closeAllConnections();
       await once(server, 'close');
     },
   };
+}
+
+function isProbe({ path, headers }: Call): boolean {
+  return path.endsWith('/v2/users/0') && headers.authorization === undefined;
 }
 
 async function readCall(request: IncomingMessage, response: ServerResponse): Promise<Call> {

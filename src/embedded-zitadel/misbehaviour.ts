@@ -9,12 +9,12 @@ export type Misbehaviour =
   /** The answer ends after so many bytes of its body, and the connection with it. */
   | { cutOffAfter: number }
   /** Something else is answered, and the call is not carried out. */
-  | { answer: { status: number; headers?: Record<string, string>; body?: string } };
+  | { answer: { status: number; headers?: Record<string, string>; body?: string | Buffer } };
 
 export interface Answer {
   status: number;
   headers: Record<string, string>;
-  body: string;
+  body: string | Buffer;
 }
 
 /** Gives the answer, or what a test asked for in its place. */

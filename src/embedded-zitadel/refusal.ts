@@ -5,6 +5,7 @@ const httpStatusOf = {
   7: 403,
   9: 400,
   12: 405,
+  13: 500,
   16: 401,
 } as const;
 

@@ -50,6 +50,7 @@ const routes: [path: RegExp, Partial<Record<string, Handler>>][] = [
  * @throws {Refusal}
  */
 export function route(request: RawRequest, service: UserService): unknown {
+  refuseOtherCharacters(request);
   if ((request.headers['x-zitadel-instance-host'] ?? instanceHost) !== instanceHost) throw new Refusal(5, 'Not Found');
   const path = decodePath(request.path);
   for (const [pattern, handlers] of routes) {
@@ -60,6 +61,13 @@ export function route(request: RawRequest, service: UserService): unknown {
     return handler(service, request, userId);
   }
   throw new Refusal(5, 'Not Found');
+}
+
+/** ZITADEL's REST gateway hands the path and the token on as gRPC metadata, which holds printable ASCII alone. It does so first of all. */
+function refuseOtherCharacters({ path, headers: { authorization = '' } }: RawRequest): void {
+  if (/[^\x20-\x7e]/.test(decodePath(path) + authorization)) {
+    throw new Refusal(13, 'header key "zitadel-activity-path" contains value with non-printable ASCII characters');
+  }
 }
 
 function decodePath(path: string): string {

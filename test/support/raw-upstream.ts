@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** A TCP server for upstreams that no HTTP server would play. It counts its connections and the requests on them. */
+const probe = 'GET /v2/users/0 HTTP/1.1\r\n';
+
+/** A TCP server for upstreams that no HTTP server would play. It counts its connections and the requests on them, but for probes. */
 export async function openRawUpstream(
   onRequest: (socket: Socket) => void = () => {},
   onConnection: (socket: Socket) => void = () => {},
@@ -14,6 +16,11 @@ export async function openRawUpstream(
     socket.on('error', () => {});
     onConnection(socket);
     socket.on('data', (chunk) => {
+      if (chunk.includes(probe)) {
+        seen.connections -= 1;
+        socket.end('HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n');
+        return;
+      }
       if (!chunk.includes('HTTP/1.1\r\n')) return;
       seen.requests += 1;
       onRequest(socket);
