@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Config } from './config.js';
 import { ContactPhoneService } from './contact-phone/contact-phone.service.js';
 import type { Guard } from './guard/guard.js';
@@ -17,13 +17,13 @@ export interface RequestContext {
 
 /** Never throws: a throwing context is an HTTP 500, which gateways repeat. */
 export function createContext(
-  headers: IncomingHttpHeaders,
+  request: IncomingMessage,
   record: RequestRecord,
   zitadel: ZitadelClient,
   guard: Guard,
   sms: Config['sms'],
 ): RequestContext {
-  const caller = callerOf(headers, record);
+  const caller = callerOf(request, record);
   return {
     contactPhone: new ContactPhoneService(zitadel, guard, caller, sms.countries, record),
     record,
@@ -31,11 +31,29 @@ export function createContext(
   };
 }
 
-/** undefined when the request carries no `Authorization`. */
-function callerOf(headers: IncomingHttpHeaders, { watchCall }: RequestRecord): Caller | undefined {
-  const { authorization, 'accept-language': acceptLanguage } = headers;
-  if (!authorization) return undefined;
+/**
+ * ZITADEL's REST gateway answers HTTP 500 to any other character in a header that it hands on, before it looks at the token.
+ * https://grpc.io/docs/guides/metadata/
+ */
+const printableAscii = /^[\x20-\x7e]+$/;
+
+/** undefined when the request carries no `Authorization` that can hold a token. */
+function callerOf({ headers, socket }: IncomingMessage, { watchCall }: RequestRecord): Caller | undefined {
+  const { authorization = '' } = headers;
+  if (!printableAscii.test(authorization)) return undefined;
   // Node joins repeated headers into one string; its types say so of the common ones only.
-  const { traceparent, tracestate } = headers as Record<string, string | undefined>;
-  return { headers: { authorization, 'accept-language': acceptLanguage, traceparent, tracestate }, watchCall };
+  const optional = (name: string) => {
+    const value = headers[name] as string | undefined;
+    return value !== undefined && printableAscii.test(value) ? value : undefined;
+  };
+  return {
+    headers: {
+      authorization,
+      'accept-language': optional('accept-language'),
+      traceparent: optional('traceparent'),
+      tracestate: optional('tracestate'),
+    },
+    watchCall,
+    isGone: () => socket.destroyed,
+  };
 }

@@ -59,7 +59,14 @@ export type ErrorExtensions =
       zitadel?: ZitadelRefusal;
     } & Outcome)
   | ({
-      code: 'UPSTREAM_TIMEOUT' | 'UPSTREAM_UNAVAILABLE' | 'UPSTREAM_MISCONFIGURED' | 'UPSTREAM_ERROR';
+      code: 'UPSTREAM_UNAVAILABLE';
+      /** Seconds, where it is known. */
+      retryAfter?: number;
+      /** Absent when nothing answered. */
+      zitadel?: ZitadelAnswer;
+    } & Outcome)
+  | ({
+      code: 'UPSTREAM_TIMEOUT' | 'UPSTREAM_MISCONFIGURED' | 'UPSTREAM_ERROR';
       /** Absent when nothing answered. */
       zitadel?: ZitadelAnswer;
     } & Outcome)

@@ -45,10 +45,9 @@ interface Options {
 export async function startServer(config: Config, { logTo, examples }: Options = {}): Promise<RunningServer> {
   const logger = await createLogger(config.log, logTo);
   const tracing = config.traces.endpoint && (await startTracing(config.traces.endpoint, logger));
-  const connection = new ZitadelConnection(config.zitadel);
+  const connection = new ZitadelConnection(config.zitadel, logger);
   const zitadel = new ZitadelClient(connection);
-  // What the guard watches over is a call, perhaps with a read before it, each with a time of its own.
-  const guard = await createGuard(config.guard, 2 * config.zitadel.timeoutMs, logger);
+  const guard = await createGuard(config.guard, config.zitadel.timeoutMs, logger);
   const apollo = createApollo(createSchema(), config.graphql, logger);
 
   const http = await createHttpServer(config.http, logger);
@@ -72,9 +71,9 @@ export async function startServer(config: Config, { logTo, examples }: Options =
   await apollo.start();
   const { routerSecrets } = config.http;
   const admission = routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [];
-  serveGraphQL(http, admission, (parameters, { headers, record }) =>
+  serveGraphQL(http, admission, (parameters, { raw, record }) =>
     // Every request for GraphQL has a record.
-    execute(apollo, parameters, createContext(headers, record as RequestRecord, zitadel, guard, config.sms)),
+    execute(apollo, parameters, createContext(raw, record as RequestRecord, zitadel, guard, config.sms)),
   );
 
   const finish = async () => {
@@ -97,6 +96,7 @@ export async function startServer(config: Config, { logTo, examples }: Options =
     const { host, port } = config.http;
     const url = await http.listen({ host, port });
     const metricsOrigin = metricsPort === undefined ? url : await metricsHttp.listen({ host, port: metricsPort });
+    connection.health.probeIfDue();
     let stopped: Promise<void> | undefined;
     return {
       url,

@@ -1,8 +1,8 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { gate } from './support/gate.js';
 import { openSocket, refusesConnections } from './support/sockets.js';
 import { openStage } from './support/stage.js';
 import { until } from './support/until.js';
+import { answered } from './support/zitadel.js';
 
 afterEach(() => {
   vi.useRealTimers();
@@ -13,75 +13,98 @@ const readiness = async (url: string) => {
   return { httpStatus: response.status, ...((await response.json()) as { status: string; zitadel: string }) };
 };
 const ready = (zitadel: string) => ({ httpStatus: 200, status: 'ok', zitadel });
+const html = { 'content-type': 'text/html' };
 
-test('tells of ZITADEL what the last call has shown, and stays ready', async () => {
+test('probes ZITADEL at the start, and again after 30 seconds and not before', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   await using stage = await openStage();
   const { zitadel, url } = stage;
-
-  for (const [misbehaviour, state] of [
-    [{ answer: { status: 503 } }, 'down'],
-    [undefined, 'up'],
-    [{ reset: true }, 'down'],
-    [{ answer: { status: 404, headers: { 'content-type': 'application/json' }, body: '{"code":5}' } }, 'up'],
-    [{ answer: { status: 431 } }, 'up'],
-    [{ answer: { status: 500, headers: { 'content-type': 'application/json' }, body: '{"code":13}' } }, 'down'],
-  ] as const) {
-    if (misbehaviour) zitadel.misbehave(misbehaviour);
-    await stage.resend();
-    expect(await readiness(url)).toEqual(ready(state));
-  }
-  expect(zitadel.calls.filter(({ path }) => path === '/debug/ready')).toEqual([]);
-});
-
-test('asks ZITADEL once in five seconds, when there was no call for as long, and does not wait for it', async () => {
-  vi.useFakeTimers({ toFake: ['performance'] });
-  await using stage = await openStage();
-  const { zitadel, url } = stage;
-  const answering = gate();
-  zitadel.misbehave({ hold: answering.opened }, { answer: { status: 412 } }, { answer: { status: 404 } });
-  const looks = () =>
-    zitadel.calls.map(({ method, path, headers: { authorization } }) => [method, path, authorization]);
-  const look = ['GET', '/debug/ready', undefined];
-
-  expect(await readiness(url)).toEqual(ready('unknown'));
-  await zitadel.called(1);
-  vi.advanceTimersByTime(4_999);
-  expect(await readiness(url)).toEqual(ready('unknown'));
-  expect(looks()).toEqual([look]);
-  answering.open();
   await until(async () => (await readiness(url)).zitadel === 'up');
 
-  for (const [calls, state] of [
-    [2, 'down'],
-    [3, 'unknown'],
-    [4, 'up'],
-  ] as const) {
-    vi.advanceTimersByTime(5_000);
-    await readiness(url);
-    await zitadel.called(calls);
-    await until(async () => (await readiness(url)).zitadel === state);
-  }
-  expect(looks()).toEqual([look, look, look, look]);
-
-  vi.advanceTimersByTime(4_999);
-  await stage.resend();
-  vi.advanceTimersByTime(4_999);
+  zitadel.misbehaveWhenProbed({ answer: { status: 503 } });
+  vi.advanceTimersByTime(29_999);
   expect(await readiness(url)).toEqual(ready('up'));
-  expect(looks()).toHaveLength(5);
+  expect(zitadel.probes).toHaveLength(1);
+  vi.advanceTimersByTime(1);
+  await until(async () => (await readiness(url)).zitadel === 'down');
+
+  expect(zitadel.probes.map(({ method, path, headers }) => [method, path, headers.authorization])).toEqual([
+    ['GET', '/v2/users/0', undefined],
+    ['GET', '/v2/users/0', undefined],
+  ]);
+  expect(zitadel.calls).toEqual([]);
 });
 
-test('does not wait for ZITADEL to say that it is ready when it ends', async () => {
+test('tells a ZITADEL that is down from one that is misconfigured, and stays ready', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  await using stage = await openStage();
+  const { zitadel, url } = stage;
+  await until(async () => (await readiness(url)).zitadel === 'up');
+
+  for (const [misbehaviour, state] of [
+    [answered({ code: 5, message: 'unable to set instance using origin' }, 404), 'misconfigured'],
+    [answered({ code: 14 }, 503), 'down'],
+    [{ answer: { status: 302, headers: { location: 'https://login.example.com/?token=S3CR3T' } } }, 'misconfigured'],
+    [{ reset: true }, 'down'],
+    [{ answer: { status: 200, headers: html, body: '<h1>Welcome</h1>' } }, 'misconfigured'],
+    [{ answer: { status: 502, headers: html, body: 'Bad Gateway' } }, 'down'],
+    [answered({ user: {} }), 'misconfigured'],
+    [answered({ code: 8, details: [{ id: 'LIMITS-molsj' }] }, 429), 'down'],
+    [answered({ code: 7 }, 401), 'misconfigured'],
+    [answered({ code: 16 }, 401), 'up'],
+  ] as const) {
+    zitadel.misbehaveWhenProbed(misbehaviour);
+    vi.advanceTimersByTime(30_000);
+    await until(async () => (await readiness(url)).zitadel === state);
+    expect(await readiness(url)).toEqual(ready(state));
+  }
+
+  const warnings = stage.lines.filter((line) => line.includes('"level":40')).join('');
+  expect(warnings).toContain('Probe: rejected (HTTP 404, code 5): unable to set instance using origin');
+  expect(warnings).toContain('redirect to https://login.example.com"');
+  expect(warnings).toContain('content type text/html');
+  expect(warnings).not.toContain('S3CR3T');
+});
+
+test('sees a wrong host name', async () => {
+  await using stage = await openStage({ ZITADEL_INSTANCE_HOST: 'other.example.com' });
+
+  await until(async () => (await readiness(stage.url)).zitadel === 'misconfigured');
+});
+
+test('does not call ZITADEL down for a call that it refuses, answers oddly, or breaks off', async () => {
+  await using stage = await openStage();
+  const { zitadel, url } = stage;
+  await until(async () => (await readiness(url)).zitadel === 'up');
+
+  for (const misbehaviour of [
+    { answer: { status: 503 } },
+    { reset: true },
+    { answer: { status: 431 } },
+    answered({ code: 13 }, 500),
+  ] as const) {
+    zitadel.misbehave(misbehaviour);
+    await stage.resend();
+    expect(await readiness(url)).toEqual(ready('up'));
+  }
+  expect(zitadel.probes).toHaveLength(1);
+});
+
+test('does not wait for a probe: not with its readiness, and not when it ends', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
   const stage = await openStage({ ZITADEL_TIMEOUT_MS: '300000' });
-  stage.zitadel.misbehave({ hold: new Promise(() => {}) });
+  await stage.zitadel.probed(1);
+  stage.zitadel.misbehaveWhenProbed({ hold: new Promise(() => {}) });
+  vi.advanceTimersByTime(30_000);
 
   await readiness(stage.url);
-  await stage.zitadel.called(1);
+  await stage.zitadel.probed(2);
+  expect((await readiness(stage.url)).httpStatus).toBe(200);
 
   await stage[Symbol.asyncDispose]();
 });
 
-test('tells that ZITADEL is not there, and not that it itself is not', async () => {
+test('says that ZITADEL is down when no connection can be made, and that it is ready itself', async () => {
   await using stage = await openStage({ ZITADEL_URL: 'http://127.0.0.1:1' });
 
   await until(async () => (await readiness(stage.url)).zitadel === 'down');
@@ -89,9 +112,21 @@ test('tells that ZITADEL is not there, and not that it itself is not', async () 
   expect(await readiness(stage.url)).toEqual(ready('down'));
 });
 
+test('learns from a call that no connection can be made, before a probe is due', async () => {
+  const gone = await openStage();
+  await using stage = await openStage({ ZITADEL_URL: gone.zitadel.url });
+  await until(async () => (await readiness(stage.url)).zitadel === 'up');
+
+  await gone[Symbol.asyncDispose]();
+  await stage.resend();
+  await stage.resend();
+
+  expect(await readiness(stage.url)).toEqual(ready('down'));
+});
+
 test('says that it is not ready, and serves all the same, for SHUTDOWN_DELAY_MS', async () => {
   const stage = await openStage({ SHUTDOWN_DELAY_MS: '300000', SMS_LIMITS: 'off' });
-  await stage.resend();
+  await until(async () => (await readiness(stage.url)).zitadel === 'up');
   vi.useFakeTimers({ toFake: ['setTimeout'] });
 
   const closed = stage.closeServer();

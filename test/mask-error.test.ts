@@ -35,7 +35,7 @@ test('answers HTTP 200 with a bare code when a fault of its own comes up', async
     headers: { authorization: 'Bearer S3CR3T' },
     body: 'S3CR3T',
   });
-  Object.defineProperty(config.zitadel, 'timeoutMs', {
+  Object.defineProperty(config.zitadel, 'instanceHost', {
     get() {
       throw fault;
     },

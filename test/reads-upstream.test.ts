@@ -60,12 +60,29 @@ test('gives a repeated read no more than what is left of its time', async () => 
   const answer = readOne(stage.graphql, unverified);
   await stage.zitadel.called(1);
   const now = performance.now.bind(performance);
-  const later = vi.spyOn(performance, 'now').mockImplementation(() => now() + timeoutMs);
+  const later = vi.spyOn(performance, 'now').mockImplementation(() => now() + timeoutMs - 20);
   onTestFinished(() => later.mockRestore());
   first.open();
 
   expect((await answer).errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT' });
   second.open();
+});
+
+test('does not repeat a read when all of its time is used up', async () => {
+  const timeoutMs = 300_000;
+  await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(timeoutMs) });
+  const first = gate();
+  stage.zitadel.misbehave({ hold: first.opened, ...unavailable });
+
+  const answer = readOne(stage.graphql, unverified);
+  await stage.zitadel.called(1);
+  const now = performance.now.bind(performance);
+  const later = vi.spyOn(performance, 'now').mockImplementation(() => now() + timeoutMs);
+  onTestFinished(() => later.mockRestore());
+  first.open();
+
+  expect((await answer).errors?.[0]?.extensions.code).toBe('UPSTREAM_UNAVAILABLE');
+  expect(stage.zitadel.calls).toHaveLength(1);
 });
 
 test.for([
@@ -109,7 +126,8 @@ test('does not repeat a read that never left', async () => {
   const { errors } = await readOne(stage.graphql, unverified);
 
   expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_UNAVAILABLE' });
-  expect(upstream.seen).toEqual({ connections: 1, requests: 0 });
+  // One for the probe.
+  expect(upstream.seen).toEqual({ connections: 2, requests: 0 });
 });
 
 test('takes what proto3 JSON leaves out, or has null, for what it means', async () => {
@@ -188,7 +206,7 @@ test('logs the cause of one failed call once, however many fields it leaves empt
   expect(errors).toHaveLength(50);
   const warnings = stage.lines.filter((line) => line.includes('"level":40'));
   expect(warnings.map((line) => (JSON.parse(line) as { err: { message: string } }).err.message)).toEqual([
-    'ListUsers: foreign (HTTP 500)',
-    'GetUserByID: foreign (HTTP 500)',
+    'ListUsers: foreign (HTTP 500): no content type',
+    'GetUserByID: foreign (HTTP 500): no content type',
   ]);
 });

@@ -144,6 +144,8 @@ test.for(
   mutationNames.flatMap((name) => [
     [name, 'no Authorization', {}] as const,
     [name, 'an empty one', { authorization: '' }] as const,
+    // ZITADEL answers HTTP 500 to it, before it looks at the token.
+    [name, 'one with a byte that is not ASCII', { authorization: 'Bearer \u00e9' }] as const,
   ]),
 )('does not bother ZITADEL for a nameless caller: %s, %s', async ([name, , headers]) => {
   await using stage = await openStage();

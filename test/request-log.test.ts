@@ -3,7 +3,8 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
-import { users } from '../src/embedded-zitadel/population.js';
+import type { Misbehaviour } from '../src/embedded-zitadel/misbehaviour.js';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { createLogger } from '../src/logger.js';
 import { RequestRecord } from '../src/telemetry/request-record.js';
 import { crowd } from './support/crowd.js';
@@ -12,6 +13,7 @@ import { readMany, user } from './support/reads.js';
 import { openSocket } from './support/sockets.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
 import { until } from './support/until.js';
+import { answered } from './support/zitadel.js';
 
 interface Line {
   level: number;
@@ -78,7 +80,7 @@ test('tells of each request in one line', async () => {
       httpStatus: 200,
       err: {
         type: 'ZitadelError',
-        message: 'GetUserByID: foreign (HTTP 502)',
+        message: 'GetUserByID: foreign (HTTP 502): no content type',
         stack: expect.stringContaining('zitadel') as string,
       },
     },
@@ -113,6 +115,81 @@ test('tells of each request in one line', async () => {
     expect(upstreamMs > 0).toBe(Number(upstreamCalls) > 0);
     expect(totalMs).toBeGreaterThan(upstreamMs);
   }
+});
+
+/** What the log says of the failure of a mutation, and what the client learns of ZITADEL's answer. */
+async function failureOf(answer: Misbehaviour, mutation: 'set' | 'verify') {
+  await using stage = await openStage();
+  stage.zitadel.misbehave(answer);
+  const { errors } =
+    mutation === 'set'
+      ? await stage.run('set-contact-phone', { userId: unverified, number: '+41795550101' })
+      : await stage.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3"R3T' });
+  const [line] = requestLines(stage.lines);
+  return { logged: (line?.['err'] as { message: string }).message, shown: errors?.[0]?.extensions };
+}
+
+test.for([
+  [
+    'the host that ZITADEL does not know',
+    answered(
+      { code: 5, message: 'unable to set instance using origin http://zitadel:8080 (ExternalDomain is a.example)' },
+      404,
+    ),
+    'rejected (HTTP 404, code 5): unable to set instance using origin http://zitadel:8080 (ExternalDomain is a.example)',
+    'UPSTREAM_MISCONFIGURED',
+  ],
+  [
+    'where a redirect leads, without its path',
+    { answer: { status: 302, headers: { location: 'https://login.example.com/callback?code=S3CR3T' } } },
+    'foreign (HTTP 302): redirect to https://login.example.com',
+    'UPSTREAM_MISCONFIGURED',
+  ],
+  [
+    'the content type of what is not JSON',
+    { answer: { status: 404, headers: { 'content-type': 'text/html; charset=utf-8' }, body: '<h1>No</h1>' } },
+    'foreign (HTTP 404): content type text/html; charset=utf-8',
+    'UPSTREAM_MISCONFIGURED',
+  ],
+  [
+    'a message over several lines, in one',
+    answered({ code: 13, message: 'panic:\n\u001b[31mred\u202e' }, 500),
+    'rejected (HTTP 500, code 13): panic:\\u{a}\\u{1b}[31mred\\u{202e}',
+    'UPSTREAM_ERROR',
+  ],
+  [
+    '300 characters of a message that is long',
+    answered({ code: 13, message: 'x'.repeat(100_000) }, 500),
+    `rejected (HTTP 500, code 13): ${'x'.repeat(300)}`,
+    'UPSTREAM_ERROR',
+  ],
+  [
+    'a message without the number that it quotes',
+    answered({ code: 13, message: 'invalid value for string field phone: "+41795550101", or 41795550101' }, 500),
+    'rejected (HTTP 500, code 13): invalid value for string field phone: "…", or …',
+    'UPSTREAM_ERROR',
+  ],
+  [
+    'a message without the token that it quotes',
+    answered({ code: 13, message: `token ${tokens.manager.token} has expired` }, 500),
+    'rejected (HTTP 500, code 13): token … has expired',
+    'UPSTREAM_ERROR',
+  ],
+] as [string, Misbehaviour, string, string][])(
+  'logs for the operator, and shows no client, %s',
+  async ([, answer, note, code]) => {
+    const { logged, shown } = await failureOf(answer, 'set');
+
+    expect(logged).toBe(`SetPhone: ${note}`);
+    expect(shown).toMatchObject({ code });
+    expect(JSON.stringify(shown)).not.toContain('message');
+  },
+);
+
+test('logs what ZITADEL said without the code that it quotes, however it is quoted', async () => {
+  const { logged } = await failureOf(answered({ code: 13, message: 'bad code: S3"R3T, "S3\\"R3T"' }, 500), 'verify');
+
+  expect(logged).toBe('VerifyPhone: rejected (HTTP 500, code 13): bad code: …, "…"');
 });
 
 test('takes the id of a request, or makes one, and gives it back', async () => {
@@ -192,8 +269,8 @@ test('names all causes of a request that failed for several', async () => {
         type: 'AggregateError',
         message: '2 causes',
         errors: expect.arrayContaining([
-          expect.objectContaining({ message: 'ListUsers: foreign (HTTP 502)' }),
-          expect.objectContaining({ message: 'GetUserByID: foreign (HTTP 504)' }),
+          expect.objectContaining({ message: 'ListUsers: foreign (HTTP 502): no content type' }),
+          expect.objectContaining({ message: 'GetUserByID: foreign (HTTP 504): no content type' }),
         ]) as unknown,
       },
     },

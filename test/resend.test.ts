@@ -48,7 +48,7 @@ test('lets a user resend to himself by SMS, but not see the code', async () => {
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-test("hands on four of the caller's headers and nothing else of his", async () => {
+test("forwards four of the caller's headers and no other", async () => {
   await using stage = await openStage();
   const handedOn = {
     ...manager,
@@ -72,9 +72,25 @@ test("hands on four of the caller's headers and nothing else of his", async () =
     host: new URL(stage.zitadel.url).host,
     connection: 'keep-alive',
     accept: 'application/json',
+    'accept-encoding': 'identity',
     'content-type': 'application/json',
     'content-length': '15',
   });
+});
+
+test('does not forward a header that ZITADEL cannot take, and sends the code all the same', async () => {
+  await using stage = await openStage();
+
+  const answer = await stage.resend(
+    {},
+    { ...manager, 'accept-language': 'dé', traceparent: 'é', tracestate: 'a=\u00ff' },
+  );
+
+  expect(answer.errors).toBeUndefined();
+  const headers = stage.zitadel.calls[0]?.headers;
+  expect([headers?.['accept-language'], headers?.['traceparent'], headers?.['tracestate']]).toEqual(
+    Array(3).fill(undefined),
+  );
 });
 
 test('names the instance when ZITADEL is reached under an internal address', async () => {

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { grpcCodes } from '../src/zitadel/grpc-code.js';
 import { openStage, unverified } from './support/stage.js';
@@ -168,7 +169,7 @@ test.for(Object.entries(rows))('classes %s', async ([, { answer, extensions }]) 
   ]);
 });
 
-test.for(['soon', '-5', '1.5', '7, 8', '9'.repeat(400), '2031-01-01'])(
+test.for(['soon', '-5', '1.5', '7, 8', '9'.repeat(400), '2031-01-01', 'Mon, 99 Foo 2026 00:00:00 GMT'])(
   'does not make a time to wait of a Retry-After: %s',
   async (retryAfter) => {
     await using stage = await openStage();
@@ -179,6 +180,35 @@ test.for(['soon', '-5', '1.5', '7, 8', '9'.repeat(400), '2031-01-01'])(
     expect(errors?.[0]?.extensions).toEqual({ code: 'RATE_LIMITED', zitadel: { httpStatus: 429 } });
   },
 );
+
+const success = '{"details":{"changeDate":"2025-08-07T06:05:04Z"}}';
+
+test('asks for no encoding, and reads an answer that is compressed all the same', async () => {
+  await using stage = await openStage();
+  const headers = { ...json, 'content-encoding': 'gzip' };
+  stage.zitadel.misbehave({ answer: { status: 200, headers, body: gzipSync(success) } });
+
+  const { errors } = await stage.resend();
+
+  expect(errors).toBeUndefined();
+  expect(stage.zitadel.calls).toMatchObject([{ headers: { 'accept-encoding': 'identity' } }]);
+});
+
+test.for([
+  ['an encoding that nobody asked for', 'zstd', success],
+  ['a damaged one', 'gzip', success],
+  ['one of more than 1 MiB', 'gzip', gzipSync(success.padEnd(1024 * 1024 + 1))],
+] as [string, string, string | Buffer][])('cannot read %s, and names it in the log', async ([, encoding, body]) => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave({
+    answer: { status: 200, headers: { ...json, 'content-encoding': encoding }, body },
+  });
+
+  const { errors } = await stage.resend();
+
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' });
+  expect(stage.lines.join('')).toContain(`malformed (HTTP 200): content encoding ${encoding}`);
+});
 
 test('carries details of any type, known or not, and finds the id among them', async () => {
   await using stage = await openStage();

@@ -1,5 +1,6 @@
 import { Pool } from 'undici';
 import { expect, test } from 'vitest';
+import { Deadline } from '../src/zitadel/deadline.js';
 import { exchange } from '../src/zitadel/exchange.js';
 import { gate } from './support/gate.js';
 import { mutationNames, mutations } from './support/mutations.js';
@@ -197,14 +198,19 @@ test('waits no more than 3 seconds for a connection', async () => {
   const { errors } = await stage.resend();
 
   expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_UNAVAILABLE' }]);
-  expect(silent.seen).toEqual({ connections: 1, requests: 0 });
+  // One for the probe.
+  expect(silent.seen).toEqual({ connections: 2, requests: 0 });
 });
 
 test('sends nothing after a deadline that passed in the queue for a connection', async () => {
   await using stage = await openStage();
   const pool = new Pool(stage.zitadel.url, { connections: 1 });
   const call = (path: string, deadlineMs: number) =>
-    exchange(pool, { operation: 'Test', method: 'POST', path, headers: {}, body: '{}' }, deadlineMs);
+    exchange(
+      pool,
+      { operation: 'Test', method: 'POST', path, headers: {}, body: '{}' },
+      { deadline: new Deadline(deadlineMs), isWrite: false },
+    );
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened });
 

@@ -25,6 +25,9 @@ const codeOfForeignHttpStatus: Partial<Record<number, ErrorCode>> = {
   504: 'UPSTREAM_TIMEOUT',
 };
 
+/** The codes that come with a time to wait, where it is known. */
+const mayRetry: ReadonlySet<ErrorCode> = new Set(['RATE_LIMITED', 'UPSTREAM_UNAVAILABLE']);
+
 /** ZITADEL's ids are reused across operations, so only the three together mean a wrong, expired or used code. */
 const wrongCode = 'VerifyPhone INVALID_ARGUMENT COMMAND-eis9R';
 
@@ -65,7 +68,7 @@ function codedError(error: ZitadelError, outcome: { outcome?: 'UNKNOWN' } = {}):
   const extensions = {
     code,
     ...(error.facts.httpStatus !== undefined && { zitadel: original(error, code.startsWith('UPSTREAM_')) }),
-    ...(code === 'RATE_LIMITED' && error.facts.retryAfter !== undefined && { retryAfter: error.facts.retryAfter }),
+    ...(mayRetry.has(code) && error.facts.retryAfter !== undefined && { retryAfter: error.facts.retryAfter }),
     ...outcome,
   } as ErrorExtensions;
   return new CodedError(extensions, { cause: error });
@@ -76,6 +79,7 @@ function codeOf({ operation, kind, facts, effectiveStatus }: ZitadelError): Erro
     case 'timeout':
       return 'UPSTREAM_TIMEOUT';
     case 'unreachable':
+    case 'full':
       return 'UPSTREAM_UNAVAILABLE';
     case 'malformed':
       return 'UPSTREAM_ERROR';

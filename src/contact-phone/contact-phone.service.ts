@@ -4,10 +4,11 @@ import { callerKeyOf } from '../guard/caller-key.js';
 import { LimitReached } from '../guard/checkpoint.js';
 import type { Guard } from '../guard/guard.js';
 import type { RequestRecord } from '../telemetry/request-record.js';
+import type { Deadline } from '../zitadel/deadline.js';
 import type { PhoneChanged, PhoneCodeMade, PhoneCodeMode, SetPhoneMode, User } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
-import { outcomeOfGuess, outcomeOfSms, writeError } from './contact-phone.errors.js';
+import { outcomeOfGuess, outcomeOfSms, readError, writeError } from './contact-phone.errors.js';
 import { checkUserId, readPhoneNumber, readVerificationCode } from './input.js';
 import { checkSmsCountry } from './sms-countries.js';
 import { createUserLoader, type UserLoader, type Users } from './user-loader.js';
@@ -66,9 +67,9 @@ export class ContactPhoneService {
 
   /** Sets the user's phone, in place of the one before, and has a code for it sent or returned, or has it marked as verified. */
   set(userId: string, number: unknown, mode: SetPhoneMode): Promise<Change<PhoneCodeChange>> {
-    return this.write<PhoneCodeChange>(userId, (caller) => {
+    return this.write<PhoneCodeChange>(userId, (caller, deadline) => {
       const phone = readPhoneNumber(number);
-      const set = () => this.zitadel.setPhone(caller, userId, phone, mode);
+      const set = () => this.zitadel.setPhone(caller, userId, phone, mode, deadline);
       if (mode !== 'SEND_CODE') return set();
       checkSmsCountry(this.smsCountries, phone, 'BAD_USER_INPUT');
       return this.sendSms(caller, userId, set);
@@ -77,14 +78,11 @@ export class ContactPhoneService {
 
   /** Makes a new code for the user's unverified phone and has it sent or returned. */
   resend(userId: string, mode: PhoneCodeMode): Promise<Change<PhoneCodeChange>> {
-    return this.write<PhoneCodeChange>(userId, (caller) => {
-      const resend = () => this.zitadel.resendPhoneCode(caller, userId, mode);
+    return this.write<PhoneCodeChange>(userId, (caller, deadline) => {
+      const resend = () => this.zitadel.resendPhoneCode(caller, userId, mode, deadline);
       if (mode !== 'SEND_CODE') return resend();
       return this.sendSms(caller, userId, async () => {
-        if (this.smsCountries.length > 0) {
-          const phone = await this.read(userId);
-          if (phone) checkSmsCountry(this.smsCountries, phone.number, 'FAILED_PRECONDITION');
-        }
+        if (this.smsCountries.length > 0) await this.checkCountry(caller, userId, deadline);
         return resend();
       });
     });
@@ -92,27 +90,31 @@ export class ContactPhoneService {
 
   /** Verifies the user's phone with the code. */
   verify(userId: string, verificationCode: string): Promise<Change<PhoneChanged>> {
-    return this.write(userId, async (caller) => {
+    return this.write(userId, async (caller, deadline) => {
       const code = readVerificationCode(verificationCode);
-      const verify = () => this.zitadel.verifyPhone(caller, userId, code);
+      const verify = () => this.zitadel.verifyPhone(caller, userId, code, deadline);
       const { answer } = await this.guard.guesses.pass(userId, this.keyOf(caller), verify, outcomeOfGuess);
       return answer;
     });
   }
 
-  /** Takes the user's phone away. */
+  /** Removes the user's phone. */
   remove(userId: string): Promise<Change<PhoneChanged>> {
-    return this.write(userId, (caller) => this.zitadel.removePhone(caller, userId));
+    return this.write(userId, (caller, deadline) => this.zitadel.removePhone(caller, userId, deadline));
   }
 
-  /** What every write shares: it is sent once, and what it has changed is read after it. */
+  /** What every write shares: one deadline for all calls that it needs, and the user to read on. */
   private async write<Answer extends PhoneChanged>(
     userId: string,
-    call: (caller: Caller) => Promise<Answer>,
+    call: (caller: Caller, deadline: Deadline) => Promise<Answer>,
   ): Promise<Change<Answer>> {
     const caller = this.admit(userId);
+    // Nobody would read its outcome. The write before it, in the same document, was carried through.
+    if (caller.isGone()) throw new CodedError({ code: 'FAILED_PRECONDITION' }, { message: 'The caller hung up.' });
     try {
-      return Object.assign(await call(caller), { user: { id: userId, contactPhone: () => this.read(userId) } });
+      return Object.assign(await call(caller, this.zitadel.deadline()), {
+        user: { id: userId, contactPhone: () => this.read(userId) },
+      });
     } catch (error) {
       throw writeError(error);
     }
@@ -127,6 +129,15 @@ export class ContactPhoneService {
     } catch (error) {
       this.record.sms.push(error instanceof LimitReached ? { limit: error.limit } : outcomeOfSms(error));
       throw error;
+    }
+  }
+
+  private async checkCountry(caller: Caller, userId: string, deadline: Deadline): Promise<void> {
+    try {
+      const { phone } = await this.zitadel.getUserById(caller, userId, deadline);
+      if (phone) checkSmsCountry(this.smsCountries, phone.number, 'FAILED_PRECONDITION');
+    } catch (error) {
+      throw readError(error);
     }
   }
 

@@ -1,11 +1,12 @@
 import DataLoader from 'dataloader';
 import pLimit from 'p-limit';
+import type { Deadline } from '../zitadel/deadline.js';
 import type { User } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 import { readError } from './contact-phone.errors.js';
 
-/** By id: the user, or the CodedError that kept him from being read; nothing where ZITADEL knows no such user. */
+/** By id: the user, or the CodedError why they could not be read; nothing where ZITADEL knows no such user. */
 export type Users = ReadonlyMap<string, User | Error>;
 
 export type UserLoader = DataLoader<readonly string[], Users>;
@@ -16,24 +17,26 @@ const maxUsersInACall = 100;
 const maxCallsAtOnce = 8;
 
 /**
- * How users are read: all that are asked for at the same time, in one list or in several, each once, and a hundred in a call. It must
- * serve one caller only. It remembers nobody: who is asked for later is read anew.
+ * Batches the lookups made in the same tick: each user once, a hundred in a call, all within one deadline. No caching. One instance per
+ * caller.
  *
- * A key is a list of ids, and not one id: a promise for each user was a tenth of what a request for a hundred costs.
+ * Keys are lists of ids rather than ids: a promise per id cost a tenth of a request for a hundred users.
  *
- * @param batchSizes gets to know for how many users each call is
+ * @param batchSizes collects the number of users of each call
  */
 export function createUserLoader(zitadel: ZitadelClient, caller: Caller, batchSizes: number[]): UserLoader {
   const inTurn = pLimit(maxCallsAtOnce);
 
   /** A call for one user tells missing from forbidden, and is up to date; a list leaves such users out, and may lag behind. */
-  const read = (ids: readonly string[]) =>
-    ids.length === 1 ? Promise.all(ids.map((id) => zitadel.getUserById(caller, id))) : zitadel.listUsers(caller, ids);
+  const read = (ids: readonly string[], deadline: Deadline) =>
+    ids.length === 1
+      ? Promise.all(ids.map((id) => zitadel.getUserById(caller, id, deadline)))
+      : zitadel.listUsers(caller, ids, deadline);
 
-  const readInto = async (users: Map<string, User | Error>, ids: readonly string[]) => {
+  const readInto = async (users: Map<string, User | Error>, ids: readonly string[], deadline: Deadline) => {
     batchSizes.push(ids.length);
     try {
-      for (const user of await read(ids)) users.set(user.userId, user);
+      for (const user of await read(ids, deadline)) users.set(user.userId, user);
     } catch (error) {
       const reason = readError(error) as Error;
       for (const id of ids) users.set(id, reason);
@@ -44,9 +47,10 @@ export function createUserLoader(zitadel: ZitadelClient, caller: Caller, batchSi
     async (lists) => {
       const ids = [...new Set(lists.flat())];
       const users = new Map<string, User | Error>();
+      const deadline = zitadel.deadline();
       const calls = [];
       for (let at = 0; at < ids.length; at += maxUsersInACall) {
-        calls.push(inTurn(readInto, users, ids.slice(at, at + maxUsersInACall)));
+        calls.push(inTurn(readInto, users, ids.slice(at, at + maxUsersInACall), deadline));
       }
       await Promise.all(calls);
       return lists.map(() => users);

@@ -1,6 +1,8 @@
+import { gunzipSync } from 'node:zlib';
 import { z } from 'zod';
 import type { UpstreamAnswer } from './exchange.js';
-import { ZitadelError } from './zitadel-error.js';
+import { operatorNote } from './operator-note.js';
+import { ZitadelError, type ZitadelErrorKind } from './zitadel-error.js';
 
 /** google.rpc.Status. Details of a type that no one here knows must not break anything: they are carried as they came. */
 const rpcStatus = z.object({
@@ -14,19 +16,38 @@ const zitadelDetail = z.object({
   id: z.string().min(1),
 });
 
+const maxInflatedBytes = 1024 * 1024;
+
 /**
  * Reads an answer as the response it should be.
  *
- * @throws {ZitadelError} `rejected` with what ZITADEL said; `foreign` if it was not ZITADEL that answered; `malformed` if the JSON
- * is not what was promised
+ * @param secrets what of the request must not reach a log
+ * @throws {ZitadelError} `rejected` with what ZITADEL said; `foreign` if something else answered; `malformed` if the JSON is not what
+ * was promised
  */
-export function parseAnswer<T>(operation: string, response: z.ZodType<T>, answer: UpstreamAnswer): T {
+export function parseAnswer<T>(
+  operation: string,
+  response: z.ZodType<T>,
+  answer: UpstreamAnswer,
+  secrets: readonly string[] = [],
+): T {
   const { httpStatus, headers } = answer;
-  const facts = () => ({ sent: true, httpStatus, retryAfter: secondsFrom(headers['retry-after']) });
-  const isRedirect = httpStatus >= 300 && httpStatus < 400;
-  if (isRedirect || !isJson(headers['content-type'])) throw new ZitadelError(operation, 'foreign', facts());
+  const facts = (note?: string) => ({
+    sent: true,
+    httpStatus,
+    retryAfter: secondsFrom(headers['retry-after']),
+    note: note && operatorNote(note, secrets),
+  });
+  const fail = (kind: ZitadelErrorKind, note: string) => new ZitadelError(operation, kind, facts(note));
 
-  const body = parseJson(answer.body);
+  const { location, 'content-type': contentType, 'content-encoding': encoding = 'identity' } = headers;
+  if (httpStatus >= 300 && httpStatus < 400) throw fail('foreign', `redirect to ${originOf(location)}`);
+  if (!isJson(contentType))
+    throw fail('foreign', contentType === undefined ? 'no content type' : `content type ${contentType}`);
+  const text = decode(answer.body, encoding);
+  if (text === undefined) throw fail('malformed', `content encoding ${encoding}`);
+
+  const body = parseJson(text);
   const read = <S>(shape: z.ZodType<S>): S => {
     const parsed = shape.safeParse(body);
     if (parsed.success) return parsed.data;
@@ -37,7 +58,7 @@ export function parseAnswer<T>(operation: string, response: z.ZodType<T>, answer
   const { code, message, details } = read(rpcStatus);
   const id = details?.map((detail) => zitadelDetail.safeParse(detail).data?.id).find((found) => found !== undefined);
   throw new ZitadelError(operation, 'rejected', {
-    ...facts(),
+    ...facts(message ?? undefined),
     id,
     code: code ?? undefined,
     zitadelMessage: message ?? undefined,
@@ -49,6 +70,22 @@ function isJson(contentType: string | undefined): boolean {
   return contentType === 'application/json' || /^application\/([^;\s]+\+)?json\s*(;|$)/i.test(contentType ?? '');
 }
 
+/** The origin alone: a redirect's path and query may hold a token. */
+function originOf(location: string | undefined): string {
+  return location !== undefined && URL.canParse(location) ? new URL(location).origin : 'a path of its own';
+}
+
+/** We ask for no encoding, but what stands in front of ZITADEL may compress all the same. @returns undefined if it cannot be read */
+function decode(body: Buffer, encoding: string): string | undefined {
+  if (encoding === 'identity') return body.toString();
+  if (encoding !== 'gzip') return undefined;
+  try {
+    return gunzipSync(body, { maxOutputLength: maxInflatedBytes }).toString();
+  } catch {
+    return undefined;
+  }
+}
+
 /** undefined for what is not JSON, which no shape accepts. */
 function parseJson(text: string): unknown {
   try {
@@ -58,9 +95,14 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** `Retry-After` is a number of seconds or a date, RFC 9110, section 10.2.3; `Date.parse` alone would take anything for a date. */
+/**
+ * `Retry-After` is a number of seconds or a date, RFC 9110, section 10.2.3; `Date.parse` alone would take anything for a date.
+ *
+ * @returns undefined if it is neither
+ */
 function secondsFrom(retryAfter = ''): number | undefined {
   if (/^\d{1,9}$/.test(retryAfter)) return Number(retryAfter);
   if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} [\d:]{8} GMT$/.test(retryAfter)) return undefined;
-  return Math.max(0, Math.ceil((Date.parse(retryAfter) - Date.now()) / 1000));
+  const at = Date.parse(retryAfter);
+  return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - Date.now()) / 1000));
 }

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { errors, type Dispatcher, type Pool } from 'undici';
+import type { Deadline } from './deadline.js';
 import { ZitadelError, type ZitadelErrorKind } from './zitadel-error.js';
 
 export interface UpstreamRequest {
@@ -15,7 +16,16 @@ export interface UpstreamRequest {
 export interface UpstreamAnswer {
   httpStatus: number;
   headers: IncomingHttpHeaders;
-  body: string;
+  /** As it came: encoded, if `content-encoding` says so. */
+  body: Buffer;
+}
+
+/** How long a request may wait and take. */
+export interface Patience {
+  /** For everything: waiting for a connection, sending, and reading the answer to its end. */
+  deadline: Deadline;
+  /** A write must start in the first half of the deadline. */
+  isWrite: boolean;
 }
 
 /** What came over a connection that holds, but is no answer for us. */
@@ -24,37 +34,46 @@ const unreadable = [errors.HTTPParserError, errors.HeadersOverflowError, errors.
 /**
  * Sends one request, once, and gives back the whole answer.
  *
- * @param deadlineMs for everything: waiting for a connection, sending, and reading the answer to its end
- * @throws {ZitadelError} `timeout`, `unreachable`, or `malformed` when the answer broke off or is too large; each tells whether
- * the request may have left
+ * @throws {ZitadelError} `timeout`, `unreachable`, or `malformed` when the answer broke off or is too large; each says whether the
+ * request may have left
  */
-export function exchange(pool: Pool, request: UpstreamRequest, deadlineMs: number): Promise<UpstreamAnswer> {
+export function exchange(
+  pool: Pool,
+  request: UpstreamRequest,
+  { deadline, isWrite }: Patience,
+): Promise<UpstreamAnswer> {
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | undefined;
     let httpStatus: number | undefined;
     let headers: IncomingHttpHeaders = {};
+    let hasFailed = false;
     const chunks: Buffer[] = [];
 
     const fail = (kind: ZitadelErrorKind, cause?: unknown, connectionBroke = false) => {
-      clearTimeout(deadline);
+      hasFailed = true;
+      clearTimeout(timer);
       const facts = { sent: controller !== undefined, connectionBroke, httpStatus };
       reject(new ZitadelError(request.operation, kind, facts, cause));
     };
 
-    let expired = false;
-    const deadline = setTimeout(() => {
-      expired = true;
+    const expire = () => {
+      if (controller && !deadline.hasPassed) {
+        timer = setTimeout(expire, deadline.leftMs);
+        return;
+      }
       fail('timeout');
       controller?.abort(new Error('The deadline has passed.'));
-    }, deadlineMs);
+    };
+    let timer = setTimeout(expire, isWrite ? deadline.leftToStartMs : deadline.leftMs);
 
     const { method, path, body } = request;
     pool.dispatch(
       { method, path, body, headers: request.headers },
       {
+        // Called right before the first byte is written, also for a request that has waited in the queue until nobody wanted it.
         onRequestStart(starting) {
-          // Called right before the first byte is written, also for a request whose deadline passed in the queue.
-          if (expired) starting.abort(new Error('The deadline has passed.'));
+          if (!hasFailed && (isWrite ? deadline.isTooLateToStart : deadline.hasPassed)) fail('timeout');
+          if (hasFailed) starting.abort(new Error('It is too late to start.'));
           else controller = starting;
         },
         onResponseStart(_, statusCode, responseHeaders) {
@@ -66,10 +85,11 @@ export function exchange(pool: Pool, request: UpstreamRequest, deadlineMs: numbe
           chunks.push(chunk);
         },
         onResponseEnd() {
-          clearTimeout(deadline);
-          resolve({ httpStatus: httpStatus ?? 0, headers, body: Buffer.concat(chunks).toString() });
+          clearTimeout(timer);
+          resolve({ httpStatus: httpStatus ?? 0, headers, body: Buffer.concat(chunks) });
         },
         onResponseError(_, error) {
+          if (hasFailed) return;
           const isUnreadable = unreadable.some((type) => error instanceof type);
           const began = httpStatus !== undefined || isUnreadable;
           fail(began ? 'malformed' : 'unreachable', error, !isUnreadable);

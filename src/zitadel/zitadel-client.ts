@@ -1,3 +1,4 @@
+import type { Deadline } from './deadline.js';
 import {
   getUserByIdResponse,
   listUsersRequest,
@@ -20,6 +21,11 @@ import { ZitadelError } from './zitadel-error.js';
 export class ZitadelClient {
   constructor(private readonly connection: ZitadelConnection) {}
 
+  /** The time that one field of an operation has for all its calls. It begins now. */
+  deadline(): Deadline {
+    return this.connection.deadline();
+  }
+
   /**
    * Sets the user's phone, unverified unless the mode is MARK_VERIFIED; a code for the one before no longer works.
    * SetPhone, `POST /v2/users/{userId}/phone`.
@@ -28,12 +34,20 @@ export class ZitadelClient {
    * @returns the change, and the code in the mode RETURN_CODE
    * @throws {ZitadelError}
    */
-  setPhone(caller: Caller, userId: string, number: string, mode: SetPhoneMode): Promise<PhoneCodeMade> {
-    return this.connection.send('SetPhone', caller, phoneCodeMade, {
+  setPhone(
+    caller: Caller,
+    userId: string,
+    number: string,
+    mode: SetPhoneMode,
+    deadline: Deadline,
+  ): Promise<PhoneCodeMade> {
+    const call = {
       method: 'POST',
       path: pathOf(userId, '/phone'),
       body: setPhoneRequest(number, mode),
-    });
+      secrets: [number],
+    } as const;
+    return this.connection.write('SetPhone', caller, phoneCodeMade, call, deadline);
   }
 
   /**
@@ -43,12 +57,13 @@ export class ZitadelClient {
    * @returns the change, and the code in the mode RETURN_CODE
    * @throws {ZitadelError}
    */
-  resendPhoneCode(caller: Caller, userId: string, mode: PhoneCodeMode): Promise<PhoneCodeMade> {
-    return this.connection.send('ResendPhoneCode', caller, phoneCodeMade, {
+  resendPhoneCode(caller: Caller, userId: string, mode: PhoneCodeMode, deadline: Deadline): Promise<PhoneCodeMade> {
+    const call = {
       method: 'POST',
       path: pathOf(userId, '/phone/resend'),
       body: resendPhoneCodeRequest[mode],
-    });
+    } as const;
+    return this.connection.write('ResendPhoneCode', caller, phoneCodeMade, call, deadline);
   }
 
   /**
@@ -57,38 +72,34 @@ export class ZitadelClient {
    * @param verificationCode 1–20 characters; their case matters
    * @throws {ZitadelError}
    */
-  verifyPhone(caller: Caller, userId: string, verificationCode: string): Promise<PhoneChanged> {
-    return this.connection.send('VerifyPhone', caller, phoneChanged, {
+  verifyPhone(caller: Caller, userId: string, verificationCode: string, deadline: Deadline): Promise<PhoneChanged> {
+    const call = {
       method: 'POST',
       path: pathOf(userId, '/phone/verify'),
       body: verifyPhoneRequest(verificationCode),
-    });
+      secrets: [verificationCode],
+    } as const;
+    return this.connection.write('VerifyPhone', caller, phoneChanged, call, deadline);
   }
 
   /**
-   * Takes the user's phone away. RemovePhone, `DELETE /v2/users/{userId}/phone`.
+   * Removes the user's phone. RemovePhone, `DELETE /v2/users/{userId}/phone`.
    *
    * @throws {ZitadelError} also when there is none
    */
-  removePhone(caller: Caller, userId: string): Promise<PhoneChanged> {
-    return this.connection.send('RemovePhone', caller, phoneChanged, {
-      method: 'DELETE',
-      path: pathOf(userId, '/phone'),
-      body: null,
-    });
+  removePhone(caller: Caller, userId: string, deadline: Deadline): Promise<PhoneChanged> {
+    const call = { method: 'DELETE', path: pathOf(userId, '/phone'), body: null } as const;
+    return this.connection.write('RemovePhone', caller, phoneChanged, call, deadline);
   }
 
   /**
-   * Reads one user, as he is after the last write. GetUserByID, `GET /v2/users/{userId}`.
+   * Reads one user, as they are after the last write. GetUserByID, `GET /v2/users/{userId}`.
    *
-   * @throws {ZitadelError} also when he does not exist, or the caller may not read him
+   * @throws {ZitadelError} also when they do not exist, or the caller may not read them
    */
-  async getUserById(caller: Caller, userId: string): Promise<User> {
-    const { user } = await this.connection.read('GetUserByID', caller, getUserByIdResponse, {
-      method: 'GET',
-      path: pathOf(userId),
-      body: null,
-    });
+  async getUserById(caller: Caller, userId: string, deadline: Deadline): Promise<User> {
+    const call = { method: 'GET', path: pathOf(userId), body: null } as const;
+    const { user } = await this.connection.read('GetUserByID', caller, getUserByIdResponse, call, deadline);
     // Or someone would be shown another's phone.
     if (user.userId !== userId) throw new ZitadelError('GetUserByID', 'malformed', { sent: true, httpStatus: 200 });
     return user;
@@ -101,12 +112,9 @@ export class ZitadelClient {
    * @returns those that exist and that the caller may read, in an order of ZITADEL's
    * @throws {ZitadelError}
    */
-  async listUsers(caller: Caller, userIds: readonly string[]): Promise<User[]> {
-    const { result } = await this.connection.read('ListUsers', caller, listUsersResponse, {
-      method: 'POST',
-      path: '/v2/users',
-      body: listUsersRequest(userIds),
-    });
+  async listUsers(caller: Caller, userIds: readonly string[], deadline: Deadline): Promise<User[]> {
+    const call = { method: 'POST', path: '/v2/users', body: listUsersRequest(userIds) } as const;
+    const { result } = await this.connection.read('ListUsers', caller, listUsersResponse, call, deadline);
     return result ?? [];
   }
 }

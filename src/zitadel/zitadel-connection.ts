@@ -1,19 +1,23 @@
-import { Pool } from 'undici';
-import type { z } from 'zod';
+import type { Logger } from 'pino';
+import { z } from 'zod';
 import type { ZitadelConfig } from '../config.js';
 import { parseAnswer } from './answer.js';
-import { exchange, type UpstreamRequest } from './exchange.js';
+import { Deadline } from './deadline.js';
+import type { UpstreamRequest } from './exchange.js';
+import { Lane } from './lane.js';
 import { ZitadelError } from './zitadel-error.js';
 import { ZitadelHealth } from './zitadel-health.js';
 
 export interface Caller {
-  /** What ZITADEL gets to know of him: these headers of his request, under their own names, and no others. */
+  /** All that ZITADEL learns of them: these headers of their request, under their own names, and no others. */
   readonly headers: {
     readonly authorization: string;
     readonly 'accept-language'?: string | undefined;
   } & TraceHeaders;
-  /** Told of each call that is made for him. */
+  /** Observes each call that is made for them. */
   watchCall(operation: string): WatchedCall;
+  /** Whether they have hung up. */
+  isGone(): boolean;
 }
 
 /** https://www.w3.org/TR/trace-context/ */
@@ -28,95 +32,127 @@ export interface WatchedCall {
   end(httpStatus: number | undefined, error?: unknown): void;
 }
 
-type RequestParts = Pick<UpstreamRequest, 'method' | 'path' | 'body'>;
+interface Call extends Pick<UpstreamRequest, 'method' | 'path' | 'body'> {
+  /** What of the body must not reach a log, even if ZITADEL quotes it. */
+  secrets?: readonly string[];
+}
 
-const connections = 128;
-const connectTimeoutMs = 3_000;
-/** Who wants to know whether ZITADEL is there does not wait, but who closes the connection does. */
-const lookTimeoutMs = 2_000;
-const maxAnswerBytes = 1024 * 1024;
+/**
+ * A read that meets a dead connection is repeated, and so may use one that has been idle for long. A write is not, and what stands before
+ * ZITADEL may close a connection after as little as a second: a write takes one that was busy a moment ago, or a fresh one.
+ */
+const writeReuseMs = 500;
+const readReuseMs = 4_000;
+/** A burst may wait. What exceeds this would wait in vain: see `Deadline`. */
+const maxWaiting = 1_000;
+const probeTimeoutMs = 2_000;
+/** No user has this id. */
+const probePath = '/v2/users/0';
 
-/** The way to ZITADEL and back, within the deadline. No redirect is followed. */
+/** The way to ZITADEL and back, within a deadline. No redirect is followed. */
 export class ZitadelConnection {
   readonly health: ZitadelHealth;
-  private readonly pool: Pool;
+  private readonly writes: Lane;
+  private readonly reads: Lane;
+  private readonly probes: Lane;
   private readonly basePath: string;
 
-  constructor(private readonly config: ZitadelConfig) {
-    this.basePath = config.url.pathname.replace(/\/+$/, '');
-    this.pool = new Pool(config.url.origin, {
-      connections,
-      connect: { timeout: connectTimeoutMs },
-      maxResponseSize: maxAnswerBytes,
-      // The deadline of the whole call is kept by `exchange`.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
-    this.health = new ZitadelHealth(() => {
-      const path = `${this.basePath}/debug/ready`;
-      const headers = { 'x-zitadel-instance-host': config.instanceHost };
-      const request = { operation: 'Ready', method: 'GET', path, headers, body: null } as const;
-      return exchange(this.pool, request, Math.min(config.timeoutMs, lookTimeoutMs));
-    });
+  constructor(
+    private readonly config: ZitadelConfig,
+    logger: Logger,
+  ) {
+    const { origin, pathname } = config.url;
+    this.basePath = pathname.replace(/\/$/, '');
+    this.writes = new Lane(origin, { connections: 64, maxWaiting, reuseMs: writeReuseMs });
+    this.reads = new Lane(origin, { connections: 64, maxWaiting, reuseMs: readReuseMs });
+    this.probes = new Lane(origin, { connections: 1, maxWaiting: 1, reuseMs: readReuseMs });
+    this.health = new ZitadelHealth(() => this.probe(), logger);
+  }
+
+  /** The time that ZITADEL_TIMEOUT_MS gives one field, whatever calls it needs. It begins now. */
+  deadline(): Deadline {
+    return new Deadline(this.config.timeoutMs);
   }
 
   /** Sends a read, which changes nothing, and repeats it once, in what is left of its time, if that may help. */
-  async read<T>(operation: string, caller: Caller, response: z.ZodType<T>, request: RequestParts): Promise<T> {
-    const began = performance.now();
+  async read<T>(operation: string, caller: Caller, response: z.ZodType<T>, call: Call, deadline: Deadline): Promise<T> {
+    const send = () => this.send(this.reads, operation, caller, response, call, { deadline, isWrite: false });
     try {
-      return await this.send(operation, caller, response, request);
+      return await send();
     } catch (error) {
-      if (!(error instanceof ZitadelError) || !error.isWorthRepeating) throw error;
-      const elapsedMs = performance.now() - began;
-      return await this.send(operation, caller, response, request, this.config.timeoutMs - elapsedMs);
+      if (!(error instanceof ZitadelError) || !error.isWorthRepeating || deadline.hasPassed) throw error;
+      return await send();
     }
   }
 
   /**
-   * Sends a request once, which is all that a write may be.
+   * Sends a write, once: not at all if less than half of its time is left.
    *
    * @param operation the RPC's name, for error messages
    * @throws {ZitadelError}
    */
-  async send<T>(
+  async write<T>(
     operation: string,
     caller: Caller,
     response: z.ZodType<T>,
-    { method, path, body }: RequestParts,
-    deadlineMs = this.config.timeoutMs,
+    call: Call,
+    deadline: Deadline,
   ): Promise<T> {
-    const call = caller.watchCall(operation);
-    const { traceparent, tracestate } = call.traceHeaders ?? caller.headers;
+    return this.send(this.writes, operation, caller, response, call, { deadline, isWrite: true });
+  }
+
+  private async send<T>(
+    lane: Lane,
+    operation: string,
+    caller: Caller,
+    response: z.ZodType<T>,
+    { method, path, body, secrets = [] }: Call,
+    patience: Parameters<Lane['exchange']>[1],
+  ): Promise<T> {
+    const watched = caller.watchCall(operation);
+    const { authorization, 'accept-language': acceptLanguage } = caller.headers;
+    const { traceparent, tracestate } = watched.traceHeaders ?? caller.headers;
     const headers = {
       accept: 'application/json',
+      'accept-encoding': 'identity',
       'x-zitadel-instance-host': this.config.instanceHost,
-      authorization: caller.headers.authorization,
-      'accept-language': caller.headers['accept-language'],
+      authorization,
+      'accept-language': acceptLanguage,
       'content-type': body === null ? undefined : 'application/json',
       traceparent,
       tracestate,
     };
     const request = { operation, method, path: this.basePath + path, headers, body };
     try {
-      const answer = await exchange(this.pool, request, deadlineMs);
-      const parsed = parseAnswer(operation, response, answer);
-      call.end(answer.httpStatus);
-      this.health.note();
+      const answer = await lane.exchange(request, patience);
+      const token = authorization.replace(/^\S+ /, '');
+      const parsed = parseAnswer(operation, response, answer, [token, ...secrets]);
+      watched.end(answer.httpStatus);
       return parsed;
     } catch (error) {
       if (error instanceof ZitadelError) this.health.note(error);
-      call.end(error instanceof ZitadelError ? error.facts.httpStatus : undefined, error);
+      watched.end(error instanceof ZitadelError ? error.facts.httpStatus : undefined, error);
       throw error;
     }
   }
 
-  /** Lets the calls in flight end. */
+  /** @throws {ZitadelError} always: nobody is to see this user */
+  private async probe(): Promise<never> {
+    const deadline = new Deadline(Math.min(this.config.timeoutMs, probeTimeoutMs));
+    const path = this.basePath + probePath;
+    const headers = { accept: 'application/json', 'x-zitadel-instance-host': this.config.instanceHost };
+    const request = { operation: 'Probe', method: 'GET', path, headers, body: null } as const;
+    const answer = await this.probes.exchange(request, { deadline, isWrite: false });
+    return parseAnswer('Probe', z.never(), answer);
+  }
+
+  /** Lets the calls in flight end. A probe is not waited for. */
   async close(): Promise<void> {
-    if (!this.pool.destroyed) await this.pool.close();
+    await Promise.all([this.writes.close(), this.reads.close(), this.probes.destroy()]);
   }
 
   /** Breaks off the calls in flight. */
-  destroy(): Promise<void> {
-    return this.pool.destroy();
+  async destroy(): Promise<void> {
+    await Promise.all([this.writes.destroy(), this.reads.destroy(), this.probes.destroy()]);
   }
 }

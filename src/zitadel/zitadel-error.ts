@@ -5,10 +5,11 @@ import { grpcCodes, type GrpcCode } from './grpc-code.js';
  * - `rejected`: ZITADEL refused it, in its own JSON;
  * - `foreign`: something answered that is not ZITADEL: a redirect, or another content type than JSON;
  * - `malformed`: an answer began, but it is cut short, too large or of another shape;
- * - `timeout`: the deadline passed;
- * - `unreachable`: there was no connection, or it broke before an answer began.
+ * - `timeout`: the deadline passed, or so much of it that a write was not started;
+ * - `unreachable`: there was no connection, or it broke before an answer began;
+ * - `full`: too many calls wait for a connection already.
  */
-export type ZitadelErrorKind = 'rejected' | 'foreign' | 'malformed' | 'timeout' | 'unreachable';
+export type ZitadelErrorKind = 'rejected' | 'foreign' | 'malformed' | 'timeout' | 'unreachable' | 'full';
 
 export interface ZitadelErrorFacts {
   /** Whether the request may have left this machine. */
@@ -20,12 +21,14 @@ export interface ZitadelErrorFacts {
   code?: number | undefined;
   /** ZITADEL's id of the error, such as `COMMAND-ieJ2e`. */
   id?: string | undefined;
-  /** ZITADEL's own message, in the caller's language. */
+  /** ZITADEL's own message: for the client, where the request was at fault. */
   zitadelMessage?: string | undefined;
   /** The details as ZITADEL sent them, of known and of unknown types. */
   details?: readonly unknown[] | undefined;
-  /** Seconds, from the answer's `Retry-After`. */
+  /** Seconds, from the answer's `Retry-After`, or our own advice. */
   retryAfter?: number | undefined;
+  /** What an operator needs of the answer: for the log, never for a client. */
+  note?: string | undefined;
 }
 
 /** google.rpc.Code for an error whose body has no code, by its HTTP status. */
@@ -55,7 +58,7 @@ const undecided: ReadonlySet<GrpcCode | undefined> = new Set([
   'DATA_LOSS',
 ]);
 
-/** A call to ZITADEL that did not succeed. Its message names the call; it holds no token, no code and no number. */
+/** A call to ZITADEL that did not succeed. Its message is for the log: it names the call, and holds no token, code or number. */
 export class ZitadelError extends Error {
   override readonly name = 'ZitadelError';
 
@@ -65,9 +68,10 @@ export class ZitadelError extends Error {
     readonly facts: ZitadelErrorFacts,
     cause?: unknown,
   ) {
-    const { httpStatus, code, id } = facts;
-    const known = [httpStatus && `HTTP ${httpStatus}`, code !== undefined && `code ${code}`, id].filter(Boolean);
-    super(`${operation}: ${kind}${known.length > 0 ? ` (${known.join(', ')})` : ''}`, { cause });
+    const { httpStatus, code, note } = facts;
+    const known = [httpStatus && `HTTP ${httpStatus}`, code !== undefined && `code ${code}`].filter(Boolean);
+    const status = known.length > 0 ? ` (${known.join(', ')})` : '';
+    super(`${operation}: ${kind}${status}${note ? `: ${note}` : ''}`, { cause });
   }
 
   /** The name of the code in the body; undefined for a number that google.rpc.Code does not know. */
@@ -91,6 +95,7 @@ export class ZitadelError extends Error {
     if (httpStatus >= 500 && this.effectiveStatus !== 'UNIMPLEMENTED') return true;
     return undecided.has(this.effectiveStatus);
   }
+
   /** Whether the same request may well succeed now: its connection broke, or ZITADEL was not available for a moment. */
   get isWorthRepeating(): boolean {
     const { sent, connectionBroke = false, httpStatus } = this.facts;

@@ -1,49 +1,65 @@
-import type { UpstreamAnswer } from './exchange.js';
-import type { ZitadelError } from './zitadel-error.js';
+import type { Logger } from 'pino';
+import { ZitadelError } from './zitadel-error.js';
 
-type State = 'up' | 'down' | 'unknown';
+/** `misconfigured`: something answers at ZITADEL's URL, but not ZITADEL's user service for this host. */
+type State = 'up' | 'down' | 'misconfigured' | 'unknown';
 
-const freshMs = 5_000;
+const probeEveryMs = 30_000;
 
-/** Whether ZITADEL does its part, as far as that is known without waiting for it. */
+const messages: Record<Exclude<State, 'unknown'>, string> = {
+  up: 'ZITADEL is up',
+  down: 'ZITADEL is down',
+  misconfigured: 'ZITADEL_URL or ZITADEL_INSTANCE_HOST is wrong: something other than the user service answers',
+};
+
+/**
+ * Whether ZITADEL is up, as far as that is known without waiting for it: from a probe, at the start and then every 30 s at most, and from
+ * connections that failed. Refused calls say nothing: one odd request must not make it look down.
+ */
 export class ZitadelHealth {
   private last: State = 'unknown';
-  private knownAt = -Infinity;
-  private lookedAt = -Infinity;
+  private probedAt = -Infinity;
 
-  /** @param look asks ZITADEL whether it is ready, `GET /debug/ready` */
-  constructor(private readonly look: () => Promise<UpstreamAnswer>) {}
+  /** @param probe asks for a user without a token. ZITADEL refuses that with 401 and code 16, and nothing else does. */
+  constructor(
+    private readonly probe: () => Promise<unknown>,
+    private readonly logger: Logger,
+  ) {}
 
-  /** By the last call. When that is more than five seconds ago, asks, at most once in so long a time, for whoever wants to know next. */
+  /** What is known now. A probe that is due begins, for the next one to see. */
   get state(): State {
-    const now = performance.now();
-    if (now - this.knownAt >= freshMs && now - this.lookedAt >= freshMs) {
-      this.lookedAt = now;
-      void this.look().then(
-        ({ httpStatus }) => this.know(stateOfLook(httpStatus)),
-        () => this.know('down'),
-      );
-    }
+    this.probeIfDue();
     return this.last;
   }
 
-  /** A call has ended. */
-  note(error?: ZitadelError): void {
-    const { httpStatus = 0 } = error?.facts ?? {};
-    // What stands in front of ZITADEL has taken offence at the request.
-    if (error?.kind === 'foreign' && httpStatus >= 400 && httpStatus < 500) return;
-    const isRefusal = error?.kind === 'rejected' && httpStatus < 500;
-    this.know(error === undefined || isRefusal ? 'up' : 'down');
+  probeIfDue(): void {
+    const now = performance.now();
+    if (now - this.probedAt < probeEveryMs) return;
+    this.probedAt = now;
+    this.probe().then(
+      () => this.know('misconfigured'),
+      (error: unknown) => this.know(stateOf(error), error),
+    );
   }
 
-  private know(state: State): void {
+  /** A call has failed. */
+  note(error: ZitadelError): void {
+    if (error.kind === 'unreachable' && !error.facts.sent) this.know('down', error);
+  }
+
+  private know(state: Exclude<State, 'unknown'>, cause?: unknown): void {
+    if (state === this.last) return;
     this.last = state;
-    this.knownAt = performance.now();
+    if (state === 'up') this.logger.info(messages.up);
+    else this.logger.warn({ err: cause }, messages[state]);
   }
 }
 
-/** ZITADEL says 412 when it is not ready. What stands in front of it may not let the question through. */
-function stateOfLook(httpStatus: number): State {
-  if (httpStatus === 200) return 'up';
-  return httpStatus === 412 || httpStatus >= 500 ? 'down' : 'unknown';
+function stateOf(error: unknown): Exclude<State, 'unknown'> {
+  if (!(error instanceof ZitadelError)) return 'down';
+  const { kind, status, effectiveStatus, facts } = error;
+  if (status === 'UNAUTHENTICATED' && facts.httpStatus === 401) return 'up';
+  // A blocked instance, and a proxy or a ZITADEL that fails for now.
+  if (effectiveStatus === 'RESOURCE_EXHAUSTED' || (facts.httpStatus ?? 500) >= 500) return 'down';
+  return kind === 'malformed' && facts.connectionBroke ? 'down' : 'misconfigured';
 }

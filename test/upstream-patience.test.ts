@@ -1,0 +1,230 @@
+import dns from 'node:dns';
+import { once } from 'node:events';
+import net from 'node:net';
+import { Pool } from 'undici';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { gate } from './support/gate.js';
+import { openRawUpstream } from './support/raw-upstream.js';
+import { readOne } from './support/reads.js';
+import { openSocket } from './support/sockets.js';
+import { manager, openStage, post, unverified } from './support/stage.js';
+import { until } from './support/until.js';
+
+// How long a call waits for ZITADEL, which calls are not made, and over which connections the others go.
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+const long = 300_000;
+/** Connections of the lane of writes, and the length of its queue. */
+const [connections, queue] = [64, 1_000];
+
+/** Lets so much time pass, all at once. Timers are not moved. */
+function pass(ms: number) {
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + ms);
+}
+
+/** ZITADEL answers none of the next calls until the gate opens. */
+function hang(zitadel: Awaited<ReturnType<typeof openStage>>['zitadel'], calls: number) {
+  const answering = gate();
+  zitadel.misbehave(...Array.from({ length: calls }, () => ({ hold: answering.opened })));
+  return answering;
+}
+
+/** @returns what resolves when so many resends were handed to the pool, which this test's own requests go through as well */
+function resendsWaiting() {
+  const dispatch = vi.spyOn(Pool.prototype, 'dispatch');
+  const resends = () => dispatch.mock.calls.filter(([{ path }]) => path.endsWith('/phone/resend'));
+  return (count: number) => until(() => Promise.resolve(resends().length >= count));
+}
+
+describe('with a ZITADEL that hangs', () => {
+  test('refuses at once what the queue cannot hold, and sends nothing of it', async () => {
+    await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long) });
+    const answering = hang(stage.zitadel, connections);
+    const refused: unknown[] = [];
+    const tooMany = gate();
+
+    const answers = Array.from({ length: connections + queue + 5 }, async () => {
+      const { errors } = await stage.resend({ mode: 'RETURN_CODE' });
+      if (errors) refused.push(...errors.map(({ extensions }) => extensions));
+      if (refused.length === 5) tooMany.open();
+    });
+    await tooMany.opened;
+    expect(stage.zitadel.calls).toHaveLength(connections);
+    answering.open();
+    await Promise.all(answers);
+
+    expect(refused).toEqual(Array(5).fill({ code: 'UPSTREAM_UNAVAILABLE', retryAfter: 1 }));
+    expect(stage.zitadel.calls).toHaveLength(connections + queue);
+  });
+
+  test('does not start a write with less than half of its time left', async () => {
+    await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long) });
+    const answering = hang(stage.zitadel, connections);
+    const waiting = resendsWaiting();
+
+    const answers = Array.from({ length: connections + 1 }, () => stage.resend());
+    await waiting(connections + 1);
+    await stage.zitadel.called(connections);
+    pass(long / 2);
+    answering.open();
+
+    const errors = (await Promise.all(answers)).flatMap((answer) => answer.errors ?? []);
+    expect(errors.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_TIMEOUT' }]);
+    expect(stage.zitadel.calls).toHaveLength(connections);
+  });
+
+  test('gives up a write that has waited for half of its time', async () => {
+    await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long) });
+    const answering = hang(stage.zitadel, connections);
+    const waiting = resendsWaiting();
+    const answers = Array.from({ length: connections }, () => stage.resend());
+    await stage.zitadel.called(connections);
+
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const late = stage.resend();
+    await waiting(connections + 1);
+    vi.advanceTimersByTime(long / 2);
+    expect((await late).errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_TIMEOUT' }]);
+
+    answering.open();
+    await Promise.all(answers);
+    expect(stage.zitadel.calls).toHaveLength(connections);
+  });
+
+  test('goes on reading while as many resends hang as there may be', async () => {
+    await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long) });
+    const answering = hang(stage.zitadel, connections);
+
+    const resends = Array.from({ length: 140 }, () => stage.resend());
+    await stage.zitadel.called(connections);
+    const read = await readOne(stage.graphql, unverified);
+    answering.open();
+    await Promise.all(resends);
+
+    expect(read).toMatchObject({ data: { contactPhone: { isVerified: false } }, errors: undefined });
+    expect(stage.zitadel.calls[connections]).toMatchObject({ method: 'GET' });
+  });
+});
+
+test('gives one mutation field one time, whatever calls it needs', async () => {
+  await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long), SMS_COUNTRIES: 'CH' });
+  const looking = hang(stage.zitadel, 1);
+
+  const answer = stage.resend();
+  await stage.zitadel.called(1);
+  pass(long / 2);
+  looking.open();
+
+  expect((await answer).errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_TIMEOUT' }]);
+  expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['GET']);
+  expect(stage.zitadel.outbox).toEqual([]);
+});
+
+const threeResends = `mutation {
+  ${['a', 'b', 'c'].map((alias) => `${alias}: resendContactPhoneCode(userId: "${unverified}") { user { id } }`).join(' ')}
+}`;
+
+test('finishes the mutation in flight of a caller who hangs up, and starts no further one', async () => {
+  await using stage = await openStage();
+  const answering = hang(stage.zitadel, 1);
+  const body = JSON.stringify({ query: threeResends });
+  const caller = await openSocket(stage.url);
+  caller.write(
+    `POST /graphql HTTP/1.1\r\nHost: a\r\nAuthorization: ${manager.authorization}\r\n` +
+      `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+  await stage.zitadel.called(1);
+
+  caller.resume().end();
+  await once(caller, 'close');
+  answering.open();
+  await expect(stage.zitadel.calls[0]?.answered).resolves.toBe(true);
+  await stage.closeServer();
+
+  expect(stage.zitadel.calls).toHaveLength(1);
+  expect(stage.zitadel.outbox).toHaveLength(1);
+});
+
+test('starts no further mutation after SHUTDOWN_TIMEOUT_MS', async () => {
+  const stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long), SHUTDOWN_TIMEOUT_MS: '50' });
+  hang(stage.zitadel, 1);
+  const call = post(stage.graphql, { query: threeResends }, manager);
+  call.catch(() => {});
+  await stage.zitadel.called(1);
+
+  await expect(stage.closeServer()).rejects.toThrow();
+
+  await expect(call).rejects.toThrow();
+  expect(stage.zitadel.calls).toHaveLength(1);
+  await stage.zitadel[Symbol.asyncDispose]();
+});
+
+const answer = '{"details":{"changeDate":"2025-08-07T06:05:04Z"}}';
+const http = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${answer.length}\r\n`;
+
+test('sends a write over a connection only if that was busy half a second ago', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  // It would keep them for a minute, it says.
+  await using upstream = await openRawUpstream((socket) =>
+    socket.write(`${http}Connection: keep-alive\r\nKeep-Alive: timeout=60\r\n\r\n${answer}`),
+  );
+  await using stage = await openStage({ ZITADEL_URL: upstream.url });
+
+  await stage.resend();
+  vi.advanceTimersByTime(499);
+  expect((await stage.resend()).errors).toBeUndefined();
+  expect(upstream.seen).toEqual({ connections: 1, requests: 2 });
+
+  vi.advanceTimersByTime(500);
+  expect((await stage.resend()).errors).toBeUndefined();
+  expect(upstream.seen).toEqual({ connections: 2, requests: 3 });
+});
+
+test('replaces a connection after half a minute, so that a ZITADEL that has moved is found', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+  await using upstream = await openRawUpstream((socket) => socket.write(`${http}\r\n${answer}`));
+  await using stage = await openStage({ ZITADEL_URL: upstream.url });
+
+  await stage.resend();
+  await stage.resend();
+  expect(upstream.seen.connections).toBe(1);
+  vi.setSystemTime(Date.now() + 30_001);
+  await stage.resend();
+
+  expect(upstream.seen).toEqual({ connections: 2, requests: 3 });
+});
+
+type FoundAll = (error: null | NodeJS.ErrnoException, addresses: dns.LookupAddress[]) => void;
+
+test.for([
+  ['first', ['::1', '127.0.0.1']],
+  ['last', ['127.0.0.1', '::1']],
+] as const)(
+  'reaches a host of two addresses that refuses at the %s, and gives a handshake 1.2 s',
+  async ([, order]) => {
+    await using upstream = await openRawUpstream((socket) => socket.write(`${http}\r\n${answer}`));
+    const addresses = order.map((address) => ({ address, family: address === '::1' ? 6 : 4 }));
+    const lookup = dns.lookup;
+    vi.spyOn(dns, 'lookup').mockImplementation(((host: string, options: dns.LookupAllOptions, found: FoundAll) => {
+      if (host === 'zitadel.example.com') found(null, addresses);
+      else lookup(host, options, found);
+    }) as typeof dns.lookup);
+    const connect = vi.spyOn(net, 'connect');
+    await using stage = await openStage({ ZITADEL_URL: `http://zitadel.example.com:${upstream.port}` });
+
+    expect((await stage.resend()).errors).toBeUndefined();
+
+    expect(connect).toHaveBeenCalledWith(
+      expect.objectContaining({
+        host: 'zitadel.example.com',
+        autoSelectFamily: true,
+        autoSelectFamilyAttemptTimeout: 1_200,
+      }),
+    );
+  },
+);
