@@ -185,18 +185,35 @@ test('sends a write over a connection only if that was busy half a second ago', 
   expect(upstream.seen).toEqual({ connections: 2, requests: 3 });
 });
 
-test('replaces a connection after half a minute, so that a ZITADEL that has moved is found', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+test('makes new connections after half a minute, so that a ZITADEL that has moved is found', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   await using upstream = await openRawUpstream((socket) => socket.write(`${http}\r\n${answer}`));
   await using stage = await openStage({ ZITADEL_URL: upstream.url });
 
   await stage.resend();
   await stage.resend();
   expect(upstream.seen.connections).toBe(1);
-  vi.setSystemTime(Date.now() + 30_001);
+  pass(30_000);
   await stage.resend();
 
   expect(upstream.seen).toEqual({ connections: 2, requests: 3 });
+});
+
+test('lets what is in flight and what waits go on when it makes new connections', async () => {
+  await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long) });
+  const answering = hang(stage.zitadel, connections);
+  const waiting = resendsWaiting();
+
+  const before = Array.from({ length: connections + 5 }, () => stage.resend());
+  await waiting(connections + 5);
+  await stage.zitadel.called(connections);
+  pass(30_000);
+  const after = await stage.resend();
+  answering.open();
+
+  const errors = [after, ...(await Promise.all(before))].flatMap((answered) => answered.errors ?? []);
+  expect(errors).toEqual([]);
+  expect(stage.zitadel.calls).toHaveLength(connections + 6);
 });
 
 type FoundAll = (error: null | NodeJS.ErrnoException, addresses: dns.LookupAddress[]) => void;
