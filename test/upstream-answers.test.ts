@@ -228,6 +228,30 @@ test('carries details of any type, known or not, and finds the id among them', a
   });
 });
 
+test('shows a client no more of what ZITADEL says than fits in an answer with thousands of errors', async () => {
+  await using stage = await openStage();
+  const long = 'x'.repeat(500_000);
+  const details = [
+    { ...detail, id: 'COMMAND-x' },
+    { '@type': 'type.googleapis.com/other', long },
+  ];
+  stage.zitadel.misbehave(
+    { answer: { status: 403, headers: json, body: refusal({ code: 7, message: long, details }) } },
+    { answer: { status: 403, headers: json, body: refusal({ code: 7, details: [{ ...detail, id: long }] }) } },
+  );
+
+  const said = await stage.resend();
+  const named = await stage.resend();
+
+  const zitadel = { code: 7, status: 'PERMISSION_DENIED', httpStatus: 403 };
+  expect(said.errors?.[0]?.extensions).toEqual({
+    code: 'FORBIDDEN',
+    zitadel: { ...zitadel, id: 'COMMAND-x', message: 'x'.repeat(300) },
+  });
+  expect(named.errors?.[0]?.extensions).toEqual({ code: 'FORBIDDEN', zitadel });
+  expect(stage.lines.join('').length).toBeLessThan(10_000);
+});
+
 test('tells how many seconds are left until the date of a Retry-After', async () => {
   await using stage = await openStage();
   const inAnHour = new Date(Date.now() + 3_600_000).toUTCString();

@@ -11,10 +11,15 @@ const rpcStatus = z.object({
   details: z.array(z.unknown()).nullish(),
 });
 
+/** The id reaches logs and clients, so it may look like nothing else. */
 const zitadelDetail = z.object({
   '@type': z.string().startsWith('type.googleapis.com/zitadel.'),
-  id: z.string().min(1),
+  id: z.string().regex(/^[\w-]{1,64}$/),
 });
+
+/** A client may get them thousands of times in one answer, once for each user of a list. Real ones have 130. */
+const maxMessageLength = 300;
+const maxDetailsLength = 1_000;
 
 const maxInflatedBytes = 1024 * 1024;
 
@@ -61,8 +66,8 @@ export function parseAnswer<T>(
     ...facts(message ?? undefined),
     id,
     code: code ?? undefined,
-    zitadelMessage: message ?? undefined,
-    details: details ?? undefined,
+    zitadelMessage: message?.slice(0, maxMessageLength),
+    details: details && JSON.stringify(details).length <= maxDetailsLength ? details : undefined,
   });
 }
 
