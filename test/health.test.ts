@@ -50,8 +50,10 @@ test('tells a ZITADEL that is down from one that is misconfigured, and stays rea
     [{ answer: { status: 502, headers: html, body: 'Bad Gateway' } }, 'down'],
     [answered({ user: {} }), 'misconfigured'],
     [answered({ code: 8, details: [{ id: 'LIMITS-molsj' }] }, 429), 'down'],
-    [answered({ code: 7 }, 401), 'misconfigured'],
     [answered({ code: 16 }, 401), 'up'],
+    [answered({}, 401), 'misconfigured'],
+    [answered({ code: 14 }, 503), 'down'],
+    [answered({ code: 16 }, 403), 'misconfigured'],
   ] as const) {
     zitadel.misbehaveWhenProbed(misbehaviour);
     vi.advanceTimersByTime(30_000);
