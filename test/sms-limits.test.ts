@@ -290,6 +290,27 @@ test('keeps all users together within the budget', async () => {
   expect((await stage.resend()).errors).toBeUndefined();
 });
 
+test.for([
+  ['forward', 86_400],
+  ['back', -86_400],
+] as const)('keeps its limits when the clock of the machine is set %s by a day', async ([, seconds]) => {
+  const clock = stopClock();
+  await using stage = await openStage({ ...defaults, SMS_BUDGET: '3/1h', VERIFY_LIMIT: '1/30s' });
+  const verify = () => stage.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
+  const resent = await stage.resend();
+  expect(extensionsOf(await verify())).toMatchObject([{ code: 'INVALID_VERIFICATION_CODE' }]);
+
+  clock.setDate(Date.now() + seconds * 1000);
+
+  expect(availableAt(resent)).not.toBe(clock.in(30));
+  expect(extensionsOf(await stage.resend())).toEqual(limited(30));
+  expect(extensionsOf(await verify())).toEqual(limited(30));
+  clock.move(30);
+  expect(extensionsOf(await verify())).toMatchObject([{ code: 'INVALID_VERIFICATION_CODE' }]);
+  // The date at which another one may be sent is by the clock as it is now.
+  expect(availableAt(await stage.resend())).toBe(clock.in(30));
+});
+
 test('has a budget beside the limits: what it stops does not hold the user', async () => {
   const clock = stopClock();
   await using stage = await openStage({ ...defaults, SMS_BUDGET: '1/10s' });

@@ -4,7 +4,7 @@ export class LimitReached extends Error {
 
   /**
    * @param limit the variable that sets it
-   * @param opensAt when it allows one more, in milliseconds since the epoch
+   * @param opensAt when it allows one more, by `performance.now()`
    */
   constructor(
     readonly limit: 'SMS_LIMITS' | 'SMS_BUDGET' | 'VERIFY_LIMIT',
@@ -15,7 +15,7 @@ export class LimitReached extends Error {
 
   /** Seconds from now, rounded up. */
   get retryAfter(): number {
-    return Math.max(1, Math.ceil((this.opensAt - Date.now()) / 1000));
+    return Math.max(1, Math.ceil((this.opensAt - performance.now()) / 1000));
   }
 }
 
@@ -36,7 +36,7 @@ export interface Gate {
 
 /** A call that has begun. */
 export interface Permit {
-  /** @returns when the limits allow another one, in milliseconds since the epoch; 0 if they do now */
+  /** @returns when the limits allow another one, by `performance.now()`; 0 if they do now */
   settle(outcome: Outcome): Promise<number>;
 }
 
@@ -73,6 +73,11 @@ export class Checkpoint {
       throw error;
     }
     const open = await settle(outcomeOf());
-    return { answer, opensAt: open.length > 0 ? new Date(Math.max(Date.now(), ...open)) : null };
+    return { answer, opensAt: open.length > 0 ? dateOf(Math.max(...open)) : null };
   }
+}
+
+/** The date of a moment by `performance.now()`, not before it; now if it is over. */
+function dateOf(moment: number): Date {
+  return new Date(Math.ceil(Date.now() + Math.max(0, moment - performance.now())));
 }

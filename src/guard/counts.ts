@@ -1,6 +1,9 @@
 import type { Limit } from '../config.js';
 
-/** What was counted under a key, and when that ends, in milliseconds since the epoch. */
+/**
+ * What was counted under a key, and when that ends, by `performance.now()`: the clock on the wall may be set back or forward, and every
+ * limit with it.
+ */
 export interface Count {
   readonly count: number;
   readonly endsAt: number;
@@ -31,7 +34,7 @@ export function all<Values extends readonly unknown[]>(values: readonly [...Valu
 
 type AwaitedOf<Values extends readonly unknown[]> = { -readonly [Index in keyof Values]: Awaited<Values[Index]> };
 
-/** When a limit on the sum of the two allows one more, in milliseconds since the epoch; 0 if it does now. */
+/** When a limit on the sum of the two allows one more, by `performance.now()`; 0 if it does now. */
 export function opensAt(limit: Limit, one: Count = nothing, other: Count = nothing): number {
   const sum = one.count + other.count;
   if (sum < limit.count) return 0;

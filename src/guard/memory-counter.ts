@@ -26,13 +26,13 @@ export class MemoryCounter implements Counter {
 
   get(key: string): Count {
     const found = this.counts.get(key);
-    return found && found.endsAt > Date.now() ? found : nothing;
+    return found && found.endsAt > performance.now() ? found : nothing;
   }
 
   add(key: string): Count {
     const found = this.counts.get(key);
     if (!found) return this.begin(key);
-    if (found.endsAt <= Date.now()) return this.restart(key);
+    if (found.endsAt <= performance.now()) return this.restart(key);
     const next = { count: found.count + 1, endsAt: found.endsAt };
     this.counts.set(key, next);
     return next;
@@ -49,7 +49,7 @@ export class MemoryCounter implements Counter {
 
   /** @param key which it does not hold */
   private begin(key: string): Count {
-    const now = Date.now();
+    const now = performance.now();
     if (now >= this.nextEndsAt || this.counts.size >= this.maxKeys) this.forget(now);
     const begun = { count: 1, endsAt: now + this.limit.seconds * 1000 };
     this.counts.set(key, begun);

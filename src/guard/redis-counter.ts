@@ -39,5 +39,5 @@ export class RedisCounter implements Counter {
 
 function countOf(found: RateLimiterRes | null): Count {
   if (!found || found.msBeforeNext <= 0) return nothing;
-  return { count: found.consumedPoints, endsAt: Date.now() + found.msBeforeNext };
+  return { count: found.consumedPoints, endsAt: performance.now() + found.msBeforeNext };
 }

@@ -45,7 +45,7 @@ export class SmsLimits implements Gate {
       this.unknowns.get(key),
       ...this.windows.map((window) => window.sent.get(userId)),
     ]);
-    if (hold.count > 1) throw new LimitReached('SMS_LIMITS', Date.now() + this.shortestMs);
+    if (hold.count > 1) throw new LimitReached('SMS_LIMITS', performance.now() + this.shortestMs);
 
     const unknown = anyUnknown.count > 0 ? await all(this.windows.map((window) => window.unknown.get(key))) : [];
     const refusedUntil = this.opensAt(sent, unknown);
