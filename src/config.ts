@@ -1,8 +1,10 @@
 import type { CountryCode } from 'libphonenumber-js/max';
+import { closestMatch } from 'leven';
 import { z } from 'zod';
 import {
   countries,
   flag,
+  formatLimits,
   httpUrl,
   limit,
   limits,
@@ -119,8 +121,12 @@ type Environment = Record<string, string | undefined>;
 export function readConfig(env: Environment, defaults: Environment = {}): Config {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const { data, error } = environment.safeParse({ ...defaults, ...set });
-  if (!data) {
-    const mistakes = error.issues.map(({ path, message }) => `  ${path.join('.')} ${message}`);
+  const unknown = Object.keys(set).filter(isMistakenForOurs);
+  if (!data || unknown.length > 0) {
+    const mistakes = [
+      ...(error?.issues ?? []).map(({ path, message }) => `  ${path.join('.')} ${message}`),
+      ...unknown.map((name) => `  ${name} is not a variable of this server${suggestionFor(name)}`),
+    ];
     throw new ConfigError(`The configuration cannot be used:\n${[...new Set(mistakes)].join('\n')}`);
   }
   return {
@@ -146,4 +152,39 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
     },
     log: { level: data.LOG_LEVEL, format: data.LOG_FORMAT },
   };
+}
+
+/** The limits that hold, as they would be set, for the log. Of Redis, whose URL may hold a password, only whether there is one. */
+export function effectiveLimits({ guard, sms, zitadel }: Config): Record<string, unknown> {
+  const { smsLimits, smsBudget, verifyLimit, redisUrl } = guard;
+  return {
+    SMS_LIMITS: formatLimits(smsLimits),
+    SMS_BUDGET: formatLimits(smsBudget ? [smsBudget] : []),
+    SMS_COUNTRIES: sms.countries.length > 0 ? sms.countries.join(',') : 'all',
+    VERIFY_LIMIT: formatLimits(verifyLimit ? [verifyLimit] : []),
+    ZITADEL_TIMEOUT_MS: zitadel.timeoutMs,
+    sharedByRedis: redisUrl !== undefined,
+  };
+}
+
+/** What guards the SMS has one of these prefixes. Ignoring a misspelt name would leave it open. */
+const ourPrefix = /^(SMS|VERIFY|ZITADEL)_/i;
+
+/**
+ * What Kubernetes sets in every pod for each Service of the namespace, such as one called `zitadel`.
+ * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+ */
+const ofService = /_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/;
+
+function isMistakenForOurs(name: string): boolean {
+  return ourPrefix.test(name) && !ofService.test(name) && !(name in environment.shape);
+}
+
+/** Half of what follows the prefix may differ: the prefix alone is no likeness. */
+function suggestionFor(name: string): string {
+  const upper = name.toUpperCase();
+  const known = Object.keys(environment.shape);
+  const maxDistance = Math.floor(name.replace(ourPrefix, '').length / 2);
+  const meant = known.find((one) => one.startsWith(`${upper}_`)) ?? closestMatch(upper, known, { maxDistance });
+  return meant === undefined ? '' : `; did you mean ${meant}?`;
 }

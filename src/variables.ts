@@ -78,6 +78,17 @@ export const limits = (rule: string, maxLimits = Infinity, maxCount = 1_000_000)
     return z.NEVER;
   });
 
+/** Writes limits as `limits` reads them. */
+export function formatLimits(list: readonly Limit[]): string {
+  const format = ({ count, seconds }: Limit) => {
+    // A day is written as 24h, as in the README.
+    const isWhole = ([unit, length]: [string, number]) => seconds % length === 0 && (unit !== 'd' || seconds > length);
+    const [unit, length] = Object.entries(secondsOf).findLast(isWhole) ?? ['s', 1];
+    return `${count}/${seconds / length}${unit}`;
+  };
+  return list.length > 0 ? list.map(format).join(',') : 'off';
+}
+
 export const limit = (example: string, maxCount?: number) =>
   limits(`a limit such as ${example}`, 1, maxCount).transform(([only]) => only);
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ConfigError, readConfig } from '../src/config.js';
+import { ConfigError, effectiveLimits, readConfig } from '../src/config.js';
 
 const ZITADEL_URL = 'https://example.zitadel.cloud';
 
@@ -68,6 +68,90 @@ test.for(['redis://localhost', 'redis://:p%C3%A4ss@[::1]:6380/15', 'rediss://use
     expect(readConfig({ ZITADEL_URL, REDIS_URL }).guard.redisUrl).toEqual(new URL(REDIS_URL));
   },
 );
+
+const mistakesOf = (env: Record<string, string>): string[] => {
+  try {
+    readConfig(env);
+    return [];
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).message.split('\n').slice(1);
+  }
+};
+
+test.for([
+  ['SMS_COUNTRY', 'SMS_COUNTRIES'],
+  ['SMS_LIMIT', 'SMS_LIMITS'],
+  ['SMS_BUGDET', 'SMS_BUDGET'],
+  ['sms_limits', 'SMS_LIMITS'],
+  ['SMS_VERIFY_LIMIT', 'VERIFY_LIMIT'],
+  ['VERIFY_LIMITS', 'VERIFY_LIMIT'],
+  ['ZITADEL_URI', 'ZITADEL_URL'],
+  ['ZITADEL_TIMEOUT', 'ZITADEL_TIMEOUT_MS'],
+  ['ZITADEL_TIMEOUT_SECONDS', 'ZITADEL_TIMEOUT_MS'],
+  ['ZITADEL_INSTANCE', 'ZITADEL_INSTANCE_HOST'],
+] as const)('refuses the unknown variable %s, and names %s as the one probably meant', ([name, meant]) => {
+  expect(mistakesOf({ ZITADEL_URL, [name]: 'S3CR3T' })).toEqual([
+    `  ${name} is not a variable of this server; did you mean ${meant}?`,
+  ]);
+});
+
+test('names no other variable where none is like the unknown one', () => {
+  expect(mistakesOf({ ZITADEL_URL, ZITADEL_MASTERKEY: 'S3CR3T', SMS_: 'S3CR3T' })).toEqual([
+    '  ZITADEL_MASTERKEY is not a variable of this server',
+    '  SMS_ is not a variable of this server',
+  ]);
+});
+
+test('names unknown variables together with all other mistakes', () => {
+  expect(mistakesOf({ VERIFY_LIMITS: 'off', PORT: 'S3CR3T', SMS_COUNTRY: 'CH' })).toEqual([
+    expect.stringMatching(/^ {2}ZITADEL_URL is required/),
+    '  PORT must be a whole number from 0 to 65535',
+    expect.stringMatching(/^ {2}VERIFY_LIMITS /),
+    expect.stringMatching(/^ {2}SMS_COUNTRY /),
+  ]);
+});
+
+test('ignores what Kubernetes sets for Services, empty variables, and those of others', () => {
+  const ofServices = {
+    ZITADEL_SERVICE_HOST: '10.0.0.1',
+    ZITADEL_SERVICE_PORT: '8080',
+    ZITADEL_SERVICE_PORT_HTTP2_SERVER: '8080',
+    ZITADEL_PORT: 'tcp://10.0.0.1:8080',
+    ZITADEL_PORT_8080_TCP: 'tcp://10.0.0.1:8080',
+    ZITADEL_PORT_8080_TCP_PROTO: 'tcp',
+    ZITADEL_PORT_8080_TCP_PORT: '8080',
+    ZITADEL_PORT_8080_TCP_ADDR: '10.0.0.1',
+    ZITADEL_LOGIN_SERVICE_HOST: '10.0.0.2',
+    SMS_GATEWAY_PORT_53_UDP_ADDR: '10.0.0.3',
+  };
+  const others = { SMS_COUNTRY: '', SMSC_URL: 'x', TWILIO_VERIFY_SID: 'x', npm_package_name: 'x' };
+
+  expect(readConfig({ ZITADEL_URL, ...ofServices, ...others })).toEqual(readConfig({ ZITADEL_URL }));
+});
+
+test('shows the limits that hold as they would be set, and no password of Redis', () => {
+  const effective = (env: Record<string, string>) => effectiveLimits(readConfig({ ZITADEL_URL, ...env }));
+
+  expect(effective({})).toEqual({
+    SMS_LIMITS: '1/30s,5/10m,20/24h',
+    SMS_BUDGET: 'off',
+    SMS_COUNTRIES: 'all',
+    VERIFY_LIMIT: '5/10m',
+    ZITADEL_TIMEOUT_MS: 10_000,
+    sharedByRedis: false,
+  });
+  const set = {
+    SMS_LIMITS: '2/90s,3/2d,4/24d',
+    SMS_BUDGET: '1000/1h',
+    SMS_COUNTRIES: 'CH,DE',
+    VERIFY_LIMIT: 'off',
+    ZITADEL_TIMEOUT_MS: '500',
+  };
+  const shown = effective({ ...set, REDIS_URL: 'redis://:S3CR3T@localhost' });
+  expect(shown).toEqual({ ...set, ZITADEL_TIMEOUT_MS: 500, sharedByRedis: true });
+  expect(JSON.stringify(shown)).not.toContain('S3CR3T');
+});
 
 test('lets the environment override the defaults of the demo, save with nothing', () => {
   const defaults = { HOST: '127.0.0.1', LOG_LEVEL: 'warn' };
