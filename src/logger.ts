@@ -1,5 +1,6 @@
-import { pino, type DestinationStream, type Logger } from 'pino';
+import { destination as sonicBoom, pino, type DestinationStream, type Logger } from 'pino';
 import type { LogConfig } from './config.js';
+import { summariseError } from './error-summary.js';
 
 export type { Logger };
 
@@ -9,12 +10,15 @@ export type { Logger };
  *
  * @param destination in place of standard output
  */
-export async function createLogger({ level, format }: LogConfig, destination?: DestinationStream): Promise<Logger> {
+export async function createLogger(
+  { level, format }: LogConfig,
+  destination: DestinationStream = sonicBoom(),
+): Promise<Logger> {
   const secret = ['authorization', 'headers', 'variables', 'verificationCode', 'phone'];
   return pino(
     {
       level,
-      serializers: { err: summarise },
+      serializers: { err: summariseError },
       redact: [...secret, ...secret.map((field) => `*.${field}`)],
     },
     format === 'pretty' ? await forPeople(destination) : destination,
@@ -26,11 +30,9 @@ const ofRequests =
   'requestId,operation,kind,field,code,errors,zitadelErrorId,userId,users,upstreamCalls,upstreamMs,totalMs,httpStatus';
 
 /** Loaded only where it is wanted. */
-async function forPeople(destination?: DestinationStream): Promise<DestinationStream> {
-  const { default: pretty } = await import('pino-pretty');
-  return pretty({
-    ...(destination && { destination }),
-    sync: true,
+async function forPeople(destination: DestinationStream): Promise<DestinationStream> {
+  const { prettyFactory } = await import('pino-pretty');
+  const prettify = prettyFactory({
     ignore: `pid,hostname,${ofRequests}`,
     translateTime: 'SYS:HH:MM:ss',
     messageFormat({ msg, operation, field, code, zitadelErrorId, totalMs }) {
@@ -40,25 +42,5 @@ async function forPeople(destination?: DestinationStream): Promise<DestinationSt
         .join(' ');
     },
   });
-}
-
-interface ErrorSummary {
-  type: string;
-  message: string;
-  stack: string | undefined;
-  cause?: ErrorSummary;
-  errors?: ErrorSummary[];
-}
-
-/** Only the fields that every error has: others may hold a request, a document or its variables. */
-function summarise(error: unknown): ErrorSummary {
-  if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error', stack: undefined };
-  const { name, message, stack, cause } = error;
-  return {
-    type: name,
-    message,
-    stack,
-    ...(cause !== undefined && { cause: summarise(cause) }),
-    ...(error instanceof AggregateError && { errors: error.errors.map(summarise) }),
-  };
+  return { write: (line) => destination.write(prettify(line)) };
 }

@@ -1,0 +1,62 @@
+import { isIP } from 'node:net';
+
+/** What a log line holds of an error. */
+export interface ErrorSummary {
+  type: string;
+  message: string;
+  stack: string | undefined;
+  cause?: ErrorSummary;
+  errors?: ErrorSummary[];
+}
+
+const maxText = 300;
+/** What is looked at: a message may quote a whole request. */
+const maxRead = 4_000;
+/** Of causes within causes. One may be its own cause. */
+const maxDepth = 5;
+const maxErrors = 5;
+
+/** Only the fields that every error has: others may hold a request, a document or its variables. */
+export function summariseError(error: unknown, depth = 1): ErrorSummary {
+  if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error', stack: undefined };
+  const { cause } = error;
+  const isDeep = depth >= maxDepth;
+  return {
+    type: withoutSecrets(error.name),
+    message: withoutSecrets(error.message),
+    stack: stackOf(error),
+    ...(cause !== undefined && !isDeep && { cause: summariseError(cause, depth + 1) }),
+    ...(error instanceof AggregateError &&
+      !isDeep && { errors: error.errors.slice(0, maxErrors).map((one) => summariseError(one, depth + 1)) }),
+  };
+}
+
+/** The message of an error that nobody expected may quote anything, as that of JSON.parse quotes its input. */
+export function withoutSecrets(text: unknown): string {
+  const clean = String(text)
+    .slice(0, maxRead)
+    .replace(/\b(Bearer|Basic)\s+[^\s"',]+/gi, '$1 …')
+    // JSON.parse and Node.js quote what they were given.
+    .replace(/^([^"]*)".*"(?= is not valid JSON)/s, '$1"…"')
+    .replace(/(?<=\bReceived ).*/s, '…')
+    .replace(/[\w~+=-]{24,}/g, (word) => (/[\dA-Z]/.test(word) ? '…' : word))
+    .replace(/[+\d][\d ().-]*\d/g, (digits) => (isPhoneNumberLike(digits) ? '…' : digits))
+    // They could end the line, or move the cursor of a terminal.
+    .replace(/[\p{Cc}\u2028\u2029]/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return clean.length > maxText ? `${clean.slice(0, maxText)}…` : clean;
+}
+
+/** Ids of ZITADEL are longer, addresses have dots. */
+function isPhoneNumberLike(digits: string): boolean {
+  const length = digits.replace(/\D/g, '').length;
+  return length >= 7 && isIP(digits) === 0 && !/^\d{18,20}$/.test(digits);
+}
+
+/** Its frames, behind the cleaned message that it begins with. */
+function stackOf(error: Error): string | undefined {
+  const { name, message, stack } = error;
+  if (typeof stack !== 'string') return undefined;
+  const afterMessage = stack.includes(message) ? stack.slice(stack.indexOf(message) + message.length) : stack;
+  const frames = afterMessage.split('\n').filter((line) => /^ {4}at .{1,300}$/.test(line));
+  return [`${withoutSecrets(name)}: ${withoutSecrets(message)}`, ...frames].join('\n');
+}
