@@ -1,7 +1,7 @@
 import { fastify } from 'fastify';
 import type { DestinationStream } from 'pino';
 import { createApollo } from './apollo.js';
-import type { Config } from './config.js';
+import { effectiveLimits, type Config } from './config.js';
 import { createContext } from './context.js';
 import { execute } from './execute.js';
 import { createGuard } from './guard/guard.js';
@@ -11,9 +11,9 @@ import { serveHealth } from './http/health.js';
 import { createHttpServer } from './http/http-server.js';
 import type { Examples } from './http/playground.js';
 import { routerOnly } from './http/router-only.js';
-import { createLogger } from './logger.js';
+import { createLogger, type Logger } from './logger.js';
 import { createSchema } from './schema.js';
-import { shutDown } from './shutdown.js';
+import { releaseAll, shutDown, type Release } from './shutdown.js';
 import { Metrics } from './telemetry/metrics.js';
 import { createRequestLog } from './telemetry/request-log.js';
 import { recordRequests } from './telemetry/record-requests.js';
@@ -26,10 +26,12 @@ export interface RunningServer {
   /** The address that it listens at. */
   url: string;
   metricsUrl: string;
+  logger: Logger;
   /**
    * Stops accepting, lets the requests in flight end, and closes what was opened; once, however often it is called.
    *
    * @throws {CutOffError} when that took too long
+   * @throws {AggregateError} when something could not be closed
    */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -41,14 +43,46 @@ interface Options {
   examples?: Examples;
 }
 
-/** The composition root: everything that lives as long as the server is made here. */
+/** Starts the server. If anything fails, everything that was opened until then is closed again. */
 export async function startServer(config: Config, { logTo, examples }: Options = {}): Promise<RunningServer> {
   const logger = await createLogger(config.log, logTo);
+  const releases: Release[] = [];
+  try {
+    return await build(config, logger, releases, examples);
+  } catch (error) {
+    const failures: unknown[] = [];
+    await releaseAll(releases, failures);
+    if (failures.length > 0) logger.error({ err: new AggregateError(failures) }, 'Not everything could be closed');
+    throw error;
+  }
+}
+
+/**
+ * The composition root: everything that lives as long as the server is made here.
+ *
+ * @param releases gets, for everything that is opened, what closes it, so that the last opened is the first to be closed
+ */
+async function build(
+  config: Config,
+  logger: Logger,
+  releases: Release[],
+  examples: Examples | undefined,
+): Promise<RunningServer> {
   const tracing = config.traces.endpoint && (await startTracing(config.traces.endpoint, logger));
+  releases.push(() => tracing?.close());
+  // Closed late, so that the end can be watched.
+  const { port: metricsPort } = config.metrics;
+  const metricsHttp = metricsPort === undefined ? undefined : fastify();
+  if (metricsHttp) closeConnectionsInTime(metricsHttp);
+  releases.push(() => metricsHttp?.close());
   const connection = new ZitadelConnection(config.zitadel, logger);
+  releases.push(() => connection.close());
   const zitadel = new ZitadelClient(connection);
   const guard = await createGuard(config.guard, config.zitadel.timeoutMs, logger);
+  releases.push(() => guard.close());
   const apollo = createApollo(createSchema(), config.graphql, logger);
+  await apollo.start();
+  releases.push(() => apollo.stop());
 
   const http = await createHttpServer(config.http, logger);
   const logRequest = createRequestLog(logger);
@@ -56,19 +90,23 @@ export async function startServer(config: Config, { logTo, examples }: Options =
     logRequest(record);
     metrics.add(record);
   });
+  releases.push(async () => {
+    try {
+      await http.close();
+    } finally {
+      // Some callers may have hung up.
+      await requests.idle();
+    }
+  });
   const metrics = new Metrics(requests.underWay);
+  metrics.serve(metricsHttp ?? http);
   const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...guard.state() }));
-  const { port: metricsPort } = config.metrics;
-  const metricsHttp = metricsPort === undefined ? http : fastify();
-  if (metricsHttp !== http) closeConnectionsInTime(metricsHttp);
-  metrics.serve(metricsHttp);
   if (config.playground) {
     // Loaded only where it is wanted: it takes a while.
     const { servePlayground } = await import('./http/playground.js');
     await servePlayground(http, examples);
   }
 
-  await apollo.start();
   const { routerSecrets } = config.http;
   const admission = routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [];
   serveGraphQL(http, admission, (parameters, { raw, record }) =>
@@ -76,37 +114,21 @@ export async function startServer(config: Config, { logTo, examples }: Options =
     execute(apollo, parameters, createContext(raw, record as RequestRecord, zitadel, guard, config.sms)),
   );
 
-  const finish = async () => {
-    await http.close();
-    // Some callers may have hung up.
-    await requests.idle();
-    await connection.close();
-  };
-  const release = async () => {
-    await apollo.stop();
-    guard.close();
-    await tracing?.close();
-    await metricsHttp.close();
-  };
   const cut = () => {
     http.server.closeAllConnections();
-    void connection.destroy();
+    metricsHttp?.server.closeAllConnections();
+    return connection.destroy();
   };
-  try {
-    const { host, port } = config.http;
-    const url = await http.listen({ host, port });
-    const metricsOrigin = metricsPort === undefined ? url : await metricsHttp.listen({ host, port: metricsPort });
-    connection.health.probeIfDue();
-    let stopped: Promise<void> | undefined;
-    return {
-      url,
-      metricsUrl: `${metricsOrigin}/metrics`,
-      [Symbol.asyncDispose]: () =>
-        (stopped ??= shutDown(config.shutdown, { drain: health.drain, finish, cut, release })),
-    };
-  } catch (error) {
-    await finish();
-    await release();
-    throw error;
-  }
+  logger.info({ limits: effectiveLimits(config) }, 'Effective limits');
+  const { host, port } = config.http;
+  const metricsOrigin = metricsPort === undefined ? undefined : await metricsHttp?.listen({ host, port: metricsPort });
+  const url = await http.listen({ host, port });
+  connection.health.probeIfDue();
+  let stopped: Promise<void> | undefined;
+  return {
+    url,
+    metricsUrl: `${metricsOrigin ?? url}/metrics`,
+    logger,
+    [Symbol.asyncDispose]: () => (stopped ??= shutDown(config.shutdown, { drain: health.drain, releases, cut })),
+  };
 }

@@ -5,31 +5,59 @@ export class CutOffError extends Error {
   override readonly name = 'CutOffError';
 }
 
+/** Gives back one thing that was taken. */
+export type Release = () => unknown;
+
+/** How long everything may still take once what was in flight has been aborted. */
+const afterCutMs = 3_000;
+
 interface Steps {
-  /** Says that requests are to be sent elsewhere. */
+  /** Makes requests go elsewhere. */
   drain: () => void;
-  /** Refuses new connections, and lets what is in flight end. */
-  finish: () => Promise<void>;
-  /** Breaks off what is in flight, so that `finish` comes to its end. */
-  cut: () => void;
-  /** Gives back what is left. */
-  release: () => Promise<void>;
+  /** For what was taken, in that order. Those that wait for requests in flight must end after `cut`. */
+  releases: readonly Release[];
+  /** Aborts what is in flight. */
+  cut: Release;
 }
 
 /**
- * Ends a server that may be busy.
+ * Shuts down a server that may be busy. It comes to its end even if a step hangs.
  *
- * @throws {CutOffError} when it had to be cut
+ * @throws {CutOffError} when requests had to be aborted
+ * @throws {AggregateError} of everything that failed
  */
 export async function shutDown({ delayMs, timeoutMs }: Config['shutdown'], steps: Steps): Promise<void> {
   steps.drain();
   if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
 
-  const timeout = AbortSignal.timeout(timeoutMs);
-  timeout.addEventListener('abort', steps.cut);
-  await steps.finish();
-  timeout.removeEventListener('abort', steps.cut);
-  const wasCut = timeout.aborted;
-  await steps.release();
-  if (wasCut) throw new CutOffError(`What was in flight after SHUTDOWN_TIMEOUT_MS=${timeoutMs} was cut off.`);
+  const failures: unknown[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      failures.push(new CutOffError(`Shutdown timed out after ${timeoutMs} ms; in-flight requests were aborted.`));
+      void attempt(steps.cut, failures);
+      timer = setTimeout(() => {
+        failures.push(new Error(`Shutdown gave up ${afterCutMs} ms after that; something hangs.`));
+        resolve();
+      }, afterCutMs);
+    }, timeoutMs);
+  });
+  await Promise.race([releaseAll(steps.releases, failures), late]);
+  clearTimeout(timer);
+  const [first] = failures;
+  if (first instanceof CutOffError && failures.length === 1) throw first;
+  if (failures.length > 0) throw new AggregateError(failures, 'Shutdown failed');
+}
+
+/** Gives everything back, the last first. A release that fails keeps none of the others from being done. */
+export async function releaseAll(releases: readonly Release[], failures: unknown[]): Promise<void> {
+  for (const release of releases.toReversed()) await attempt(release, failures);
+}
+
+async function attempt(release: Release, failures: unknown[]): Promise<void> {
+  try {
+    await release();
+  } catch (error) {
+    failures.push(error);
+  }
 }

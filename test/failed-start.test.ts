@@ -1,0 +1,46 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { startChild } from './support/child.js';
+import { hasRedis } from './support/has-redis.js';
+import { startRedis } from './support/redis.js';
+
+/** Starts a server that cannot start, and does not end the process: that ends only when nothing is open any more. */
+const start = (options: string) => [
+  '--input-type=module',
+  '--eval',
+  `
+  import { readConfig } from './dist/config.js';
+  import { startServer } from './dist/server.js';
+  const logTo = { write: (line) => process.stdout.write(line) };
+  await startServer(readConfig(process.env), { logTo, ...${options} }).catch((error) => console.log('not started:', error.message));`,
+];
+
+test.for([
+  ['its port is taken', 'PORT', '{}', 'EADDRINUSE'],
+  ['the port of its metrics is taken', 'METRICS_PORT', '{}', 'EADDRINUSE'],
+  ['its playground fails', 'OTHER', '{ examples: { variables: { "contact-phone": { number: 1n } } } }', 'BigInt'],
+] as const)('leaves nothing open when %s', async ([, variable, options, message]) => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  // Its connection alone would keep the process alive.
+  await using redis = hasRedis ? await startRedis() : undefined;
+  await using child = startChild(start(options), {
+    ZITADEL_URL: 'http://127.0.0.1:1',
+    HOST: '127.0.0.1',
+    PORT: '0',
+    METRICS_PORT: '0',
+    PLAYGROUND: 'true',
+    REDIS_URL: redis?.url,
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+    [variable]: String(port),
+  });
+
+  expect(await child.exited).toBe(0);
+
+  expect(child.output.stdout).toMatch(new RegExp(`not started: .*${message}`));
+  expect(child.output.stderr).toBe('');
+  if (redis) expect(child.output.stdout).toContain('Redis');
+  taken.close();
+});
