@@ -26,14 +26,15 @@ const examples: Examples = {
   },
 };
 
-await run(async () => {
+await run(async (output) => {
   const zitadel = await startEmbeddedZitadel({
-    onSms: ({ number, code }) => console.log(`SMS to ${number}: ${code} is your verification code.`),
+    onSms: ({ number, code }) => output.write(`SMS to ${number}: ${code} is your verification code.\n`),
   });
   const config = readConfig({ ...process.env, ZITADEL_URL: zitadel.url }, defaults);
-  const server = await startServer(config, { examples });
-  console.log(banner(server.url, zitadel.outboxUrl, process.env['SMS_LIMITS'] || defaults.SMS_LIMITS));
+  const server = await startServer(config, { logTo: output, examples });
+  output.write(banner(server.url, zitadel.outboxUrl, process.env['SMS_LIMITS'] || defaults.SMS_LIMITS));
   return {
+    logger: server.logger,
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
       await zitadel[Symbol.asyncDispose]();

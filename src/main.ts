@@ -2,4 +2,4 @@ import { readConfig } from './config.js';
 import { run } from './run.js';
 import { startServer } from './server.js';
 
-await run(async () => startServer(readConfig(process.env)));
+await run(async (output) => startServer(readConfig(process.env), { logTo: output }));

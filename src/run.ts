@@ -1,47 +1,84 @@
 import { ConfigError } from './config.js';
+import type { Logger } from './logger.js';
 import { CutOffError } from './shutdown.js';
+import { StandardOutput } from './standard-output.js';
 
 /** npm and a terminal may deliver a signal twice; a person who sends a second one has waited for a while. */
 const secondSignalMs = 1_000;
 
+interface Running extends AsyncDisposable {
+  logger: Pick<Logger, 'info' | 'warn' | 'fatal'>;
+}
+
 /**
- * Runs what `start` gives until SIGTERM or SIGINT, then exits with 0. Exits with 1, and says why, if it does not start, does not end
- * in time, or is told a second time to end.
+ * Runs what `start` returns until SIGTERM or SIGINT, then shuts it down and exits with 0. Exits with 1, and logs why, if it does not
+ * start, does not shut down cleanly, is forced by a second signal, or if an error escapes from anywhere: that leaves the process in a
+ * state nobody knows, but requests in flight still get their answers.
  */
-export async function run(start: () => Promise<AsyncDisposable>): Promise<void> {
-  const starting = start();
-  const stop = async () => {
+export async function run(start: (output: StandardOutput) => Promise<Running>): Promise<void> {
+  let running: Running | undefined;
+  let exitCode = 0;
+  let isStopping = false;
+  let signalledAt: number | undefined;
+
+  const output = new StandardOutput(process.stdout, (lines) =>
+    running?.logger.warn({ lines }, 'Standard output was not read: log lines were dropped'),
+  );
+  const starting = start(output);
+
+  const stop = async (reason?: string) => {
+    if (isStopping) return;
+    isStopping = true;
+    const server = await starting.catch(() => undefined);
+    // It has not started, which is reported below.
+    if (!server) return;
+    if (reason !== undefined) server.logger.info(reason);
     try {
-      const running = await starting;
-      await running[Symbol.asyncDispose]();
-      process.exit(0);
+      await server[Symbol.asyncDispose]();
     } catch (error) {
-      fail(error);
+      exitCode = 1;
+      if (error instanceof CutOffError) server.logger.fatal(error.message);
+      else server.logger.fatal({ err: error }, 'Shutdown failed');
     }
+    await output.flush();
+    process.exit(exitCode);
   };
-  let stoppingSince: number | undefined;
-  const onSignal = () => {
+
+  const onSignal = (signal: NodeJS.Signals) => {
     const now = performance.now();
-    if (stoppingSince === undefined) {
-      stoppingSince = now;
-      void stop();
-    } else if (now - stoppingSince >= secondSignalMs) {
-      fail('Ended at once, by a second signal.');
+    if (signalledAt === undefined) {
+      signalledAt = now;
+      void stop(`${signal} received: shutting down`);
+    } else if (now - signalledAt >= secondSignalMs) {
+      const message = 'Forced exit: second signal received.';
+      if (running) running.logger.fatal(message);
+      else console.error(message);
+      process.exit(1);
     }
   };
-  // `on`, not `once`: without a listener, a signal ends the process at once.
+
+  const onStrayError = (error: unknown) => {
+    if (!running) fail(error);
+    exitCode = 1;
+    running.logger.fatal({ err: error }, 'Unexpected error outside of all requests: shutting down');
+    void stop();
+  };
+
+  // `on`, not `once`: without a listener, a signal or a stray error ends the process at once.
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
+  process.on('uncaughtException', onStrayError);
+  process.on('unhandledRejection', onStrayError);
   try {
-    await starting;
+    running = await starting;
   } catch (error) {
     fail(error);
   }
 }
 
+/** It has not started. */
 function fail(reason: unknown): never {
-  const isPlain =
-    reason instanceof ConfigError || reason instanceof CutOffError || (reason instanceof Error && 'syscall' in reason);
+  const isPlain = reason instanceof ConfigError || (reason instanceof Error && 'syscall' in reason);
   console.error(isPlain ? reason.message : reason);
   process.exit(1);
 }

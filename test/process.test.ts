@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { startChild } from './support/child.js';
 import { gate } from './support/gate.js';
-import { listening, main, openProduction } from './support/production.js';
+import { linesOf, listening, main, openProduction } from './support/production.js';
 import { openSocket, refusesConnections } from './support/sockets.js';
 import { manager, post, resend } from './support/stage.js';
 
@@ -57,6 +57,25 @@ test('says everything that is wrong with the environment at once, and ends with 
   SHUTDOWN_TIMEOUT_MS must be a whole number from 1 to 600000
 `,
   });
+});
+
+test('logs at start which limits hold, and at the end which signal came', async () => {
+  const REDIS_URL = 'redis://:S3CR3T@127.0.0.1:1';
+  await using production = await openProduction({ SMS_BUDGET: '9/1m', SMS_COUNTRIES: 'CH,DE', REDIS_URL });
+  const { server } = production;
+
+  server.kill('SIGTERM');
+
+  expect(await server.exited).toBe(0);
+  expect(server.output.stdout).not.toContain('S3CR3T');
+  const lines = linesOf(server);
+  expect(lines.filter(({ msg }) => msg === 'Effective limits')).toMatchObject([
+    {
+      level: 30,
+      limits: { SMS_LIMITS: '1/30s,5/10m,20/24h', SMS_BUDGET: '9/1m', SMS_COUNTRIES: 'CH,DE', sharedByRedis: true },
+    },
+  ]);
+  expect(lines.at(-1)).toMatchObject({ level: 30, msg: 'SIGTERM received: shutting down' });
 });
 
 test('says in a line that its port is taken', async () => {
@@ -125,7 +144,12 @@ test('cuts off what is in flight after SHUTDOWN_TIMEOUT_MS, and ends with 1', as
 
   await expect(inFlight).rejects.toThrow();
   expect(await server.exited).toBe(1);
-  expect(server.output.stderr).toBe('What was in flight after SHUTDOWN_TIMEOUT_MS=300 was cut off.\n');
+  expect(server.output.stderr).toBe('');
+  expect(linesOf(server).slice(-3)).toMatchObject([
+    { level: 30, msg: 'SIGTERM received: shutting down' },
+    { level: 40, msg: 'request' },
+    { level: 60, msg: 'Shutdown timed out after 300 ms; in-flight requests were aborted.' },
+  ]);
 });
 
 test('ends at once by a second signal, if that comes a second after the first or later', async () => {
@@ -136,7 +160,8 @@ test('ends at once by a second signal, if that comes a second after the first or
     performance.now = () => 1_000_000 + moved;
     process.on('SIGUSR2', () => console.log('moved by', (moved += 500)));
     process.on('SIGTERM', () => console.log('signal at', moved));
-    await run(() => Promise.resolve({ [Symbol.asyncDispose]: () => new Promise(() => {}) }));
+    const logger = { info: console.log, fatal: console.log };
+    await run(() => Promise.resolve({ logger, [Symbol.asyncDispose]: () => new Promise(() => {}) }));
     setInterval(() => {}, 60_000);
     console.log('running');`;
   await using child = startChild(['--input-type=module', '--eval', script]);
@@ -153,10 +178,17 @@ test('ends at once by a second signal, if that comes a second after the first or
   child.kill('SIGTERM');
 
   expect(await child.exited).toBe(1);
-  expect(child.output.stdout).toBe(
-    'running\nsignal at 0\nmoved by 500\nsignal at 500\nmoved by 1000\nsignal at 1000\n',
-  );
-  expect(child.output.stderr).toBe('Ended at once, by a second signal.\n');
+  const lines = child.output.stdout.split('\n').filter((line) => !line.includes('shutting down'));
+  expect(lines).toEqual([
+    'running',
+    'signal at 0',
+    'moved by 500',
+    'signal at 500',
+    'moved by 1000',
+    'signal at 1000',
+    'Forced exit: second signal received.',
+    '',
+  ]);
 });
 
 test('carries a resend through when the caller hangs up and the process is told to end', async () => {
@@ -192,7 +224,8 @@ test('takes a signal that comes while it starts: it ends as soon as it has start
   // A start that comes to its end only after the signal.
   const script = `
     import { run } from './dist/run.js';
-    const running = { [Symbol.asyncDispose]: async () => console.log('disposed') };
+    const logger = { info: console.log };
+    const running = { logger, [Symbol.asyncDispose]: async () => console.log('disposed') };
     await run(() => new Promise((started) => {
       process.once('SIGTERM', () => setImmediate(started, running));
       setImmediate(() => console.log('starting'));
@@ -204,7 +237,7 @@ test('takes a signal that comes while it starts: it ends as soon as it has start
   child.kill('SIGTERM');
 
   expect(await child.exited).toBe(0);
-  expect(child.output.stdout).toBe('starting\ndisposed\n');
+  expect(child.output.stdout).toBe('starting\nSIGTERM received: shutting down\ndisposed\n');
 });
 
 test('ends at once when there is nothing to wait for', async () => {

@@ -20,19 +20,30 @@ export function startChild(
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output.stdout += chunk));
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (output.stderr += chunk));
+  const ended = once(child, 'close');
+  let isEnded = false;
+  void ended.then(() => (isEnded = true));
+  const appears = async (pattern: RegExp, stream: 'stdout' | 'stderr'): Promise<RegExpExecArray> => {
+    for (;;) {
+      const match = pattern.exec(output[stream]);
+      if (match) return match;
+      if (isEnded) throw new Error(`It has ended: ${output.stderr}`);
+      await Promise.race([once(child[stream], 'data'), ended]);
+    }
+  };
   return {
     output,
     exited,
+    /** Reads no more of its standard output, or goes on reading. */
+    stopReading: () => child.stdout.pause(),
+    goOnReading: () => child.stdout.resume(),
+    /** Closes our end of it. */
+    closeOutput: () => child.stdout.destroy(),
     kill: (signal: NodeJS.Signals) => child.kill(signal),
     /** Resolves with the match as soon as standard output has it. */
-    async printed(pattern: RegExp): Promise<RegExpExecArray> {
-      for (;;) {
-        const match = pattern.exec(output.stdout);
-        if (match) return match;
-        if (child.exitCode !== null) throw new Error(`It has ended: ${output.stderr}`);
-        await Promise.race([once(child.stdout, 'data'), exited]);
-      }
-    },
+    printed: (pattern: RegExp) => appears(pattern, 'stdout'),
+    /** The same of standard error. */
+    complained: (pattern: RegExp) => appears(pattern, 'stderr'),
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await exited;

@@ -7,6 +7,13 @@ export const listening = /listening at (http:\/\/[\d.]+:\d+)/;
 
 export type Production = Awaited<ReturnType<typeof openProduction>>;
 
+/** The log lines of a server so far. */
+export const linesOf = ({ output }: { output: { stdout: string } }) =>
+  output.stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Record<string, unknown> & { level: number; msg: string });
+
 /** The production server in a process of its own, in front of an embedded ZITADEL. */
 export async function openProduction(env: Record<string, string> = {}, args = [main]) {
   const zitadel = await startEmbeddedZitadel();
