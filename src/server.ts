@@ -85,18 +85,11 @@ async function build(
   releases.push(() => apollo.stop());
 
   const http = await createHttpServer(config.http, logger);
+  releases.push(() => http.close());
   const logRequest = createRequestLog(logger);
   const requests = recordRequests(http, tracing, (record) => {
     logRequest(record);
     metrics.add(record);
-  });
-  releases.push(async () => {
-    try {
-      await http.close();
-    } finally {
-      // Some callers may have hung up.
-      await requests.idle();
-    }
   });
   const metrics = new Metrics(requests.underWay);
   metrics.serve(metricsHttp ?? http);
@@ -114,6 +107,11 @@ async function build(
     execute(apollo, parameters, createContext(raw, record as RequestRecord, zitadel, guard, config.sms)),
   );
 
+  const finish = async () => {
+    await http.close();
+    // Some callers may have hung up.
+    await requests.idle();
+  };
   const cut = () => {
     http.server.closeAllConnections();
     metricsHttp?.server.closeAllConnections();
@@ -129,6 +127,7 @@ async function build(
     url,
     metricsUrl: `${metricsOrigin ?? url}/metrics`,
     logger,
-    [Symbol.asyncDispose]: () => (stopped ??= shutDown(config.shutdown, { drain: health.drain, releases, cut })),
+    [Symbol.asyncDispose]: () =>
+      (stopped ??= shutDown(config.shutdown, { drain: health.drain, finish, cut, releases })),
   };
 }

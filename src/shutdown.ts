@@ -8,16 +8,18 @@ export class CutOffError extends Error {
 /** Gives back one thing that was taken. */
 export type Release = () => unknown;
 
-/** How long everything may still take once what was in flight has been aborted. */
-const afterCutMs = 3_000;
+/** How long the rest may take once the time for what is in flight is over. */
+const restMs = 3_000;
 
 interface Steps {
   /** Makes requests go elsewhere. */
   drain: () => void;
-  /** For what was taken, in that order. Those that wait for requests in flight must end after `cut`. */
-  releases: readonly Release[];
-  /** Aborts what is in flight. */
+  /** Refuses new connections, and lets what is in flight end. */
+  finish: Release;
+  /** Aborts what is in flight, so that `finish` comes to its end. */
   cut: Release;
+  /** For what was taken, in that order. */
+  releases: readonly Release[];
 }
 
 /**
@@ -31,19 +33,24 @@ export async function shutDown({ delayMs, timeoutMs }: Config['shutdown'], steps
   if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
 
   const failures: unknown[] = [];
-  let timer: NodeJS.Timeout | undefined;
+  const cut = setTimeout(() => {
+    failures.push(new CutOffError(`Shutdown timed out after ${timeoutMs} ms; in-flight requests were aborted.`));
+    void attempt(steps.cut, failures);
+  }, timeoutMs);
+  const finishAndRelease = async () => {
+    await attempt(steps.finish, failures);
+    clearTimeout(cut);
+    await releaseAll(steps.releases, failures);
+  };
+  let giveUp: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
-      failures.push(new CutOffError(`Shutdown timed out after ${timeoutMs} ms; in-flight requests were aborted.`));
-      void attempt(steps.cut, failures);
-      timer = setTimeout(() => {
-        failures.push(new Error(`Shutdown gave up ${afterCutMs} ms after that; something hangs.`));
-        resolve();
-      }, afterCutMs);
-    }, timeoutMs);
+    giveUp = setTimeout(() => {
+      failures.push(new Error(`Shutdown gave up after ${timeoutMs + restMs} ms: a step hangs.`));
+      resolve();
+    }, timeoutMs + restMs);
   });
-  await Promise.race([releaseAll(steps.releases, failures), late]);
-  clearTimeout(timer);
+  await Promise.race([finishAndRelease(), late]);
+  clearTimeout(giveUp);
   const [first] = failures;
   if (first instanceof CutOffError && failures.length === 1) throw first;
   if (failures.length > 0) throw new AggregateError(failures, 'Shutdown failed');

@@ -1,25 +1,22 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { CutOffError, shutDown, type Release } from '../src/shutdown.js';
+import { until } from './support/until.js';
 
 afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Three things were taken; the releases of some do something else than well. */
-function taken(special: Partial<Record<'first' | 'second' | 'third' | 'cut', Release>>) {
+type Step = 'finish' | 'cut' | 'first' | 'second';
+
+/** Shuts down a server that took two things; some steps do something else than well. */
+function shutDownWith(special: Partial<Record<Step, Release>>) {
   const done: string[] = [];
-  const step = (name: 'first' | 'second' | 'third' | 'cut') => () => {
+  const step = (name: Step) => () => {
     done.push(name);
     return special[name]?.();
   };
-  const ended = shutDown(
-    { delayMs: 0, timeoutMs: 1_000 },
-    {
-      drain: () => void done.push('drain'),
-      releases: [step('first'), step('second'), step('third')],
-      cut: step('cut'),
-    },
-  );
+  const steps = { finish: step('finish'), cut: step('cut'), releases: [step('first'), step('second')] };
+  const ended = shutDown({ delayMs: 0, timeoutMs: 1_000 }, { drain: () => void done.push('drain'), ...steps });
   return { done, ended };
 }
 
@@ -28,25 +25,26 @@ const fault = (message: string) => () => {
   throw new Error(message);
 };
 
-test('releases what was taken, the last first', async () => {
-  const { done, ended } = taken({});
+test('finishes what is in flight, and releases what was taken, the last first', async () => {
+  const { done, ended } = shutDownWith({});
 
   await ended;
 
-  expect(done).toEqual(['drain', 'third', 'second', 'first']);
+  expect(done).toEqual(['drain', 'finish', 'second', 'first']);
 });
 
-test('releases the rest when a release throws or rejects, and names every failure', async () => {
-  const { done, ended } = taken({ third: fault('no'), second: () => Promise.reject(new Error('never')) });
+test('does all other steps when one throws or rejects, and names every failure', async () => {
+  const { done, ended } = shutDownWith({ finish: fault('no'), second: () => Promise.reject(new Error('never')) });
 
   await expect(ended).rejects.toMatchObject({ errors: [{ message: 'no' }, { message: 'never' }] });
-  expect(done).toEqual(['drain', 'third', 'second', 'first']);
+  expect(done).toEqual(['drain', 'finish', 'second', 'first']);
 });
 
-test('aborts what is in flight in time, and releases the rest', async () => {
+test('aborts what is in flight when its time is over, and does the other steps', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   let abort = () => {};
-  const { done, ended } = taken({ third: () => new Promise<void>((resolve) => (abort = resolve)), cut: () => abort() });
+  const finish = () => new Promise<void>((resolve) => (abort = resolve));
+  const { done, ended } = shutDownWith({ finish, cut: () => abort() });
   const error = ended.catch((reason: unknown) => reason);
 
   vi.advanceTimersByTime(999);
@@ -54,24 +52,36 @@ test('aborts what is in flight in time, and releases the rest', async () => {
   vi.advanceTimersByTime(1);
 
   expect(await error).toBeInstanceOf(CutOffError);
-  expect(done).toEqual(['drain', 'third', 'cut', 'second', 'first']);
+  expect(done).toEqual(['drain', 'finish', 'cut', 'second', 'first']);
 });
 
-test('ends three seconds later at the latest, if something hangs even then', async () => {
+test('aborts nothing when a release takes long', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  const { done, ended } = taken({ second: hang, cut: fault('cannot cut') });
+  let release = () => {};
+  const { done, ended } = shutDownWith({ second: () => new Promise<void>((resolve) => (release = resolve)) });
+  await until(() => Promise.resolve(done.includes('second')));
+
+  vi.advanceTimersByTime(3_999);
+  release();
+
+  await ended;
+  expect(done).toEqual(['drain', 'finish', 'second', 'first']);
+});
+
+test('ends three seconds after that at the latest, if something hangs even then', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const { done, ended } = shutDownWith({ finish: hang, cut: fault('cannot cut') });
   const error = ended.catch((reason: unknown) => reason);
-  await vi.waitFor(() => expect(done).toContain('second'));
 
   vi.advanceTimersByTime(1_000);
-  await vi.waitFor(() => expect(done).toContain('cut'));
+  await until(() => Promise.resolve(done.includes('cut')));
   vi.advanceTimersByTime(3_000);
 
   expect(await error).toMatchObject({
     errors: [
       { name: 'CutOffError' },
       { message: 'cannot cut' },
-      { message: expect.stringContaining('hangs') as string },
+      { message: expect.stringContaining('a step hangs') as string },
     ],
   });
 });
