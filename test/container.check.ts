@@ -12,9 +12,9 @@ import { resend } from './support/stage.js';
 let image: Image;
 let folder: string;
 
-beforeAll(() => {
-  ({ image, folder } = followDockerfile());
-}, 300_000);
+beforeAll(async () => {
+  ({ image, folder } = await followDockerfile());
+});
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** What the image would start, in a process on this machine. */

@@ -9,48 +9,44 @@ const artefacts = 'test/artefacts';
 
 const examples = readdirSync('schema/operations').map((file) => file.replace('.graphql', ''));
 
-test(
-  'a newcomer opens the demo in a browser, resends a code with one click, and finds the SMS',
-  { timeout: 60_000 },
-  async () => {
-    await using demo = startChild(['dist/demo.js'], { PORT: '0' });
-    const [, origin = ''] = await demo.printed(/(http:\/\/127\.0\.0\.1:\d+)\/playground/);
-    const [outboxUrl] = await demo.printed(/http:\/\/127\.0\.0\.1:\d+\/outbox/);
-    await using browser = await openPage([origin, new URL(outboxUrl).origin]);
-    const { page, strangers, complaints } = browser;
-    const tab = (name: string) => page.locator('.window-switcher__input', { hasText: name });
-    const send = page.getByRole('button', { name: 'Send Request' }).first();
-    const result = page.locator('app-query-result').first();
+test('a newcomer opens the demo in a browser, resends a code with one click, and finds the SMS', async () => {
+  await using demo = startChild(['dist/demo.js'], { PORT: '0' });
+  const [, origin = ''] = await demo.printed(/(http:\/\/127\.0\.0\.1:\d+)\/playground/);
+  const [outboxUrl] = await demo.printed(/http:\/\/127\.0\.0\.1:\d+\/outbox/);
+  await using browser = await openPage([origin, new URL(outboxUrl).origin]);
+  const { page, strangers, complaints } = browser;
+  const tab = (name: string) => page.locator('.window-switcher__input', { hasText: name });
+  const send = page.getByRole('button', { name: 'Send Request' }).first();
+  const result = page.locator('app-query-result').first();
 
-    await page.goto(outboxUrl);
-    expect(await page.textContent('tbody')).toContain('Nothing yet');
-    await page.goto(origin);
-    expect(page.url()).toBe(`${origin}/playground/`);
-    await tab('resend').waitFor();
-    expect((await page.locator('.window-switcher__input').allTextContents()).map((name) => name.trim()).sort()).toEqual(
-      examples,
-    );
+  await page.goto(outboxUrl);
+  expect(await page.textContent('tbody')).toContain('Nothing yet');
+  await page.goto(origin);
+  expect(page.url()).toBe(`${origin}/playground/`);
+  await tab('resend').waitFor();
+  expect((await page.locator('.window-switcher__input').allTextContents()).map((name) => name.trim()).sort()).toEqual(
+    examples,
+  );
 
-    await send.click();
-    await result.getByText('"resourceOwner": "301000000000000001"').waitFor();
-    await tab('verify').click();
-    await send.click();
-    await result.getByText('"INVALID_VERIFICATION_CODE"').waitFor();
-    await page.getByRole('button', { name: 'Docs' }).or(page.getByText('Docs')).first().click();
-    await page.locator('app-doc-viewer').getByText('Mutation').first().waitFor();
-    expect(await page.getByText('Altair AI').count()).toBe(0);
-    await page.screenshot({ path: `${artefacts}/playground.png` });
+  await send.click();
+  await result.getByText('"resourceOwner": "301000000000000001"').waitFor();
+  await tab('verify').click();
+  await send.click();
+  await result.getByText('"INVALID_VERIFICATION_CODE"').waitFor();
+  await page.getByRole('button', { name: 'Docs' }).or(page.getByText('Docs')).first().click();
+  await page.locator('app-doc-viewer').getByText('Mutation').first().waitFor();
+  expect(await page.getByText('Altair AI').count()).toBe(0);
+  await page.screenshot({ path: `${artefacts}/playground.png` });
 
-    const [, code = ''] = await demo.printed(/SMS to \+41791234567: (\w+) is your verification code/);
-    await page.goto(outboxUrl);
-    expect(await page.locator('tbody td').allTextContents()).toEqual(['+41791234567', code, '301000000000000101']);
-    await page.screenshot({ path: `${artefacts}/outbox.png` });
-    expect(strangers).toEqual([]);
-    expect(complaints).toEqual([]);
-  },
-);
+  const [, code = ''] = await demo.printed(/SMS to \+41791234567: (\w+) is your verification code/);
+  await page.goto(outboxUrl);
+  expect(await page.locator('tbody td').allTextContents()).toEqual(['+41791234567', code, '301000000000000101']);
+  await page.screenshot({ path: `${artefacts}/outbox.png` });
+  expect(strangers).toEqual([]);
+  expect(complaints).toEqual([]);
+});
 
-test('each tab works as it is', { timeout: 60_000 }, async () => {
+test('each tab works as it is', async () => {
   await using demo = startChild(['dist/demo.js'], { PORT: '0' });
   const [, origin = ''] = await demo.printed(/(http:\/\/127\.0\.0\.1:\d+)\/playground/);
   const script = await (await fetch(`${origin}/playground/init.js`)).text();

@@ -233,23 +233,13 @@ test('a client in TypeScript can import the type of the errors and narrow on the
     export const wait = (error: ErrorExtensions) => (error.code === 'RATE_LIMITED' ? (error.${field} ?? 1) : undefined);`;
   await writeFile(join(client, 'right.mts'), narrow('retryAfter'));
   await writeFile(join(client, 'wrong.mts'), narrow('retryAfterwards'));
-  const compile = (file: string) =>
-    startChild([
-      'node_modules/typescript/bin/tsc',
-      '--ignoreConfig',
-      '--noEmit',
-      '--strict',
-      '--module',
-      'nodenext',
-      join(client, file),
-    ]);
 
-  await using right = compile('right.mts');
-  await using wrong = compile('wrong.mts');
+  const options = ['--ignoreConfig', '--noEmit', '--strict', '--module', 'nodenext'];
+  const files = ['right.mts', 'wrong.mts'].map((file) => join(client, file));
+  await using compiler = startChild(['node_modules/typescript/bin/tsc', ...options, ...files]);
 
-  expect([await right.exited, right.output.stdout]).toEqual([0, '']);
-  expect(await wrong.exited).not.toBe(0);
-  expect(wrong.output.stdout).toContain('retryAfterwards');
+  expect(await compiler.exited).not.toBe(0);
+  expect(compiler.output.stdout).toMatch(/^\S*wrong\.mts\(2,\d+\): error .*retryAfterwards.*\n$/);
   await rm(client, { recursive: true });
 });
 

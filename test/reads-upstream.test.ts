@@ -181,7 +181,7 @@ test.for<[string, object | undefined]>([
   expect(many.data?._entities).toEqual([{ contactPhone: null }, { contactPhone: null }]);
   expect(many.errors?.map(({ extensions }) => extensions)).toEqual([left, left]);
   expect(stage.lines.join('')).toContain('GetUserByID: malformed');
-  expect(stage.lines.join('')).not.toContain('4179');
+  expect(stage.lines.join('')).not.toContain('41791234567');
 });
 
 test('does not take any JSON for an empty list', async () => {

@@ -5,6 +5,7 @@ import { startChild } from './support/child.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { hasRedis } from './support/has-redis.js';
+import { listening } from './support/production.js';
 import { startRedis } from './support/redis.js';
 import { bearer, leaveForLogTest, openStage, resend, run, unverified } from './support/stage.js';
 import { until } from './support/until.js';
@@ -43,6 +44,10 @@ async function readiness(url: string) {
   return { status, redis };
 }
 
+/** So many seconds, or what a slow machine has left of them. */
+const within = (seconds: number) =>
+  expect.toSatisfy((left: number) => left <= seconds && left > seconds - 120, `up to ${seconds}`) as number;
+
 const errorsOf = (answers: { errors: object[] | undefined }[]) => answers.flatMap(({ errors }) => errors ?? []);
 
 afterEach(() => void vi.restoreAllMocks());
@@ -55,7 +60,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     const start = async () => {
       const env = { ZITADEL_URL: zitadel.url, REDIS_URL: redis.url, PORT: '0', HOST: '127.0.0.1' };
       const server = startChild(['dist/main.js'], env);
-      const [, url = ''] = await server.printed(/listening at (http:\/\/[\d.]+:\d+)/);
+      const [, url = ''] = await server.printed(listening);
       return { server, url };
     };
     const processes = await Promise.all([start(), start()]);
@@ -89,12 +94,12 @@ describe.runIf(hasRedis)('with Redis', () => {
     expect((await one.resend()).errors).toMatchObject([{ extensions: { outcome: 'UNKNOWN' } }]);
     expect((await other.resend({}, himself)).errors).toBeUndefined();
     // Both count for the one caller, the second one alone for the other.
-    expect((await other.resend()).errors).toMatchObject([{ extensions: { ...limited, retryAfter: 600 } }]);
+    expect((await other.resend()).errors).toMatchObject([{ extensions: { ...limited, retryAfter: within(600) } }]);
     expect((await one.resend()).errors).toMatchObject([{ extensions: limited }]);
     const second = await one.resend({}, himself);
     expect(Date.parse(second.data?.resendContactPhoneCode?.resendAvailableAt ?? '')).toBeGreaterThan(Date.now());
     const budget = await other.run('set-contact-phone', { userId: users.phoneless.userId, number: '+41795550103' });
-    expect(budget.errors).toMatchObject([{ extensions: { ...limited, retryAfter: 3_600 } }]);
+    expect(budget.errors).toMatchObject([{ extensions: { ...limited, retryAfter: within(3_600) } }]);
     expect(zitadel.outbox).toHaveLength(3);
 
     zitadel.calls.length = 0;
@@ -271,7 +276,8 @@ describe.runIf(hasRedis)('with Redis', () => {
     for (const [key, endsInMs] of [...whileUnderWay, ...keys]) {
       // A user's id, and in 256 bits of Base64 a caller.
       expect(key).toMatch(/^contact-phone:[a-z0-9-]+(:[\w-]{43})?(:1)?:(\d{18}|everyone|probe)$/);
-      expect(endsInMs).toBeGreaterThan(0);
+      // It would be -1 for ever.
+      expect(endsInMs).toBeGreaterThanOrEqual(0);
       expect(endsInMs).toBeLessThanOrEqual(86_400_000);
       for (const { token } of Object.values(tokens)) expect(key).not.toContain(token);
     }

@@ -9,7 +9,7 @@ async function executable(): Promise<{ executablePath: string } | { channel: str
   if (process.platform !== 'linux') return { channel: 'chrome' };
   // It unpacks itself into the folder for temporary files, and would meet that of another run there.
   const folder = mkdtempSync(join(tmpdir(), 'contact-phone-chromium-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  onTestFinished(() => rmSync(folder, { recursive: true, maxRetries: 5 }));
   process.env['TMPDIR'] = folder;
   // What makes it bring the libraries that it needs.
   process.env['AWS_LAMBDA_JS_RUNTIME'] = 'nodejs20.x';
@@ -33,8 +33,10 @@ async function executable(): Promise<{ executablePath: string } | { channel: str
  * @returns also what it tried to reach beside them, and everything that it complains of
  */
 export async function openPage(origins: string[]) {
-  const browser = await chromium.launch({ ...(await executable()), args: ['--no-sandbox'] });
+  // A slow machine takes longer than the thirty seconds that Playwright grants; the test has a time-out of its own.
+  const browser = await chromium.launch({ ...(await executable()), args: ['--no-sandbox'], timeout: 0 });
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  page.setDefaultTimeout(0);
   const strangers: string[] = [];
   const complaints: string[] = [];
   page.on('console', (message) => {

@@ -1,7 +1,11 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
+
+// Vitest takes a worker that blocks for a minute for dead.
+const run = promisify(execFile);
 
 export interface Image {
   /** Where its root is on this machine. */
@@ -18,7 +22,7 @@ export interface Image {
  * Goes through our Dockerfile on this machine, without Docker: each stage in a folder of its own, with the Node.js that is here in
  * place of its base image. It knows the instructions that are there, and fails on any other.
  */
-export function followDockerfile(): { image: Image; folder: string } {
+export async function followDockerfile(): Promise<{ image: Image; folder: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'contact-phone-image-'));
   const stages = new Map<string, Image>();
   let stage: Image | undefined;
@@ -32,13 +36,18 @@ export function followDockerfile(): { image: Image; folder: string } {
       continue;
     }
     if (!stage) throw new Error(`This belongs to no stage: ${line}`);
-    follow(stage, instruction, rest, stages);
+    await follow(stage, instruction, rest, stages);
   }
   if (!stage) throw new Error('There is no stage.');
   return { image: stage, folder };
 }
 
-function follow(stage: Image, instruction: string, rest: string, stages: ReadonlyMap<string, Image>): void {
+async function follow(
+  stage: Image,
+  instruction: string,
+  rest: string,
+  stages: ReadonlyMap<string, Image>,
+): Promise<void> {
   const here = join(stage.root, stage.workdir);
   switch (instruction) {
     case 'WORKDIR':
@@ -58,7 +67,7 @@ function follow(stage: Image, instruction: string, rest: string, stages: Readonl
       return;
     }
     case 'RUN':
-      execFileSync('sh', ['-euc', rest], { cwd: here, stdio: 'pipe' });
+      await run('sh', ['-euc', rest], { cwd: here });
       return;
     case 'ENV': {
       const [name = '', value = ''] = rest.split('=');

@@ -3,7 +3,7 @@ import { startChild } from './child.js';
 import { leaveForLogTest } from './stage.js';
 
 export const main = 'dist/main.js';
-export const listening = /listening at (http:\/\/[\d.]+:\d+)/;
+export const listening = /listening at (http:\/\/[\d.]+:\d+)\D/;
 
 export type Production = Awaited<ReturnType<typeof openProduction>>;
 

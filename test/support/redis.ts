@@ -1,5 +1,6 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { createClient } from '@redis/client';
 import { startChild } from './child.js';
 import { until } from './until.js';
@@ -31,9 +32,12 @@ export async function startRedis(...options: string[]) {
     thaw: () => server.kill('SIGCONT'),
     /** Every key, and in how many milliseconds it ends. */
     keys: () =>
-      withClient(url, async (client): Promise<[key: string, endsInMs: number][]> => {
-        const keys = await client.keys('*');
-        return Promise.all(keys.map(async (key) => [key, await client.pTTL(key)]));
+      withClient(url, async (client) => {
+        // In one script, so that no key ends between one question and the next.
+        const script = `local all = {}
+          for index, key in ipairs(redis.call('KEYS', '*')) do all[index] = { key, redis.call('PTTL', key) } end
+          return all`;
+        return (await client.eval(script)) as [key: string, endsInMs: number][];
       }),
     /** How many are connected. */
     clients: () => withClient(url, async (client) => (await client.clientList()).length - 1),
@@ -63,11 +67,18 @@ async function withClient<T>(
   return result;
 }
 
+/** None of those that connections get: while Redis is stopped, one of them could take it. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  const server = createServer();
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
