@@ -12,13 +12,13 @@ import type { Config } from './config.js';
 import type { RequestContext } from './context.js';
 import type { Logger } from './logger.js';
 import { maskError } from './mask-error.js';
-import { maxTokens, queryLimits } from './query-limits.js';
+import { parseLimits, queryLimits, validationOptions } from './query-limits.js';
 import { recordOperations } from './telemetry/record-operations.js';
 
-/** Of all documents that are kept, in characters; once it is parsed, each takes about a hundred bytes. */
+/** Of all documents that are kept, in characters. */
 const maxKeptDocuments = 500_000;
 
-/** Apollo Server, told everything that it would else take from NODE_ENV and from APOLLO_… variables. */
+/** Apollo Server, with every option set that would otherwise depend on NODE_ENV or on APOLLO_… variables. */
 export function createApollo(
   schema: GraphQLSchema,
   config: Config['graphql'],
@@ -28,9 +28,9 @@ export function createApollo(
     schema,
     logger,
     introspection: config.introspection,
-    parseOptions: { maxLexicalTokens: maxTokens },
-    validationRules: queryLimits,
-    // Its own store takes no account of the text that a document holds on to: long comments would fill the memory.
+    parseOptions: parseLimits(config.maxTokens),
+    validationRules: queryLimits(config.maxAliases),
+    validationOptions,
     documentStore: new InMemoryLRUCache<DocumentNode>({
       maxSize: maxKeptDocuments,
       sizeCalculation: ({ loc }) => loc?.source.body.length ?? maxKeptDocuments,

@@ -21,7 +21,7 @@ export type { Limit };
 /** What the process was told, read once at the door. */
 export interface Config {
   http: HttpConfig;
-  graphql: { introspection: boolean };
+  graphql: GraphQLConfig;
   /** Whether it is served. */
   playground: boolean;
   /** Where the metrics are; with GraphQL if undefined. */
@@ -42,6 +42,14 @@ export interface HttpConfig {
   corsOrigins: string[];
   routerSecrets: string[];
   bodyLimitBytes: number;
+}
+
+export interface GraphQLConfig {
+  introspection: boolean;
+  /** How many lexical tokens a document may have. */
+  maxTokens: number;
+  /** How many aliases an operation may have. */
+  maxAliases: number;
 }
 
 export interface ZitadelConfig {
@@ -98,6 +106,9 @@ export const environment = z.object({
     .default('0.0.0.0'),
   PORT: port.default(4001),
   BODY_LIMIT: wholeNumber(1024, 100 * 1024 * 1024).default(1024 * 1024),
+  // Beyond this, graphql-js runs out of stack on nested values.
+  MAX_TOKENS: wholeNumber(100, 5_000).default(2_000),
+  MAX_ALIASES: wholeNumber(1, 1_000).default(50),
   CORS_ORIGINS: origins.default([]),
   ROUTER_SECRETS: routerSecrets.default([]),
   INTROSPECTION: flag.default(false),
@@ -137,7 +148,7 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
       routerSecrets: data.ROUTER_SECRETS,
       bodyLimitBytes: data.BODY_LIMIT,
     },
-    graphql: { introspection: data.INTROSPECTION },
+    graphql: { introspection: data.INTROSPECTION, maxTokens: data.MAX_TOKENS, maxAliases: data.MAX_ALIASES },
     playground: data.PLAYGROUND,
     metrics: { port: data.METRICS_PORT },
     traces: { endpoint: data.OTEL_EXPORTER_OTLP_ENDPOINT },

@@ -1,18 +1,26 @@
 import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesRule } from '@escape.tech/graphql-armor-max-directives';
-import { GraphQLError, type ValidationContext, type ValidationRule } from 'graphql';
-
-/** Stops the parser, before it has spent time on the rest. The longest of the example operations has 77. */
-export const maxTokens = 2_000;
+import { GraphQLError, type ParseOptions, type ValidationContext, type ValidationRule } from 'graphql';
 
 /** The schema is four deep, and each fragment counts as one more. */
 export const maxDepth = 10;
-/** Each can be a call to ZITADEL; gateways that merge queries tell them apart by aliases. */
-export const maxAliases = 50;
 export const maxDirectives = 50;
+/** An alias is repeated for every item of a list and in the path of every error. */
+export const maxNameLength = 100;
+/** Generous for indented text with comments. graphql-js counts the lines from the start of the document for each error that it reports. */
+const maxLengthOfToken = 50;
 
-/** Armor would throw, which Apollo Server answers with HTTP 500; reported, it is a validation error like any other. */
+/** Each error names its line, so many errors in a long document take long. */
+export const validationOptions = { maxErrors: 20, hideSuggestions: true };
+
+/** Stops the parser before it has spent time on the rest. The longest of the example operations has 77 tokens. */
+export const parseLimits = (maxTokens: number): ParseOptions => ({
+  maxLexicalTokens: maxTokens,
+  maxSourceLength: maxTokens * maxLengthOfToken,
+});
+
+/** Armor would throw, which Apollo Server answers with HTTP 500; a reported error is a validation error like any other. */
 const limit = (n: number) => ({
   n,
   propagateOnRejection: false,
@@ -22,9 +30,23 @@ const limit = (n: number) => ({
   ],
 });
 
-/** What a document may not exceed, whoever sends it. */
-export const queryLimits: ValidationRule[] = [
-  maxDepthRule(limit(maxDepth)),
-  maxAliasesRule(limit(maxAliases)),
-  maxDirectivesRule(limit(maxDirectives)),
-] as ValidationRule[];
+const nameLengths: ValidationRule = (context) => ({
+  Name(node) {
+    if (node.value.length <= maxNameLength) return;
+    context.reportError(new GraphQLError(`A name must have at most ${maxNameLength} characters.`, { nodes: node }));
+  },
+});
+
+/**
+ * What no document may exceed.
+ *
+ * @param maxAliases each can be a call to ZITADEL; gateways that merge queries keep them apart by aliases
+ */
+export const queryLimits = (maxAliases: number): ValidationRule[] =>
+  [
+    maxDepthRule(limit(maxDepth)),
+    // By default, aliases of `__typename` do not count.
+    maxAliasesRule({ ...limit(maxAliases), allowList: [] }),
+    maxDirectivesRule(limit(maxDirectives)),
+    nameLengths,
+  ] as ValidationRule[];

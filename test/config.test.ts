@@ -6,7 +6,7 @@ const ZITADEL_URL = 'https://example.zitadel.cloud';
 test('needs nothing but ZITADEL_URL', () => {
   expect(readConfig({ ZITADEL_URL, PATH: '/usr/bin' })).toEqual({
     http: { host: '0.0.0.0', port: 4001, corsOrigins: [], routerSecrets: [], bodyLimitBytes: 1_048_576 },
-    graphql: { introspection: false },
+    graphql: { introspection: false, maxTokens: 2_000, maxAliases: 50 },
     playground: false,
     metrics: { port: undefined },
     traces: { endpoint: undefined },
@@ -229,6 +229,10 @@ test.for([
   ['REDIS_URL', 'redis://:S3CR3T@localhost/first'],
   ['REDIS_URL', 'redis://:S3CR3T%ff@localhost'],
   ['REDIS_URL', 'redis://localhost?password=S3CR3T'],
+  ['MAX_TOKENS', '99'],
+  ['MAX_TOKENS', '5001'],
+  ['MAX_ALIASES', '0'],
+  ['MAX_ALIASES', '1001'],
   ['INTROSPECTION', '1'],
   ['LOG_LEVEL', 'INFO'],
 ] as const)('refuses %s=%s in one line that does not repeat it', ([name, value]) => {
