@@ -44,14 +44,27 @@ export default defineConfig(
   room(['src/config.ts'], except('variables')),
   room(['src/logger.ts'], except('config', 'error-summary')),
   room(['src/error-summary.ts', 'src/standard-output.ts'], ours),
-  room(['src/mask-error.ts'], except('errors')),
-  room(['src/query-limits.ts'], ours),
+  room(['src/mask-error.ts'], except('answer', 'errors', 'query-limits', 'sentences')),
+  room(['src/sentences.ts'], except('query-limits')),
+  room(['src/{query-limits,unsafe-integers,document-store}.ts'], ours),
+  room(['src/answer.ts'], except('errors')),
+  room(['src/query-cost.ts'], except('answer', 'errors', 'contact-phone/input')),
+  room(['src/limit-queries.ts'], except('context', 'errors', 'query-cost')),
   room(['src/shutdown.ts'], except('config')),
   room(
     ['src/apollo.ts'],
-    except('config', 'context', 'logger', 'mask-error', 'query-limits', 'telemetry/record-operations'),
+    except(
+      'config',
+      'context',
+      'document-store',
+      'limit-queries',
+      'logger',
+      'mask-error',
+      'query-limits',
+      'telemetry/record-operations',
+    ),
   ),
-  room(['src/execute.ts'], except('context', 'http/graphql')),
+  room(['src/execute.ts'], except('answer', 'context', 'http/graphql', 'unsafe-integers')),
   room(
     ['src/context.ts'],
     except(
@@ -74,7 +87,7 @@ export default defineConfig(
   room(['src/contact-phone/*.resolver.ts'], String.raw`^\.\./(?!context\.js$)|\.service\.js$|^(undici|fastify)`),
   room(
     ['src/contact-phone/{*.service,*.errors,input,sms-countries,user-loader}.ts'],
-    String.raw`^\.\./(?!errors\.js$|zitadel/|guard/|telemetry/request-record\.js$)|\.(types|scalars|resolver)\.js$|^(type-graphql|graphql|undici|fastify)`,
+    String.raw`^\.\./(?!errors\.js$|unsafe-integers\.js$|zitadel/|guard/|telemetry/request-record\.js$)|\.(types|scalars|resolver)\.js$|^(type-graphql|graphql|undici|fastify)`,
   ),
   // The packages that the types of the bench are of are installed with it alone, and its build checks them.
   room(['src/contact-phone/entities.ts'], String.raw`^\.\./(?!errors\.js$)`),

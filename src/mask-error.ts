@@ -1,37 +1,50 @@
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
-import { GraphQLError, Kind, isValueNode, print, type GraphQLFormattedError } from 'graphql';
-import { CodedError, errorMessages } from './errors.js';
+import { GraphQLError, isValueNode, Kind, print, type GraphQLFormattedError } from 'graphql';
+import { maxErrorIdLength } from './answer.js';
+import { CodedError, errorMessages, type ErrorExtensions, type ZitadelRefusal } from './errors.js';
+import { maxNameLength } from './query-limits.js';
+import { rebuildSentence } from './sentences.js';
 
 const { INTERNAL_SERVER_ERROR, BAD_USER_INPUT, OPERATION_RESOLUTION_FAILURE } = ApolloServerErrorCode;
 
-/** Apollo's own refusals of a request, which happen before a resolver runs. */
-const requestErrorCodes: ReadonlySet<unknown> = new Set(
-  Object.values(ApolloServerErrorCode).filter((code) => code !== INTERNAL_SERVER_ERROR),
-);
+/** What is said of a request where nothing more can be said safely, by Apollo's own codes for what it refuses before a resolver runs. */
+const genericMessages: Partial<Record<string, string>> = {
+  GRAPHQL_PARSE_FAILED: 'The document has a syntax error.',
+  GRAPHQL_VALIDATION_FAILED: 'The document is not valid.',
+  PERSISTED_QUERY_NOT_FOUND: 'Persisted queries are not supported.',
+  PERSISTED_QUERY_NOT_SUPPORTED: 'Persisted queries are not supported.',
+  BAD_USER_INPUT: 'The variables are not valid.',
+  OPERATION_RESOLUTION_FAILURE: 'The operation cannot be run.',
+  BAD_REQUEST: 'The request is not valid.',
+};
+
+/** Two names that clash can have hundreds. */
+const maxLocations = 10;
 
 /**
- * The edge that every GraphQL error passes: a coded error as it is, a refusal of the request without the values it quotes, and
- * anything else as a bare INTERNAL_SERVER_ERROR.
+ * The edge that every GraphQL error passes. It lets out our own errors, and sentences that are known; everything else becomes a generic
+ * sentence, so that nothing a library quotes, now or in its next version, leaves the server.
  */
 export function maskError(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
-  const thrown = unwrapResolverError(error);
-  if (thrown instanceof CodedError) return formatted;
-  const code = requestErrorCode(formatted, thrown);
-  if (code !== undefined) {
-    const message = thrown instanceof GraphQLError ? withoutValues(thrown) : formatted.message;
-    return { ...formatted, message, extensions: { code } };
+  const { path, locations } = formatted;
+  const place = { ...(locations && { locations: locations.slice(0, maxLocations) }), ...(path && { path }) };
+  const original = error instanceof GraphQLError ? error.originalError : undefined;
+  if (original instanceof CodedError) {
+    return { message: original.message, ...place, extensions: bounded(original.extensions) };
   }
-  return {
-    ...formatted,
-    message: errorMessages[INTERNAL_SERVER_ERROR],
-    extensions: { code: INTERNAL_SERVER_ERROR },
-  };
+  const thrown = unwrapResolverError(error);
+  const code: string = requestErrorCode(formatted, thrown) ?? INTERNAL_SERVER_ERROR;
+  const message =
+    code === (INTERNAL_SERVER_ERROR as string)
+      ? errorMessages[INTERNAL_SERVER_ERROR]
+      : (knownSentence(formatted.message, thrown) ?? genericMessages[code] ?? errorMessages.BAD_USER_INPUT);
+  return { message, ...place, extensions: { code } };
 }
 
 /** The code of an error that is the request's fault; undefined if it is ours. */
 function requestErrorCode(formatted: GraphQLFormattedError, thrown: unknown): string | undefined {
   const code = formatted.extensions?.['code'];
-  if (formatted.path === undefined && requestErrorCodes.has(code)) return code as string;
+  if (formatted.path === undefined && typeof code === 'string' && Object.hasOwn(genericMessages, code)) return code;
   if (!(thrown instanceof GraphQLError)) return undefined;
   // What graphql-js finds only while it executes, and gives no code: null in a variable where the default was meant, ...
   if (thrown.nodes?.[0]?.kind === Kind.VARIABLE) return BAD_USER_INPUT;
@@ -39,25 +52,33 @@ function requestErrorCode(formatted: GraphQLFormattedError, thrown: unknown): st
   return thrown.nodes?.[0]?.kind === Kind.OPERATION_DEFINITION ? OPERATION_RESOLUTION_FAILURE : undefined;
 }
 
-/**
- * graphql-js quotes values in its messages, and a value may be a verification code or a phone number; and it suggests names of a schema
- * that may be nobody's business.
- */
-function withoutValues({ message, nodes }: GraphQLError): string {
-  const node = nodes?.[0];
-  if (node?.kind === Kind.VARIABLE_DEFINITION && message.includes('got invalid value')) {
-    return `Variable "$${node.variable.name.value}" got a value that is not a valid ${print(node.type)}.`;
+function knownSentence(message: string, thrown: unknown): string | undefined {
+  const node = thrown instanceof GraphQLError ? thrown.nodes?.[0] : undefined;
+  if (
+    node?.kind === Kind.VARIABLE_DEFINITION &&
+    message.startsWith(`Variable "$${node.variable.name.value}" got invalid`)
+  ) {
+    const variable = node.variable.name.value;
+    const type = print(node.type);
+    return variable.length + type.length > maxNameLength
+      ? undefined
+      : `Variable "$${variable}" got a value that is not a valid ${type}.`;
   }
-  if (node && isValueNode(node) && node.kind !== Kind.VARIABLE) {
-    const named =
-      /^Enum "(\w+)"|^Expected value of type "([\w![\]]+)"|^(\w+) cannot represent|^Value .* in "(\w+)" enum/.exec(
-        message,
-      );
-    const type = named?.slice(1).find(Boolean);
-    return type === undefined ? 'This value is not valid.' : `This value is not a valid ${type}.`;
-  }
-  return message
-    .replace(/ ?Did you mean .*\?$/s, '')
-    .replace(/^(Syntax Error.*?)(?:(?<=Name|Int|Float|String)|:) ".*"\.$/s, '$1.')
-    .replace(/^(Unknown operation) named .*$/s, '$1.');
+  return rebuildSentence(message) ?? (node && isValueNode(node) ? 'This value is not valid.' : undefined);
+}
+
+const maxMessageLength = 300;
+const maxDetailsLength = 2_000;
+
+/** What ZITADEL says comes from outside, too. */
+function bounded(extensions: ErrorExtensions): Record<string, unknown> {
+  if (!('zitadel' in extensions)) return { ...extensions };
+  const { id, message, details, ...rest }: ZitadelRefusal = extensions.zitadel;
+  const zitadel: ZitadelRefusal = {
+    ...rest,
+    ...(id !== undefined && { id: id.slice(0, maxErrorIdLength) }),
+    ...(message !== undefined && { message: message.slice(0, maxMessageLength) }),
+    ...(details && JSON.stringify(details).length <= maxDetailsLength && { details }),
+  };
+  return { ...extensions, zitadel };
 }

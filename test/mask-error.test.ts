@@ -10,7 +10,8 @@ import { recordOperations } from '../src/telemetry/record-operations.js';
 import { createRequestLog } from '../src/telemetry/request-log.js';
 import { RequestRecord } from '../src/telemetry/request-record.js';
 import { startServer } from '../src/server.js';
-import { leaveForLogTest, resend } from './support/stage.js';
+import { CodedError } from '../src/errors.js';
+import { leaveForLogTest, openStage, post, resend } from './support/stage.js';
 
 const mask = (error: GraphQLError): GraphQLFormattedError => maskError(error.toJSON(), error);
 
@@ -24,6 +25,83 @@ test('tells a client nothing of an unexpected fault', () => {
     path: ['resendContactPhoneCode'],
     extensions: { code: 'INTERNAL_SERVER_ERROR' },
   });
+});
+
+test.for([
+  ['GRAPHQL_PARSE_FAILED', 'The document has a syntax error.'],
+  ['GRAPHQL_VALIDATION_FAILED', 'The document is not valid.'],
+  ['BAD_USER_INPUT', 'The variables are not valid.'],
+  ['OPERATION_RESOLUTION_FAILURE', 'The operation cannot be run.'],
+  ['BAD_REQUEST', 'The request is not valid.'],
+] as const)('says no more than %s in a sentence that it does not know', ([code, message]) => {
+  for (const sentence of [
+    'A sentence of the next graphql-js, found "S3CR3T".',
+    'Cannot query field "S3CR3T 1" on type "Query".',
+    'Cannot query field "a" on type "Query". S3CR3T',
+    'Syntax Error: S3CR3T',
+    `Unknown type "${'S3CR3T'.repeat(100)}".`,
+  ]) {
+    const error = new GraphQLError(sentence, { extensions: { code, secret: 'S3CR3T' } });
+    expect(mask(error)).toEqual({ message, extensions: { code } });
+  }
+});
+
+test('reads a message of any length and of any kind as fast as a short one', () => {
+  const million = 1_000_000;
+  for (const part of ['Did you mean ', 'Syntax Error: Name "', '"', ' ', 'a', '.', 'via "', '\n']) {
+    const sentence = part.repeat(million / part.length);
+    for (const message of [sentence, `Unknown type "${sentence}`, `Unknown type "a". Did you mean ${sentence}`]) {
+      const { message: masked } = mask(new GraphQLError(message, { extensions: { code: 'BAD_REQUEST' } }));
+      expect(['The request is not valid.', 'Syntax Error: Unexpected Name.', 'Unknown type "a".']).toContain(masked);
+    }
+  }
+});
+
+test('names a few of the places that clash, and bounds what ZITADEL says', () => {
+  const locations = Array.from({ length: 1_000 }, (_, line) => ({ line, column: 1 }));
+  const zitadel = {
+    httpStatus: 403,
+    id: 'i'.repeat(1_000),
+    message: 'm'.repeat(10_000),
+    details: ['d'.repeat(10_000)],
+  };
+  const original = new CodedError({ code: 'FORBIDDEN', zitadel });
+  const error = new GraphQLError(original.message, { originalError: original, path: ['a'] });
+
+  const masked = maskError({ ...error.toJSON(), locations }, error);
+
+  expect(masked.locations).toEqual(locations.slice(0, 10));
+  expect(masked.extensions).toEqual({
+    code: 'FORBIDDEN',
+    zitadel: { httpStatus: 403, id: 'i'.repeat(64), message: 'm'.repeat(300) },
+  });
+});
+
+test.for([
+  [
+    'a name of an operation that is not there',
+    { query: 'query A { __typename } query B { __typename }', operationName: 'LONG' },
+  ],
+  ['a field', { query: '{ LONG }' }],
+  ['a type', { query: 'query ($v: LONG) { __typename @skip(if: $v) }' }],
+  ['a variable', { query: '{ __typename @skip(if: $LONG) }' }],
+  ['an enum value', { query: 'mutation { resendContactPhoneCode(userId: "1", mode: LONG) { user { id } } }' }],
+  ['a string', { query: 'mutation { resendContactPhoneCode(userId: "1", mode: "LONG") { user { id } } }' }],
+  ['a name where none may be', { query: '{ __typename } LONG' }],
+  ['a value of a variable', { query: 'query ($v: Boolean!) { __typename @skip(if: $v) }', variables: { v: 'LONG' } }],
+] as const)('does not echo %s that is as long as a body', async ([, body]) => {
+  await using stage = await openStage();
+
+  for (const part of ['Did you mean ', 'Didyoumean', 'a']) {
+    for (const length of [90_000, 1_000_000]) {
+      const long = part.repeat(length / part.length);
+      const answer = await post(stage.graphql, JSON.stringify(body).replace('LONG', long));
+
+      expect(answer.status).toBe(400);
+      expect(answer.text.length).toBeLessThan(2_000);
+      expect(answer.text).not.toContain(part.repeat(20));
+    }
+  }
 });
 
 test('answers HTTP 200 with a bare code when a fault of its own comes up', async () => {
