@@ -229,6 +229,25 @@ test('does not repeat what a person took for a user id', async () => {
   expect(stage.lines.join('')).not.toMatch(/41-?79-?123|example/);
 });
 
+test("logs ZITADEL's id of an error, and nothing else that stands in its place", async () => {
+  await using stage = await openStage();
+  const ids = ['COMMAND-ieJ2e', 'RECOVER', '+41791234567', 'a\nb', 'X'.repeat(65), 'AUTH-7fs1e {"token":"S3CR3T"}'];
+
+  for (const id of ids) {
+    const details = [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id }];
+    const body = JSON.stringify({ code: 7, message: 'No.', details });
+    stage.zitadel.misbehave({ answer: { status: 403, headers: { 'content-type': 'application/json' }, body } });
+    await stage.run('contact-phone', { userId: unverified });
+  }
+
+  expect(requestLines(stage.lines).map(({ code }) => code)).toEqual(Array(6).fill('FORBIDDEN'));
+  expect(requestLines(stage.lines).map(({ zitadelErrorId }) => zitadelErrorId)).toEqual([
+    'COMMAND-ieJ2e',
+    'RECOVER',
+    ...Array<undefined>(4).fill(undefined),
+  ]);
+});
+
 test('tells of a request whose caller has hung up when what it asked for has ended', async () => {
   await using stage = await openStage();
   const answering = await resendAndHangUp(stage);

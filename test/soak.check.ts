@@ -1,45 +1,16 @@
 import { expect, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { errorMessages } from '../src/errors.js';
+import { openMeasured } from './support/holdings.js';
 import { readMetrics } from './support/metrics.js';
-import { openProduction, type Production } from './support/production.js';
 import { readMany, user } from './support/reads.js';
 import { bearer, manager, post, run, unverified, type OperationName } from './support/stage.js';
 
 // What takes too long for `npm test`.
 
-/** The production server, which tells on SIGUSR2 what it holds. It ends only when nothing is open any more. */
-const measured = `
-  import { readConfig } from './dist/config.js';
-  import { startServer } from './dist/server.js';
-  process.on('SIGUSR2', () => {
-    gc();
-    console.log('holds', JSON.stringify({ bytes: process.memoryUsage().heapUsed, handles: process.getActiveResourcesInfo() }));
-  });
-  const logTo = { write: (line) => process.stdout.write(line) };
-  const server = await startServer(readConfig(process.env), { logTo });
-  process.on('SIGTERM', () => server[Symbol.asyncDispose]());
-  console.log('listening at', server.url);`;
-
-const measuring = ['--expose-gc', '--input-type=module', '--eval', measured];
-
-/** Gives what asks the server what it holds. */
-function holdingsOf({ server }: Production) {
-  let asked = 0;
-  return async () => {
-    server.kill('SIGUSR2');
-    asked += 1;
-    const [text] = await server.printed(new RegExp(`(?:holds .*\\n[^]*?){${asked}}`));
-    return JSON.parse(text.trimEnd().split('holds ').at(-1) ?? '') as { bytes: number; handles: string[] };
-  };
-}
-
 test('10,000 requests of every outcome leave nothing open and nothing behind', async () => {
-  await using production = await openProduction({ LOG_LEVEL: 'fatal', ZITADEL_TIMEOUT_MS: '200' }, measuring);
-  const { zitadel, server, url } = production;
-  const graphql = `${url}/graphql`;
-
-  const holdings = holdingsOf(production);
+  await using production = await openMeasured({ ZITADEL_TIMEOUT_MS: '200' });
+  const { zitadel, server, url, graphql, holdings } = production;
 
   const of =
     (name: OperationName, variables: object = {}, caller: Record<string, string> = manager) =>
@@ -103,22 +74,4 @@ test('10,000 requests of every outcome leave nothing open and nothing behind', a
   const provoked = Object.keys(errorMessages).filter((code) => code !== 'INTERNAL_SERVER_ERROR');
   expect(new Set(codes)).toEqual(new Set(['OK', 'BAD_REQUEST', 'GRAPHQL_VALIDATION_FAILED', ...provoked]));
   expect(series['contact_phone_requests_in_flight']).toBe(0);
-});
-
-test('documents that are long, though there is little in them, are not kept', async () => {
-  await using production = await openProduction({ LOG_LEVEL: 'fatal' }, measuring);
-  const holdings = holdingsOf(production);
-  const ask = (query: string) => post(`${production.url}/graphql`, { query });
-  await ask('{ __typename }');
-  const before = await holdings();
-
-  const comment = `#${'x'.repeat(900_000)}`;
-  for (let sent = 0; sent < 30; sent += 1) {
-    expect(await ask(`query Number${sent} { __typename } ${comment}`)).toMatchObject({
-      status: 200,
-      errors: undefined,
-    });
-  }
-
-  expect((await holdings()).bytes - before.bytes).toBeLessThan(5_000_000);
 });

@@ -6,8 +6,11 @@ import type { RequestRecord } from './request-record.js';
 /** From what is fast to the longest time that a call is given by default. */
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** A record is some hundred bytes, and its errors hold on to what they are made of. */
+/** How many requests wait to be counted. */
 const maxAdded = 500;
+
+/** What is counted of a request. The record itself would hold on to its errors, and to all that they are made of. */
+type Counted = Pick<RequestRecord, 'code' | 'totalMs' | 'calls' | 'batchSizes' | 'sms'> & { field: string };
 
 /**
  * The metrics of the requests, beside those of the process. Every label is of a closed list: a root field of the schema, an RPC of
@@ -16,7 +19,7 @@ const maxAdded = 500;
 export class Metrics {
   private readonly ofRequests = new Registry();
   private readonly registers = [this.ofRequests];
-  private readonly added: RequestRecord[] = [];
+  private readonly added: Counted[] = [];
 
   private readonly requests = new Counter({
     name: 'contact_phone_requests_total',
@@ -77,18 +80,17 @@ export class Metrics {
     if (!ofProcess.getSingleMetric('process_cpu_seconds_total')) collectDefaultMetrics();
   }
 
-  /** Takes a request whose answer is ready into account: with the others, since many at once cost a fraction of as many one by one. */
-  add(record: RequestRecord): void {
-    this.added.push(record);
+  /** Counts a request whose answer is ready, later: many at once cost a fraction of as many one by one. */
+  add({ operation, code, totalMs, calls, batchSizes, sms }: RequestRecord): void {
+    this.added.push({ field: operation?.field ?? 'none', code, totalMs, calls, batchSizes, sms });
     if (this.added.length >= maxAdded) this.countAdded();
   }
 
   private countAdded(): void {
-    for (const record of this.added.splice(0)) this.count(record);
+    for (const request of this.added.splice(0)) this.count(request);
   }
 
-  private count({ operation, code, totalMs, calls, batchSizes, sms }: RequestRecord): void {
-    const field = operation?.field ?? 'none';
+  private count({ field, code, totalMs, calls, batchSizes, sms }: Counted): void {
     this.requests.inc({ operation: field, code });
     this.requestSeconds.observe({ operation: field }, totalMs / 1000);
     for (const call of calls) {

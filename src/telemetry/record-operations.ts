@@ -5,19 +5,19 @@ import type { RequestContext } from '../context.js';
 import { CodedError } from '../errors.js';
 import type { RequestRecord } from './request-record.js';
 
-/** A name may be as long as a body. */
-const maxNameLength = 100;
-
-/** Writes into a request's record which operation it was, and what went wrong with it. */
+/**
+ * Writes into a request's record which operation it was, and what went wrong with it. Names are those of the valid document, which
+ * bounds them and does not hold on to the text: those in the request can be as long as its body.
+ */
 export const recordOperations: ApolloServerPlugin<RequestContext> = {
   requestDidStart({ contextValue: { record } }) {
     return Promise.resolve({
-      didResolveOperation({ schema, operation, operationName }: GraphQLRequestContext<RequestContext>) {
+      didResolveOperation({ schema, operation }: GraphQLRequestContext<RequestContext>) {
         // There is none if the document has none of the name that was asked for.
         if (operation) {
           const isServed = schema.getRootType(operation.operation) !== undefined;
           const field = isServed ? rootFieldOf(operation) : 'none';
-          record.operation = { kind: operation.operation, name: operationName?.slice(0, maxNameLength), field };
+          record.operation = { kind: operation.operation, name: operation.name?.value, field };
           record.trace?.beginOperation(record.operation);
         }
         return Promise.resolve();

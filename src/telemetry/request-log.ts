@@ -3,6 +3,8 @@ import type { RequestRecord } from './request-record.js';
 
 /** A person may type a phone number or an e-mail address where an id belongs. */
 const safeId = /^(?![\d-]{7,17}$)[\w-]{1,64}$/;
+/** Such as `COMMAND-ieJ2e`. Whatever answers in ZITADEL's place may put anything there. */
+const errorId = /^[A-Z]{2,20}-[\da-z]{1,20}$|^[A-Z]{2,20}$/i;
 
 /** One line for a request. Each field is made here, and none of a secret: to look for one in each took longer than all the rest. */
 export function createRequestLog(logger: Logger): (record: RequestRecord) => void {
@@ -18,7 +20,7 @@ export function createRequestLog(logger: Logger): (record: RequestRecord) => voi
       field: operation?.field,
       code,
       errors: errors.length > 1 ? errors.length : undefined,
-      zitadelErrorId: errors.find(({ zitadelErrorId }) => zitadelErrorId !== undefined)?.zitadelErrorId,
+      zitadelErrorId: errors.find(({ zitadelErrorId = '' }) => errorId.test(zitadelErrorId))?.zitadelErrorId,
       userId: userIds.size === 1 && userId !== undefined && safeId.test(userId) ? userId : undefined,
       users: userIds.size > 1 ? userIds.size : undefined,
       upstreamCalls: calls.length,

@@ -5,8 +5,6 @@ import { leaveForLogTest } from './stage.js';
 export const main = 'dist/main.js';
 export const listening = /listening at (http:\/\/[\d.]+:\d+)\D/;
 
-export type Production = Awaited<ReturnType<typeof openProduction>>;
-
 /** The log lines of a server so far. */
 export const linesOf = ({ output }: { output: { stdout: string } }) =>
   output.stdout
@@ -15,8 +13,12 @@ export const linesOf = ({ output }: { output: { stdout: string } }) =>
     .map((line) => JSON.parse(line) as Record<string, unknown> & { level: number; msg: string });
 
 /** The production server in a process of its own, in front of an embedded ZITADEL. */
-export async function openProduction(env: Record<string, string> = {}, args = [main]) {
-  const zitadel = await startEmbeddedZitadel();
+export async function openProduction(
+  env: Record<string, string> = {},
+  args = [main],
+  options?: Parameters<typeof startEmbeddedZitadel>[0],
+) {
+  const zitadel = await startEmbeddedZitadel(options);
   const server = startChild(args, { ZITADEL_URL: zitadel.url, PORT: '0', HOST: '127.0.0.1', ...env });
   const [, url = ''] = await server.printed(listening);
   return {
