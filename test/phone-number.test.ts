@@ -53,6 +53,7 @@ test('makes a number of what a person types', async () => {
 });
 
 const noPlus = 'The phone number must begin with a + and the calling code of its country.';
+const tooLong = 'The phone number must have at most 100 characters.';
 const invalid = 'The phone number is not valid.';
 const extension = 'The phone number must have no extension.';
 const noString = 'The phone number must be a string.';
@@ -76,7 +77,9 @@ test.for([
   ['a control character', '+41\u000079123 45 67', invalid],
   ['a lone surrogate', '+41791234567\ud800', invalid],
   ['a subaddress', '+41791234567;isub=7', invalid],
-  ['a book', `+${'41791234567'.repeat(10_000)}`, invalid],
+  ['a book', `+${'41791234567'.repeat(10_000)}`, tooLong],
+  ['invisible characters without end', '+41791234567'.padEnd(340_000, '\u200b'), tooLong],
+  ['spaces without end', '+41791234567'.padEnd(101), tooLong],
   ['an extension', '+41 79 123 45 67 ext. 7', extension],
   ['an extension with an x', '+41791234567x7', extension],
   ['an integer', 41791234567, noString],

@@ -4,12 +4,12 @@ import { manager, openStage, post } from './support/stage.js';
 
 /** What the contract lets through to ZITADEL. */
 const isAllowed = (id: string) =>
-  id.isWellFormed() &&
   id !== '.' &&
   id !== '..' &&
-  !/[/\\\p{Cc}]/u.test(id) &&
-  Array.from(id).length >= 1 &&
-  Array.from(id).length <= 200;
+  !/[/\\]/.test(id) &&
+  id.length >= 1 &&
+  id.length <= 200 &&
+  Array.from(id).every((character) => character >= ' ' && character <= '~');
 
 /** Ids made of what has a meaning in paths, in URLs and in headers, beside any text at all. */
 const hostilePart = fc.constantFrom(
@@ -81,8 +81,11 @@ test.for([
       ['%2e%2e'],
       ['..%2f'],
       ['1?x=1'],
-      ['💌'.repeat(200)],
-      ['💌'.repeat(201)],
+      ['a'.repeat(200)],
+      ['a'.repeat(201)],
+      ['é0'],
+      ['💌'],
+      ['1\u200b'],
       ['\ud800'],
     ],
   });

@@ -1,0 +1,117 @@
+import { expect, test } from 'vitest';
+import { users } from '../src/embedded-zitadel/population.js';
+import { gateways, openSupergraph } from './support/gateways.js';
+import { manager, openStage, post, unverified } from './support/stage.js';
+
+// JavaScript reads 301000000000000101 as 301000000000000100, who is another user.
+const rounded = { ...users.unverified, userId: String(Number(unverified)) };
+const moreUsers = [rounded];
+
+const sendStrings = {
+  message: expect.stringMatching(/^Send ids as strings/) as string,
+  extensions: expect.objectContaining({ code: 'BAD_USER_INPUT' }) as object,
+};
+
+/** The user id as a JSON number, which `JSON.stringify` cannot write. */
+const asNumber = (body: object) => JSON.stringify(body).replaceAll('"NUMBER"', unverified);
+
+test.for([
+  ['contactPhone(userId: $id) { number }', 'query'],
+  ['setContactPhone(userId: $id, number: "+41795550101") { user { id } }', 'mutation'],
+  ['resendContactPhoneCode(userId: $id) { user { id } }', 'mutation'],
+  ['verifyContactPhone(userId: $id, verificationCode: "WRONG1") { user { id } }', 'mutation'],
+  ['removeContactPhone(userId: $id) { user { id } }', 'mutation'],
+])('acts on nobody for an id that JavaScript has rounded: %s', async ([field, kind]) => {
+  await using stage = await openStage({}, { moreUsers });
+  const query = `${kind} ($id: ID!) { it: ${field} }`;
+
+  const { status, data, errors } = await post(stage.graphql, asNumber({ query, variables: { id: 'NUMBER' } }), manager);
+
+  expect({ status, data }).toEqual({ status: 200, data: { it: null } });
+  expect(errors).toEqual([{ ...sendStrings, path: ['it'] }]);
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
+test('lets a representation fail alone whose id is a number', async () => {
+  await using stage = await openStage({}, { moreUsers });
+  const query =
+    'query ($of: [_Any!]!) { _entities(representations: $of) { ... on User { id contactPhone { isVerified } } } }';
+  const of = ['NUMBER', unverified].map((id) => ({ __typename: 'User', id }));
+
+  const { data, errors } = await post(stage.graphql, asNumber({ query, variables: { of } }), manager);
+
+  expect(data).toEqual({ _entities: [null, { id: unverified, contactPhone: { isVerified: false } }] });
+  expect(errors).toEqual([{ ...sendStrings, path: ['_entities', 0] }]);
+  expect(stage.zitadel.calls).toMatchObject([{ path: `/v2/users/${unverified}` }]);
+});
+
+test.for([
+  ['9007199254740993', false],
+  ['-9007199254740993', false],
+  ['9007199254740992', false],
+  ['1e300', false],
+  ['9007199254740991', true],
+  ['7', true],
+])('takes %s as an id: %s', async ([number, isTaken]) => {
+  await using stage = await openStage();
+  const body = `{"query":"query ($id: ID!) { contactPhone(userId: $id) { number } }","variables":{"id":${number}}}`;
+
+  await post(stage.graphql, body, manager);
+
+  expect(stage.zitadel.calls.map(({ path }) => path)).toEqual(isTaken ? [`/v2/users/${number}`] : []);
+});
+
+test('refuses a number that is too large for a code or a phone, as any other number', async () => {
+  await using stage = await openStage();
+  const variables = { id: unverified, value: 'NUMBER' };
+  const verify =
+    'mutation ($id: ID!, $value: String!) { verifyContactPhone(userId: $id, verificationCode: $value) { user { id } } }';
+  const set =
+    'mutation ($id: ID!, $value: PhoneNumber!) { setContactPhone(userId: $id, number: $value) { user { id } } }';
+
+  for (const query of [verify, set]) {
+    const { errors, text } = await post(stage.graphql, asNumber({ query, variables }), manager);
+
+    expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }]);
+    expect(text).not.toContain('30100');
+  }
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
+test('survives variables that are nested deeper than the stack', async () => {
+  await using stage = await openStage();
+  const nested = (open: string, value: string, close: string) => open.repeat(100_000) + value + close.repeat(100_000);
+  const query = '{ __typename }';
+
+  for (const value of [nested('[', unverified, ']'), nested('{"a":', unverified, '}')]) {
+    const body = `{"query":${JSON.stringify(query)},"variables":{"v":${value}}}`;
+    expect(await post(stage.graphql, body)).toMatchObject({ status: 200, data: { __typename: 'Query' } });
+  }
+});
+
+test.for(gateways)('%s: acts on nobody but the user that the client meant', async ([, openGateway]) => {
+  await using supergraph = await openSupergraph(openGateway, { moreUsers });
+  const { zitadel, url } = supergraph;
+  const resend = 'resendContactPhoneCode(userId: ID) { user { id } }';
+  const read = 'user(id: ID) { id contactPhone { number } }';
+  const withVariable = (kind: string, field: string) => `${kind} ($id: ID!) { it: ${field.replace('ID', '$id')} }`;
+
+  for (const query of [withVariable('mutation', resend), withVariable('query', read)]) {
+    const { errors } = await post(url, asNumber({ query, variables: { id: 'NUMBER' } }), manager);
+
+    expect(errors).toMatchObject([sendStrings]);
+    expect(zitadel.calls).toEqual([]);
+  }
+
+  // In a document it is exact.
+  for (const query of [
+    `mutation { it: ${resend.replace('ID', unverified)} }`,
+    `{ it: ${read.replace('ID', unverified)} }`,
+  ]) {
+    expect((await post(url, { query }, manager)).errors).toBeUndefined();
+  }
+  expect(zitadel.calls.map(({ path }) => path)).toEqual([
+    `/v2/users/${unverified}/phone/resend`,
+    `/v2/users/${unverified}`,
+  ]);
+});
