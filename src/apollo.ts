@@ -12,6 +12,7 @@ import type { RequestContext } from './context.js';
 import { DocumentStore } from './document-store.js';
 import type { Logger } from './logger.js';
 import { maskError } from './mask-error.js';
+import { limitQueries } from './limit-queries.js';
 import { parseLimits, queryLimits, validationOptions } from './query-limits.js';
 import { recordOperations } from './telemetry/record-operations.js';
 
@@ -36,7 +37,9 @@ export function createApollo(
     // The process decides when it ends.
     stopOnTerminationSignals: false,
     plugins: [
+      // First, so that the record of a refused query names it.
       recordOperations,
+      limitQueries(schema),
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginInlineTraceDisabled(),
       ApolloServerPluginLandingPageDisabled(),

@@ -11,8 +11,6 @@ export interface RequestContext {
   /** Acts on behalf of the caller. */
   contactPhone: ContactPhoneService;
   record: RequestRecord;
-  /** How many representations it has asked for so far. */
-  representations: number;
 }
 
 /** Never throws: a throwing context is an HTTP 500, which gateways repeat. */
@@ -27,7 +25,6 @@ export function createContext(
   return {
     contactPhone: new ContactPhoneService(zitadel, guard, caller, sms.countries, record),
     record,
-    representations: 0,
   };
 }
 

@@ -7,9 +7,9 @@ import { buildSchema, parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { environment } from '../src/config.js';
-import { maxRepresentations } from '../src/contact-phone/entities.js';
 import { errorMessages, type ErrorExtensions } from '../src/errors.js';
-import { maxAliases, maxDepth, maxDirectives, maxTokens } from '../src/query-limits.js';
+import { maxRepresentations } from '../src/query-cost.js';
+import { maxDepth, maxDirectives, maxNameLength } from '../src/query-limits.js';
 import { startChild } from './support/child.js';
 import { openSocket } from './support/sockets.js';
 import { openStage, post, type GraphQLAnswer, type OperationData } from './support/stage.js';
@@ -167,11 +167,11 @@ test('its table of metrics is what is served', async () => {
 });
 
 test('its limits for what comes in are those that hold', () => {
-  const limits = [maxTokens, maxDepth, maxAliases, maxDirectives, maxRepresentations];
+  const limits = [maxDepth, maxDirectives, maxNameLength, maxRepresentations];
 
   expect(readme.replaceAll('\n', ' ')).toMatch(
     new RegExp(
-      'at most # tokens, # levels, # aliases and # directives, for at most # representations'
+      'at most # levels and # directives, with names of at most # characters, for at most # representations'
         .replaceAll('#', () => String(limits.shift()))
         .replaceAll(' ', ' +'),
     ),

@@ -1,0 +1,33 @@
+import { HeaderMap, type ApolloServerPlugin } from '@apollo/server';
+import { ApolloServerErrorCode } from '@apollo/server/errors';
+import { GraphQLError, OperationTypeNode, type GraphQLSchema } from 'graphql';
+import type { RequestContext } from './context.js';
+import { CodedError } from './errors.js';
+import { QueryCost } from './query-cost.js';
+
+/** Refuses a query that asks for too much, as a whole and before anything of it runs. Mutations are bounded by their aliases. */
+export function limitQueries(schema: GraphQLSchema): ApolloServerPlugin<RequestContext> {
+  const cost = new QueryCost(schema);
+  return {
+    requestDidStart: () =>
+      Promise.resolve({
+        // eslint-disable-next-line @typescript-eslint/require-await -- its errors are answers
+        async didResolveOperation({ document, operation, request: { variables } }) {
+          if (operation?.operation !== OperationTypeNode.QUERY) return;
+          try {
+            cost.check(document, operation, variables);
+          } catch (error) {
+            throw error instanceof CodedError || error instanceof GraphQLError ? refusal(error) : error;
+          }
+        },
+      }),
+  };
+}
+
+function refusal(error: CodedError | GraphQLError): GraphQLError {
+  const extensions = { code: ApolloServerErrorCode.BAD_USER_INPUT };
+  const answer = new GraphQLError(error.message, { originalError: error, extensions });
+  // Without a status, Apollo Server would answer 500.
+  Object.assign(answer.extensions, { http: { status: 200, headers: new HeaderMap() } });
+  return answer;
+}

@@ -1,0 +1,140 @@
+import { printSubgraphSchema } from '@apollo/subgraph';
+import { collectFields, collectSubFields } from '@graphql-tools/utils';
+import {
+  getArgumentValues,
+  getVariableValues,
+  Kind,
+  type DocumentNode,
+  type FieldNode,
+  type GraphQLObjectType,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import { maxAnswerBytes, maxErrorBytes } from './answer.js';
+import { isUserId } from './contact-phone/input.js';
+import { CodedError } from './errors.js';
+
+/** Each takes a fraction of a millisecond, during which nobody else is served. */
+export const maxRepresentations = 5_000;
+/** A phone under two names costs as much as two phones. */
+export const maxPhones = 5_000;
+
+/** What is selected of a type, by response key. */
+type Fields = ReadonlyMap<string, readonly FieldNode[]>;
+
+/** `_entities` under one response key. */
+interface Entities {
+  key: string;
+  representations: readonly unknown[];
+  ofUser: Fields;
+}
+
+/**
+ * Counts what a query asks for, before anything of it runs: through aliases and fragments, and with its variables. Its answer is
+ * taken to be the largest possible one, in which every user fails.
+ */
+export class QueryCost {
+  private readonly types;
+  private readonly bytesOfSdl;
+
+  constructor(private readonly schema: GraphQLSchema) {
+    const type = (name: string) => schema.getType(name) as GraphQLObjectType;
+    this.types = { query: type('Query'), user: type('User'), phone: type('ContactPhone'), service: type('_Service') };
+    this.bytesOfSdl = JSON.stringify(printSubgraphSchema(schema)).length;
+  }
+
+  /**
+   * @throws {CodedError} when the query asks for too much
+   * @throws {GraphQLError} when a variable is null where an argument or a condition must not be, which would otherwise fail for each user
+   */
+  check(
+    document: DocumentNode,
+    { variableDefinitions = [], selectionSet }: OperationDefinitionNode,
+    variables: Record<string, unknown> = {},
+  ): void {
+    const { coerced } = getVariableValues(this.schema, variableDefinitions, variables, { maxErrors: 0 });
+    // graphql-js will refuse the variables.
+    if (!coerced) return;
+    const select = this.selector(document, coerced);
+    const root = select.root(selectionSet);
+    const entities = this.entitiesOf(root, coerced, select.below);
+
+    const representations = sum(entities.map((one) => one.representations.length));
+    if (representations > maxRepresentations)
+      throw tooMuch(`A request may ask for ${maxRepresentations} representations at most.`);
+    const phones = sum(entities.map((one) => one.representations.length * phonesOf(one.ofUser).length));
+    if (phones > maxPhones)
+      throw tooMuch(`A request may ask for ${maxPhones} contact phones at most; each alias counts.`);
+    const bytes = sum(entities.map((one) => this.bytesOfEntities(one, select.below)));
+    if (bytes + this.bytesOfOthers(root, select.below) > maxAnswerBytes) {
+      throw tooMuch(`The answer could exceed ${maxAnswerBytes} bytes: ask for less in one request.`);
+    }
+  }
+
+  private selector(document: DocumentNode, coerced: Record<string, unknown>) {
+    // As graphql 17 has them.
+    const variables = { coerced, sources: {} };
+    const definitions = document.definitions.filter((definition) => definition.kind === Kind.FRAGMENT_DEFINITION);
+    const fragments = Object.fromEntries(definitions.map((fragment) => [fragment.name.value, fragment]));
+    return {
+      root: (selectionSet: SelectionSetNode): Fields =>
+        collectFields(this.schema, fragments, variables, this.types.query, selectionSet).fields,
+      below: (type: GraphQLObjectType, nodes: readonly FieldNode[]): Fields =>
+        collectSubFields(this.schema, fragments, variables, type, [...nodes]).fields,
+    };
+  }
+
+  private entitiesOf(root: Fields, variables: Record<string, unknown>, below: Select): Entities[] {
+    const field = this.types.query.getFields()['_entities'];
+    return named('_entities', root).flatMap(([key, nodes]) => {
+      const [node] = nodes;
+      if (!field || !node) return [];
+      const { representations } = getArgumentValues(field, node, variables) as { representations: unknown[] };
+      return [{ key, representations, ofUser: below(this.types.user, nodes) }];
+    });
+  }
+
+  private bytesOfEntities({ key, representations, ofUser }: Entities, below: Select): number {
+    const path = bytesOfKey(key) + '[,4999,]'.length;
+    const ids = named('id', ofUser).length;
+    const phones = sum(
+      phonesOf(ofUser).map(([name, nodes]) => this.bytesOfPhone(path + bytesOfKey(name), nodes, below)),
+    );
+    const others = sum([...ofUser.keys()].map(bytesOfKey)) + named('__typename', ofUser).length * '"User"'.length;
+    const valid = others + phones + '{},'.length;
+    return sum(
+      representations.map((value) => {
+        const { id } = (value ?? {}) as { id?: unknown };
+        return isUserId(id) ? valid + ids * JSON.stringify(id).length : 'null,'.length + maxErrorBytes + path;
+      }),
+    );
+  }
+
+  /** A phone is there, or an error is. */
+  private bytesOfPhone(path: number, nodes: readonly FieldNode[], below: Select): number {
+    const fields = below(this.types.phone, nodes);
+    const number = '"+123456789012345"'.length;
+    const there = sum([...fields.keys()].map((key) => bytesOfKey(key) + number)) + '{}'.length;
+    return Math.max(there, 'null'.length + maxErrorBytes + path);
+  }
+
+  private bytesOfOthers(root: Fields, below: Select): number {
+    const phones = phonesOf(root).map(([key, nodes]) => this.bytesOfPhone(bytesOfKey(key), nodes, below));
+    const services = named('_service', root).flatMap(([, nodes]) =>
+      [...below(this.types.service, nodes).keys()].map((key) => bytesOfKey(key) + this.bytesOfSdl),
+    );
+    return sum([...[...root.keys()].map(bytesOfKey), ...phones, ...services]);
+  }
+}
+
+type Select = (type: GraphQLObjectType, nodes: readonly FieldNode[]) => Fields;
+
+const named = (name: string, fields: Fields) => [...fields].filter(([, [node]]) => node?.name.value === name);
+const phonesOf = (fields: Fields) => named('contactPhone', fields);
+const bytesOfKey = (key: string) => key.length + '"":,'.length;
+const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+
+function tooMuch(message: string): CodedError {
+  return new CodedError({ code: 'BAD_USER_INPUT' }, { message });
+}

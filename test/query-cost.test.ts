@@ -1,0 +1,156 @@
+import { expect, test } from 'vitest';
+import { maxAnswerBytes } from '../src/answer.js';
+import { maxPhones, maxRepresentations } from '../src/query-cost.js';
+import { crowd } from './support/crowd.js';
+import { user } from './support/reads.js';
+import { bearer, manager, openStage, post } from './support/stage.js';
+
+const times = (count: number, part: (index: number) => string) =>
+  Array.from({ length: count }, (_, index) => part(index)).join(' ');
+const people = (count: number) => crowd(count).map(({ userId }) => user(userId));
+
+/** Asks for users, with these fields of each. */
+const ofUsers = (fields: string, more = '') => `query ($of: [_Any!]!) {
+  _entities(representations: $of) { ... on User { ${fields} } } ${more}
+}`;
+const again = (alias: string) =>
+  `${alias}: _entities(representations: $of) { ... on User { contactPhone { number } } }`;
+
+const representations = `A request may ask for ${maxRepresentations} representations at most.`;
+const phones = `A request may ask for ${maxPhones} contact phones at most; each alias counts.`;
+const bytes = `The answer could exceed ${maxAnswerBytes} bytes: ask for less in one request.`;
+
+test.for([
+  ['too many representations', ofUsers('id'), 5_001, representations],
+  ['too many that are none', ofUsers('contactPhone { number }'), 500_000, representations],
+  ['too many under several names', ofUsers('id', `${again('b')} ${again('c')}`), 1_667, representations],
+  ['phones under many names', ofUsers(times(48, (i) => `a${i}: contactPhone { number }`)), 5_000, phones],
+  ['phones under two names', ofUsers('contactPhone { number } b: contactPhone { number }'), 2_501, phones],
+  [
+    'phones under names out of fragments',
+    `${ofUsers('...A ... on User { ...A b: contactPhone { number } }')} fragment A on User { a: contactPhone { number } }`,
+    2_501,
+    phones,
+  ],
+  ['ids under many names', ofUsers(times(49, (i) => `a${i}: id`)), 5_000, bytes],
+  ['types under many names', ofUsers(times(49, (i) => `a${i}: __typename`)), 5_000, bytes],
+  ['numbers under many names', ofUsers(`contactPhone { ${times(49, (i) => `a${i}: number`)} }`), 5_000, bytes],
+  ['a long name', ofUsers(`${'a'.repeat(100)}: contactPhone { number }`), 5_000, bytes],
+  [
+    'the schema and many users',
+    ofUsers(
+      '__typename id contactPhone { number }',
+      times(40, (i) => `a${i}: _service { sdl }`),
+    ),
+    5_000,
+    bytes,
+  ],
+] as const)('refuses a query before anything of it runs: %s', async ([, query, count, message]) => {
+  await using stage = await openStage({ BODY_LIMIT: '3000000' });
+  const of = count === 500_000 ? Array(count).fill(1) : people(count);
+
+  const { status, text, data, errors } = await post(stage.graphql, { query, variables: { of } }, manager);
+
+  expect({ status, data, errors }).toEqual({
+    status: 200,
+    data: undefined,
+    errors: [{ message, extensions: { code: 'BAD_USER_INPUT' } }],
+  });
+  expect(text.length).toBeLessThan(200);
+  expect(stage.zitadel.calls).toEqual([]);
+  expect(stage.lines.at(-1)).toContain('"code":"BAD_USER_INPUT"');
+});
+
+test('counts representations that stand in the document, or are the default of a variable', async () => {
+  await using stage = await openStage({ MAX_TOKENS: '5000' });
+  const ones = '1 '.repeat(1_700);
+  const query = `query ($of: [_Any!]! = [${ones}], $one: _Any! = 1) {
+    a: _entities(representations: [${ones}]) { __typename }
+    b: _entities(representations: $of) { __typename }
+    c: _entities(representations: [$one]) { __typename }
+  }`;
+  const again = query.replace(/\}$/, 'd: _entities(representations: $of) { __typename } }');
+
+  // Each is none, and fails alone.
+  expect((await post(stage.graphql, { query })).errors).toHaveLength(3_401);
+  expect((await post(stage.graphql, { query: again })).errors).toMatchObject([{ message: representations }]);
+});
+
+test('answers for as many users as it says, whether they are there or not, and never drops an error', async () => {
+  await using stage = await openStage({}, { moreUsers: crowd(5_000) });
+  const query = ofUsers('__typename id contactPhone { __typename number isVerified }');
+  const ask = (headers: Record<string, string>, of: unknown[] = people(5_000)) =>
+    post<{ _entities: { contactPhone: object | null }[] }>(stage.graphql, { query, variables: { of } }, headers);
+
+  const found = await ask(manager);
+  const nameless = await ask({});
+  const forged = await ask(bearer('forged'));
+  const invalid = await ask(manager, Array(5_000).fill(user(7)));
+
+  expect(found.errors).toBeUndefined();
+  expect(found.data?._entities.at(-1)?.contactPhone).toMatchObject({ number: '+41791004999' });
+  expect(nameless.errors).toHaveLength(5_000);
+  expect(forged.errors).toHaveLength(5_000);
+  expect(invalid.errors).toHaveLength(5_000);
+  expect(forged.errors?.at(-1)).toMatchObject({
+    path: ['_entities', 4_999, 'contactPhone'],
+    extensions: { code: 'UNAUTHENTICATED', zitadel: { code: 16, httpStatus: 401, id: 'AUTH-7fs1e' } },
+  });
+  for (const { text } of [found, nameless, forged, invalid]) expect(text.length).toBeLessThan(maxAnswerBytes);
+});
+
+test("leaves ZITADEL's words out of an answer that they would make too large, and nothing else", async () => {
+  await using stage = await openStage();
+  const long = { code: 7, message: 'm'.repeat(250), details: [{ '@type': 'some.type', text: 'd'.repeat(500) }] };
+  const refusal = {
+    answer: { status: 403, headers: { 'content-type': 'application/json' }, body: JSON.stringify(long) },
+  };
+  const ask = (count: number) => {
+    stage.zitadel.misbehave(...Array<typeof refusal>(Math.ceil(count / 100)).fill(refusal));
+    return post(
+      stage.graphql,
+      { query: ofUsers('contactPhone { number }'), variables: { of: people(count) } },
+      manager,
+    );
+  };
+
+  const few = await ask(2);
+  const many = await ask(5_000);
+
+  expect(few.errors).toMatchObject(Array(2).fill({ extensions: { zitadel: long } }));
+  expect(many.text.length).toBeLessThan(maxAnswerBytes);
+  expect(many.errors).toHaveLength(5_000);
+  expect(new Set(many.errors?.map(({ extensions }) => JSON.stringify(extensions)))).toEqual(
+    new Set(['{"code":"FORBIDDEN","zitadel":{"code":7,"status":"PERMISSION_DENIED","httpStatus":403}}']),
+  );
+});
+
+test('lets no bound stop a mutation that has begun', async () => {
+  await using stage = await openStage({ MAX_ALIASES: '300', MAX_TOKENS: '5000' });
+  const long = 'a'.repeat(95);
+  const query = `mutation { ${times(60, (i) => `${long}${i}: resendContactPhoneCode(userId: "1") { user { ${times(4, (j) => `${long}${j}: id`)} } }`)} }`;
+
+  const { status, data, errors } = await post<Record<string, unknown>>(stage.graphql, { query }, manager);
+
+  expect(status).toBe(200);
+  expect(Object.keys(data ?? {})).toHaveLength(60);
+  expect(errors).toHaveLength(60);
+  expect(stage.zitadel.calls).toHaveLength(60);
+});
+
+test('refuses null for a condition once, and not for each user', async () => {
+  await using stage = await openStage();
+  const query = `query ($of: [_Any!]!, $wanted: Boolean = true) {
+    _entities(representations: $of) { ... on User { contactPhone { number @include(if: $wanted) } } }
+  }`;
+
+  const { errors } = await post(stage.graphql, { query, variables: { of: people(100), wanted: null } }, manager);
+
+  expect(errors).toEqual([
+    {
+      message: 'Argument "if" of non-null type "Boolean!" must not be null.',
+      extensions: { code: 'BAD_USER_INPUT' },
+    },
+  ]);
+  expect(stage.zitadel.calls).toEqual([]);
+});
