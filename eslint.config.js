@@ -44,7 +44,7 @@ export default defineConfig(
   room(['src/config.ts'], except('variables')),
   room(['src/logger.ts'], except('config', 'error-summary')),
   room(['src/error-summary.ts', 'src/standard-output.ts'], ours),
-  room(['src/mask-error.ts'], except('answer', 'errors', 'query-limits', 'sentences')),
+  room(['src/mask-error.ts'], except('errors', 'query-limits', 'sentences')),
   room(['src/sentences.ts'], except('query-limits')),
   room(['src/{query-limits,unsafe-integers,document-store}.ts'], ours),
   room(['src/answer.ts'], except('errors')),

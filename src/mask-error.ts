@@ -1,7 +1,6 @@
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, isValueNode, Kind, print, type GraphQLFormattedError } from 'graphql';
-import { maxErrorIdLength } from './answer.js';
-import { CodedError, errorMessages, type ErrorExtensions, type ZitadelRefusal } from './errors.js';
+import { CodedError, errorMessages } from './errors.js';
 import { maxNameLength } from './query-limits.js';
 import { rebuildSentence } from './sentences.js';
 
@@ -30,7 +29,7 @@ export function maskError(formatted: GraphQLFormattedError, error: unknown): Gra
   const place = { ...(locations && { locations: locations.slice(0, maxLocations) }), ...(path && { path }) };
   const original = error instanceof GraphQLError ? error.originalError : undefined;
   if (original instanceof CodedError) {
-    return { message: original.message, ...place, extensions: bounded(original.extensions) };
+    return { message: original.message, ...place, extensions: { ...original.extensions } };
   }
   const thrown = unwrapResolverError(error);
   const code: string = requestErrorCode(formatted, thrown) ?? INTERNAL_SERVER_ERROR;
@@ -65,20 +64,4 @@ function knownSentence(message: string, thrown: unknown): string | undefined {
       : `Variable "$${variable}" got a value that is not a valid ${type}.`;
   }
   return rebuildSentence(message) ?? (node && isValueNode(node) ? 'This value is not valid.' : undefined);
-}
-
-const maxMessageLength = 300;
-const maxDetailsLength = 2_000;
-
-/** What ZITADEL says comes from outside, too. */
-function bounded(extensions: ErrorExtensions): Record<string, unknown> {
-  if (!('zitadel' in extensions)) return { ...extensions };
-  const { id, message, details, ...rest }: ZitadelRefusal = extensions.zitadel;
-  const zitadel: ZitadelRefusal = {
-    ...rest,
-    ...(id !== undefined && { id: id.slice(0, maxErrorIdLength) }),
-    ...(message !== undefined && { message: message.slice(0, maxMessageLength) }),
-    ...(details && JSON.stringify(details).length <= maxDetailsLength && { details }),
-  };
-  return { ...extensions, zitadel };
 }

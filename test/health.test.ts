@@ -104,6 +104,7 @@ test('does not wait for a probe: not with its readiness, and not when it ends', 
   expect((await readiness(stage.url)).httpStatus).toBe(200);
 
   await stage[Symbol.asyncDispose]();
+  expect(stage.lines.filter((line) => line.includes('ZITADEL is down'))).toEqual([]);
 });
 
 test('says that ZITADEL is down when no connection can be made, and that it is ready itself', async () => {

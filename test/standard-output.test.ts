@@ -40,6 +40,8 @@ test.for(['json', 'pretty'] as const)(
 test('a reader that goes on reading learns how many lines were dropped', async () => {
   await using production = await open();
   const { server } = production;
+  // It is logged late, and would be dropped and counted as well.
+  await server.printed(/ZITADEL is up/);
   server.stopReading();
   server.kill('SIGUSR2');
   await server.complained(/waiting/);

@@ -148,11 +148,13 @@ export class ZitadelConnection {
 
   /** Lets the calls in flight end. A probe is not waited for. */
   async close(): Promise<void> {
+    this.health.close();
     await Promise.all([this.writes.close(), this.reads.close(), this.probes.destroy()]);
   }
 
   /** Breaks off the calls in flight. */
   async destroy(): Promise<void> {
+    this.health.close();
     await Promise.all([this.writes.destroy(), this.reads.destroy(), this.probes.destroy()]);
   }
 }

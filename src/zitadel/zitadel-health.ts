@@ -19,6 +19,7 @@ const messages: Record<Exclude<State, 'unknown'>, string> = {
 export class ZitadelHealth {
   private last: State = 'unknown';
   private probedAt = -Infinity;
+  private isClosed = false;
 
   /** @param probe asks for a user without a token. ZITADEL refuses that with 401 and code 16, and nothing else does. */
   constructor(
@@ -47,8 +48,13 @@ export class ZitadelHealth {
     if (error.kind === 'unreachable' && !error.facts.sent) this.know('down', error);
   }
 
+  /** What happens from now on is the end of this server, not of ZITADEL. */
+  close(): void {
+    this.isClosed = true;
+  }
+
   private know(state: Exclude<State, 'unknown'>, cause?: unknown): void {
-    if (state === this.last) return;
+    if (state === this.last || this.isClosed) return;
     this.last = state;
     if (state === 'up') this.logger.info(messages.up);
     else this.logger.warn({ err: cause }, messages[state]);
