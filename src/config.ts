@@ -107,7 +107,7 @@ export const environment = z.object({
   PORT: port.default(4001),
   BODY_LIMIT: wholeNumber(1024, 100 * 1024 * 1024).default(1024 * 1024),
   // Beyond this, graphql-js runs out of stack on nested values.
-  MAX_TOKENS: wholeNumber(100, 5_000).default(2_000),
+  MAX_TOKENS: wholeNumber(100, 10_000).default(2_000),
   MAX_ALIASES: wholeNumber(1, 1_000).default(50),
   CORS_ORIGINS: origins.default([]),
   ROUTER_SECRETS: routerSecrets.default([]),

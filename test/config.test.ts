@@ -230,7 +230,7 @@ test.for([
   ['REDIS_URL', 'redis://:S3CR3T%ff@localhost'],
   ['REDIS_URL', 'redis://localhost?password=S3CR3T'],
   ['MAX_TOKENS', '99'],
-  ['MAX_TOKENS', '5001'],
+  ['MAX_TOKENS', '10001'],
   ['MAX_ALIASES', '0'],
   ['MAX_ALIASES', '1001'],
   ['INTROSPECTION', '1'],

@@ -294,6 +294,19 @@ test('keeps the variables of a URL out of the log', async () => {
   expect(stage.lines.join('')).not.toContain(secret);
 });
 
+test('names the place of a mistake in the document, and the path of a field that failed', async () => {
+  await using stage = await openStage();
+  const ask = (query: string) => post(stage.graphql, { query });
+
+  expect((await ask('{\n  a\n}')).errors).toMatchObject([{ locations: [{ line: 2, column: 3 }] }]);
+  expect((await ask('{\n  !\n}')).errors).toMatchObject([{ locations: [{ line: 2, column: 3 }] }]);
+  for (let asked = 0; asked < 2; asked += 1) {
+    const [failed] = (await ask('{ a: contactPhone(userId: "1") { number } }')).errors ?? [];
+    expect(failed).toMatchObject({ path: ['a'], extensions: { code: 'UNAUTHENTICATED' } });
+    expect(failed).not.toHaveProperty('locations');
+  }
+});
+
 test('keeps a long id that is written as a number in the document', async () => {
   await using stage = await openStage();
 

