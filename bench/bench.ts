@@ -9,38 +9,54 @@ import { questions } from './questions.js';
 import { report, type Results } from './report.js';
 import { soak } from './soak.js';
 import { measureStarts } from './start.js';
+import { trials } from './trials.js';
 
 // Measures the product beside its peers. Without arguments all of it, which takes about half an hour, and the result goes into this
 // folder's README. With names of questions only those, and with `--quick` all, but hardly; the result goes into `dist/` then.
+// Trials run only when they are named, and print what they find. `--only` picks those of their cases whose name contains it.
 
-const { values, positionals } = parseArgs({ options: { quick: { type: 'boolean' } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { quick: { type: 'boolean' }, only: { type: 'string', default: '' } },
+  allowPositionals: true,
+});
+const names = positionals.filter((name) => !(name in trials));
+const chosenTrials = Object.entries(trials).filter(([name]) => positionals.includes(name));
 const isWhole = !values.quick && positionals.length === 0;
 const effort = values.quick
   ? { rounds: 1, secondsOfWarmUp: 1, secondsOfReturn: 0, secondsOfRound: 1 }
   : { rounds: 5, secondsOfWarmUp: 5, secondsOfReturn: 1, secondsOfRound: 3 };
 
-const unknown = positionals.filter((name) => !questions.some((question) => question.name === name));
+const unknown = names.filter((name) => !questions.some((question) => question.name === name));
 if (unknown.length > 0) {
-  console.error(`There is no ${unknown.join(', ')}, but ${questions.map(({ name }) => name).join(', ')}.`);
+  const known = [...questions.map(({ name }) => name), ...Object.keys(trials)];
+  console.error(`There is no ${unknown.join(', ')}, but ${known.join(', ')}.`);
   process.exit(1);
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'contact-phone-bench-'));
 try {
+  for (const [name, trial] of chosenTrials) {
+    console.error(name);
+    console.log(`### ${trial.title}\n\n${await trial.run(values.quick ?? false, values.only, scratch)}\n`);
+  }
+  if (names.length > 0 || chosenTrials.length === 0) await askQuestions();
+} finally {
+  rmSync(scratch, { recursive: true });
+}
+
+async function askQuestions(): Promise<void> {
   const results: Results = { answers: new Map(), starts: undefined, soak: undefined };
-  for (const question of questions.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
+  for (const question of questions.filter(({ name }) => names.length === 0 || names.includes(name))) {
     console.error(question.name);
     results.answers.set(question, await measure(question, effort, scratch));
   }
-  if (positionals.length === 0) {
+  if (names.length === 0) {
     console.error('start');
     results.starts = await (values.quick ? measureStarts(1, 0, scratch) : measureStarts(7, 30, scratch));
     console.error('soak');
     results.soak = await (values.quick ? soak(4, 1, scratch) : soak(600, 10, scratch));
   }
   publish(results);
-} finally {
-  rmSync(scratch, { recursive: true });
 }
 
 function publish(results: Results): void {

@@ -25,13 +25,18 @@ const handWritten = (name: string, file: string): Peer => ({
 /** Everything is measured against it. */
 export const bareProxy = handWritten('bare proxy', 'bare-proxy');
 
-/** As it is built, with its own defaults. */
+/** As it is built, with its own defaults unless `env` says otherwise. */
+export const startProduct = (
+  env: Record<string, string>,
+  logFile: string,
+  nodeArgs: readonly string[] = [],
+): Promise<Child> => startServer([...nodeArgs, join(home, '../dist/main.js')], env, logFile);
+
 export const product: Peer = {
   name: 'contact-phone-subgraph',
   dialect: 'subgraph',
   answers: () => true,
-  start: (upstream, scratch) =>
-    startServer([join(home, '../dist/main.js')], { ZITADEL_URL: upstream }, join(scratch, 'product.log')),
+  start: (upstream, scratch) => startProduct({ ZITADEL_URL: upstream }, join(scratch, 'product.log')),
 };
 
 const hiveGateway: Peer = {

@@ -34,7 +34,7 @@ export function ratios(samples: Map<Peer, Sample[]>, peer: Peer, measure: Measur
   return spreadOf((samples.get(peer) ?? []).map((sample, round) => measure(sample) / (base[round] ?? NaN)));
 }
 
-function tableOfAnswers(question: Question, samples: Map<Peer, Sample[]>): string {
+export function tableOfAnswers(question: Question, samples: Map<Peer, Sample[]>): string {
   const rounds = [...samples.values()][0]?.length ?? 0;
   const columns: [string, Measure][] = [
     ['CPU, µs a request', ({ cpu }) => cpu],
@@ -67,7 +67,7 @@ function tableOfAnswers(question: Question, samples: Map<Peer, Sample[]>): strin
   ].join('\n\n');
 }
 
-function tableOfStarts(starts: Map<Peer, Start>): string {
+export function tableOfStarts(starts: Map<Peer, Start>): string {
   const rounds = [...starts.values()][0]?.ms.length ?? 0;
   const row = (peer: Peer, { ms, memoryAtRest }: Start) => {
     const { median, least, greatest } = spreadOf(ms);
@@ -118,11 +118,11 @@ function versionOf(name: string): string {
 const times = ({ median, least, greatest }: Spread) =>
   `${median.toFixed(2)}× (${least.toFixed(2)}–${greatest.toFixed(2)})`;
 
-function figure(value: number): string {
+export function figure(value: number): string {
   return value >= 100 ? value.toFixed() : value.toFixed(value >= 10 ? 1 : 2);
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [line(head), line(head.map((_, index) => (index === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n');
 }

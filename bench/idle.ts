@@ -1,0 +1,152 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { join } from 'node:path';
+import { startClosingUpstream, type ClosingUpstream } from './closing-upstream.js';
+import { headers } from './load.js';
+import { startLink } from './link.js';
+import { isListening } from './listening.js';
+import { startProduct } from './peers.js';
+import { bodyOfResend, type Mode } from './questions.js';
+import { table } from './report.js';
+
+// Whether a resend is lost when ZITADEL closes idle connections: many are sent at the very moment at which it does.
+
+const modes: readonly Mode[] = ['RETURN_CODE', 'SEND_CODE'];
+const secondsOfIdling = [1, 2, 4, 5];
+const delaysMs = [10, 50];
+/** How many are sent at once, each over a connection of its own: fewer than the product has. */
+const burst = 100;
+/** A request takes a moment from here through the product. */
+const earlyMs = 10;
+
+interface Combination {
+  idleSeconds: number;
+  delayMs: number;
+  isAnnounced: boolean;
+}
+
+interface Tally extends Combination {
+  asked: number;
+  /** The outcome is said to be unknown although ZITADEL never got the request, by mode. */
+  falselyUnknown: Record<Mode, number>;
+  /** The answer was lost. */
+  trulyUnknown: number;
+  /** Failed, and known not to have happened. */
+  failed: number;
+  /** The product and ZITADEL do not agree. */
+  wrong: number;
+  repeated: number;
+  connections: number;
+}
+
+/** @param count resends of each mode in each combination */
+export async function measureIdle(count: number, scratch: string): Promise<Tally[]> {
+  const tallies: Tally[] = [];
+  for (const isAnnounced of [false, true]) {
+    const combinations = secondsOfIdling.flatMap((idleSeconds) =>
+      delaysMs.map((delayMs) => ({ idleSeconds, delayMs, isAnnounced })),
+    );
+    // Each mostly waits, so all of them run at once.
+    tallies.push(...(await Promise.all(combinations.map((combination) => measureOne(combination, count, scratch)))));
+  }
+  return tallies;
+}
+
+async function measureOne(combination: Combination, count: number, scratch: string): Promise<Tally> {
+  const { idleSeconds, delayMs, isAnnounced } = combination;
+  await using upstream = await startClosingUpstream(idleSeconds, isAnnounced);
+  await using link = await startLink(upstream.port, delayMs);
+  const log = join(scratch, `idle-${idleSeconds}-${delayMs}-${isAnnounced}.log`);
+  const env = { ZITADEL_URL: `http://127.0.0.1:${link.port}`, SMS_LIMITS: 'off' };
+  await using server = await startProduct(env, log);
+  await isListening(server);
+
+  const tally: Tally = {
+    ...combination,
+    asked: 0,
+    falselyUnknown: { RETURN_CODE: 0, SEND_CODE: 0 },
+    trulyUnknown: 0,
+    failed: 0,
+    wrong: 0,
+    repeated: 0,
+    connections: 0,
+  };
+  let moments: number[] = [];
+  for (let round = 1; tally.asked < modes.length * count; round += 1) {
+    const asking = Array.from({ length: burst }, async (_, index) => {
+      tally.asked += 1;
+      const userId = `u${tally.asked}`;
+      await delay(Math.max(0, (moments[index] ?? 0) - performance.now()));
+      await ask(server.url, modes[index % modes.length] ?? 'RETURN_CODE', userId, upstream, tally);
+    });
+    await Promise.all(asking);
+    moments = round % 4 === 0 ? anyMoments(idleSeconds) : momentsOfClosing(upstream, delayMs);
+  }
+  tally.repeated = [...upstream.handled.values()].filter((times) => times > 1).length;
+  tally.connections = upstream.connections;
+  return tally;
+}
+
+/** When to send so that the request meets the end of its connection on the way: each direction takes `delayMs`. */
+function momentsOfClosing(upstream: ClosingUpstream, delayMs: number): number[] {
+  const closings = upstream.closings();
+  return Array.from({ length: burst }, (_, index) => {
+    const closesAt = closings[index % closings.length] ?? performance.now();
+    return closesAt - delayMs - earlyMs + Math.random() * (2 * delayMs + earlyMs);
+  });
+}
+
+/** Now and then all connections are idle for any shorter time. */
+function anyMoments(idleSeconds: number): number[] {
+  const moment = performance.now() + Math.random() * idleSeconds * 1000;
+  return Array.from({ length: burst }, () => moment);
+}
+
+async function ask(url: string, mode: Mode, userId: string, upstream: ClosingUpstream, tally: Tally): Promise<void> {
+  const body = bodyOfResend('subgraph', mode, userId);
+  const response = await fetch(`${url}/graphql`, { method: 'POST', headers, body });
+  const { data, errors } = (await response.json()) as {
+    data?: { resendContactPhoneCode: object | null };
+    errors?: [{ extensions: { outcome?: string } }];
+  };
+  const wasHandled = upstream.handled.has(userId);
+  if (data?.resendContactPhoneCode) {
+    if (!wasHandled) tally.wrong += 1;
+  } else if (errors?.[0].extensions.outcome === 'UNKNOWN') {
+    if (wasHandled) tally.trulyUnknown += 1;
+    else tally.falselyUnknown[mode] += 1;
+  } else {
+    tally.failed += 1;
+    if (wasHandled) tally.wrong += 1;
+  }
+}
+
+export function reportIdle(tallies: readonly Tally[]): string {
+  return table(
+    [
+      'ZITADEL closes after, link',
+      '`Keep-Alive` header',
+      'Resends',
+      'Falsely UNKNOWN: RETURN_CODE',
+      'Falsely UNKNOWN: SEND_CODE',
+      'Truly UNKNOWN',
+      'Failed, not sent',
+      'Handled twice',
+      'Contradictions',
+      'Connections',
+    ],
+    tallies.map((tally) => [
+      `${tally.idleSeconds} s, ${tally.delayMs} ms`,
+      tally.isAnnounced ? 'yes' : 'no',
+      ...[
+        tally.asked,
+        tally.falselyUnknown.RETURN_CODE,
+        tally.falselyUnknown.SEND_CODE,
+        tally.trulyUnknown,
+        tally.failed,
+        tally.repeated,
+        tally.wrong,
+        tally.connections,
+      ].map((value) => value.toLocaleString('en')),
+    ]),
+  );
+}

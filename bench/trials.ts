@@ -1,0 +1,15 @@
+import { measureIdle, reportIdle } from './idle.js';
+
+export interface Trial {
+  title: string;
+  /** @returns the result in Markdown */
+  run(isQuick: boolean, only: string, scratch: string): Promise<string>;
+}
+
+/** What can go wrong rather than how fast it goes: of the product alone, and only when asked for by name. */
+export const trials: Record<string, Trial> = {
+  idle: {
+    title: 'Resends at the moment at which ZITADEL closes idle connections',
+    run: async (isQuick, _only, scratch) => reportIdle(await measureIdle(isQuick ? 100 : 2_000, scratch)),
+  },
+};
