@@ -13,6 +13,13 @@ const refused = JSON.stringify({
   ],
 });
 
+const unauthenticated = (message: string) => JSON.stringify({ code: 16, message, details: [] });
+/** These tokens are refused; the second one at length. */
+const forged = new Map([
+  ['Bearer forged', unauthenticated('Errors.Token.Invalid (AUTH-7fs1e)')],
+  ['Bearer forged-and-talked-about', unauthenticated('x'.repeat(300_000))],
+]);
+
 /** Of a user whose id begins with this nobody may have a code sent. */
 const forbidden = '/v2/users/403';
 
@@ -40,7 +47,9 @@ const server = createServer((request, response) => {
       response.end(json);
     };
     const body = chunks.length === 1 ? String(chunks[0]) : Buffer.concat(chunks).toString();
-    if (method === 'GET') answer(200, JSON.stringify({ details, user: user(decodeURIComponent(url.slice(10))) }));
+    const refusal = forged.get(request.headers.authorization ?? '');
+    if (refusal !== undefined) answer(401, refusal);
+    else if (method === 'GET') answer(200, JSON.stringify({ details, user: user(decodeURIComponent(url.slice(10))) }));
     else if (url === '/v2/users') answer(200, list(body));
     else if (url.startsWith(forbidden)) answer(403, refused);
     else answer(200, body.includes('returnCode') ? returned : sent);
