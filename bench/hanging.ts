@@ -1,0 +1,158 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createHistogram } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { join } from 'node:path';
+import { goodToken, graphql, send, type Answer } from './hostile-request.js';
+import { isListening } from './listening.js';
+import { startProduct } from './peers.js';
+import { bodyOfResend } from './questions.js';
+import { figure, table } from './report.js';
+
+// ZITADEL takes resends and never answers them, while it answers reads at once.
+
+const timeoutMs = 60_000;
+/** Less than any deadline. */
+const atOnceMs = 2_000;
+const readEveryMs = 20;
+/** The backlog of a listening socket is 511. */
+const wave = 200;
+
+interface Hung {
+  count: number;
+  /** Resends that ZITADEL got. */
+  reached: number;
+  /** Of those, the ones that came when their caller had less than half of the time left. */
+  late: number;
+  atOnce: number;
+  unknown: number;
+  unanswered: number;
+  lastAnswerMs: number;
+  /** Resident at the worst moment beyond what it was before, in megabytes. */
+  memory: number;
+  reads: { count: number; failed: number; p50: number; p99: number; max: number };
+}
+
+/** Sends so many resends at once, and reads all the while. */
+export async function measureHanging(counts: readonly number[], scratch: string): Promise<Hung[]> {
+  const results: Hung[] = [];
+  for (const count of counts) {
+    console.error(`  ${count} hanging resends`);
+    results.push(await measureOne(count, scratch));
+  }
+  return results;
+}
+
+/** The product's default for ZITADEL_TIMEOUT_MS. */
+const deadlineMs = 10_000;
+
+async function measureOne(count: number, scratch: string): Promise<Hung> {
+  const askedAt = new Map<string, number>();
+  await using upstream = await startHangingUpstream(askedAt);
+  await using server = await startProduct({ ZITADEL_URL: upstream.url }, join(scratch, 'product.log'));
+  await isListening(server);
+  const before = (await server.usage()).memory;
+  let memory = before;
+  const reads = createHistogram();
+  let failed = 0;
+  let isDone = false;
+
+  const read = { name: 'read', token: goodToken, body: () => graphql('{ contactPhone(userId: "1") { number } }') };
+  const reading = (async () => {
+    const all: Promise<void>[] = [];
+    while (!isDone) {
+      all.push(
+        send(server.url, read, 0, timeoutMs).then(({ ms, start }) => {
+          reads.record(Math.max(1, Math.round(ms * 1000)));
+          if (!start.includes('"number"')) failed += 1;
+        }),
+      );
+      memory = Math.max(memory, (await server.usage()).memory);
+      await delay(readEveryMs);
+    }
+    await Promise.all(all);
+  })();
+
+  const answers: Promise<Answer>[] = [];
+  const began = performance.now();
+  for (let n = 0; n < count; n += 1) {
+    const userId = `u${n}`;
+    const body = () => bodyOfResend('subgraph', 'RETURN_CODE', userId);
+    askedAt.set(userId, performance.now());
+    answers.push(send(server.url, { name: 'resend', token: goodToken, body }, n, timeoutMs));
+    if (n % wave === wave - 1) await delay(10);
+  }
+  const all = await Promise.all(answers);
+  const lastAnswerMs = performance.now() - began;
+  isDone = true;
+  await reading;
+  return {
+    count,
+    reached: upstream.reached,
+    late: upstream.late,
+    atOnce: all.filter(({ status, ms }) => status !== undefined && ms < atOnceMs).length,
+    unknown: all.filter(({ start }) => start.includes('"outcome":"UNKNOWN"')).length,
+    unanswered: all.filter(({ status }) => status === undefined).length,
+    lastAnswerMs,
+    memory: (memory - before) / 1e6,
+    reads: {
+      count: reads.count,
+      failed,
+      p50: reads.percentile(50) / 1000,
+      p99: reads.percentile(99) / 1000,
+      max: reads.max / 1000,
+    },
+  };
+}
+
+async function startHangingUpstream(askedAt: ReadonlyMap<string, number>) {
+  const user = { userId: '1', human: { phone: { phone: '+41795550101', isVerified: true } } };
+  const answer = JSON.stringify({ details: {}, user });
+  const server = createServer(({ method, url }, response) => {
+    if (method === 'GET') {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
+      return;
+    }
+    upstream.reached += 1;
+    const since = performance.now() - (askedAt.get(url?.split('/')[3] ?? '') ?? 0);
+    if (since > deadlineMs / 2) upstream.late += 1;
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const upstream = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    reached: 0,
+    late: 0,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+  return upstream;
+}
+
+export function reportHanging(results: readonly Hung[]): string {
+  return table(
+    [
+      'Resends at once',
+      'Reached ZITADEL',
+      'Of those, late',
+      `Answered within ${atOnceMs / 1000} s`,
+      'Outcome UNKNOWN',
+      'Never answered',
+      'Last answer, s',
+      'Memory, MB more',
+      'Reads meanwhile (failed)',
+      'p50, p99, max, ms',
+    ],
+    results.map(({ count, reached, late, atOnce, unknown, unanswered, lastAnswerMs, memory, reads }) => [
+      ...[count, reached, late, atOnce, unknown, unanswered].map((value) => value.toLocaleString('en')),
+      figure(lastAnswerMs / 1000),
+      figure(memory),
+      `${reads.count} (${reads.failed})`,
+      [reads.p50, reads.p99, reads.max].map(figure).join(', '),
+    ]),
+  );
+}

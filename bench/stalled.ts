@@ -1,0 +1,113 @@
+import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { join } from 'node:path';
+import type { Child } from './child.js';
+import { hostileLists, yardstick } from './hostile-lists.js';
+import type { HostileRequest } from './hostile-request.js';
+import { isListening } from './listening.js';
+import { startProduct, startUpstream } from './peers.js';
+import { figure, table } from './report.js';
+
+// Callers that stop in the middle: they do not read their answer, or never send the last byte of their request.
+
+interface Stall {
+  name: string;
+  connections: number;
+  /** What each connection sends; it reads nothing unless `reads`. */
+  sends: () => Buffer;
+  reads: boolean;
+}
+
+export interface Stalled {
+  name: string;
+  /** Resident beyond what it was before, in megabytes: at most, and after some time. */
+  peak: number;
+  end: number;
+  /** Connections that the server still has after some time. */
+  open: number;
+}
+
+/** Longer than any time that the product gives: an answer of which nothing is read ends after 30 s. */
+const seconds = 50;
+const everyMs = 250;
+
+const head = (length: number) =>
+  `POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
+
+function whole(request: HostileRequest, times: number): Buffer {
+  const parts = Array.from({ length: times }, (_, n) => Buffer.from(request.body(n)));
+  return Buffer.concat(parts.flatMap((body) => [Buffer.from(head(body.length)), body]));
+}
+
+const megabyte = 2 ** 20;
+const bigAnswer = hostileLists.find(({ name }) => name.includes('id of 1 MB × 49')) ?? yardstick;
+
+const stalls: readonly Stall[] = [
+  {
+    name: '40 connections that read nothing of an answer of 49 MB',
+    connections: 40,
+    sends: () => whole(bigAnswer, 1),
+    reads: false,
+  },
+  {
+    name: '40 connections that read nothing of the answers of 6 yardsticks',
+    connections: 40,
+    sends: () => whole(yardstick, 6),
+    reads: false,
+  },
+  {
+    name: '300 bodies of 1 MiB without the last byte',
+    connections: 300,
+    sends: () => Buffer.concat([Buffer.from(head(megabyte)), Buffer.alloc(megabyte - 1, ' ')]),
+    reads: true,
+  },
+];
+
+export async function measureStalled(only: string, scratch: string): Promise<Stalled[]> {
+  const results: Stalled[] = [];
+  for (const stall of stalls.filter(({ name }) => name.includes(only))) {
+    console.error(`  ${stall.name}`);
+    await using upstream = await startUpstream(scratch);
+    await using server = await startProduct({ ZITADEL_URL: upstream.url }, join(scratch, 'product.log'));
+    await isListening(server);
+    results.push(await measureOne(stall, server));
+  }
+  return results;
+}
+
+async function measureOne({ name, connections, sends, reads }: Stall, server: Child): Promise<Stalled> {
+  const bytes = sends();
+  const { port } = new URL(server.url);
+  const before = (await server.usage()).memory;
+  let open = 0;
+  const sockets = Array.from({ length: connections }, (): Socket => {
+    const socket = connect(Number(port), '127.0.0.1', () => (open += 1));
+    // A socket that reads nothing does not see its own end: only a write shows it.
+    if (reads) socket.resume();
+    socket.on('error', () => {});
+    socket.once('close', () => (open -= 1));
+    socket.write(bytes);
+    return socket;
+  });
+  let peak = before;
+  let end = before;
+  for (let passed = 0; passed < seconds * 1000; passed += everyMs) {
+    end = (await server.usage()).memory;
+    peak = Math.max(peak, end);
+    await delay(everyMs);
+  }
+  if (!reads) {
+    for (const socket of sockets) if (!socket.destroyed) socket.write(' ');
+    await delay(1_000);
+  }
+  const stillOpen = open;
+  for (const socket of sockets) socket.destroy();
+  return { name, peak: (peak - before) / 1e6, end: (end - before) / 1e6, open: stillOpen };
+}
+
+export function reportStalled(results: readonly Stalled[]): string {
+  return table(
+    ['', 'Memory at most, MB more', `After ${seconds} s, MB more`, `Connections open after ${seconds} s`],
+    results.map(({ name, peak, end, open }) => [name, figure(peak), figure(end), String(open)]),
+  );
+}
