@@ -22,7 +22,7 @@ export function summariseError(error: unknown, depth = 1): ErrorSummary {
   const { cause } = error;
   const isDeep = depth >= maxDepth;
   return {
-    type: withoutSecrets(error.name),
+    type: nameOf(error),
     message: withoutSecrets(error.message),
     stack: stackOf(error),
     ...(cause !== undefined && !isDeep && { cause: summariseError(cause, depth + 1) }),
@@ -39,8 +39,8 @@ export function withoutSecrets(text: unknown): string {
     // JSON.parse and Node.js quote what they were given.
     .replace(/^([^"]*)".*"(?= is not valid JSON)/s, '$1"…"')
     .replace(/(?<=\bReceived ).*/s, '…')
-    .replace(/[\w~+=-]{24,}/g, (word) => (/[\dA-Z]/.test(word) ? '…' : word))
-    .replace(/[+\d][\d ().-]*\d/g, (digits) => (isPhoneNumberLike(digits) ? '…' : digits))
+    .replace(/[\w~+=-]{24,}/g, (word) => (/\d/.test(word) || word.length >= 40 ? '…' : word))
+    .replace(/[+\d][\d\s().-]*\d/g, (digits) => (isPhoneNumberLike(digits) ? '…' : digits))
     // They could end the line, or move the cursor of a terminal.
     .replace(/[\p{Cc}\u2028\u2029]/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return clean.length > maxText ? `${clean.slice(0, maxText)}…` : clean;
@@ -52,11 +52,15 @@ function isPhoneNumberLike(digits: string): boolean {
   return length >= 7 && isIP(digits) === 0 && !/^\d{18,20}$/.test(digits);
 }
 
+function nameOf({ name }: Error): string {
+  return /^\w{1,100}$/.test(name) ? name : 'Error';
+}
+
 /** Its frames, behind the cleaned message that it begins with. */
 function stackOf(error: Error): string | undefined {
-  const { name, message, stack } = error;
+  const { message, stack } = error;
   if (typeof stack !== 'string') return undefined;
   const afterMessage = stack.includes(message) ? stack.slice(stack.indexOf(message) + message.length) : stack;
   const frames = afterMessage.split('\n').filter((line) => /^ {4}at .{1,300}$/.test(line));
-  return [`${withoutSecrets(name)}: ${withoutSecrets(message)}`, ...frames].join('\n');
+  return [`${nameOf(error)}: ${withoutSecrets(message)}`, ...frames].join('\n');
 }

@@ -21,8 +21,8 @@ export class StandardOutput {
     private readonly stream: Writable,
     private readonly onDropped: (lines: number) => void,
   ) {
-    // Neither a reader that has gone (EPIPE) nor a full disk is a reason to end. Each line is tried all the same.
-    stream.on('error', () => {});
+    // Neither a reader that has gone (EPIPE) nor a full disk is a reason to end.
+    stream.on('error', () => this.report());
     stream.on('drain', () => this.report());
   }
 

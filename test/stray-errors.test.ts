@@ -93,9 +93,10 @@ test.for([
   ['connect ECONNREFUSED 127.0.0.1:46535', 'connect ECONNREFUSED 127.0.0.1:46535'],
   ['Unexpected token \'S\', ..."a":"S3"}" is not valid JSON', 'Unexpected token \'S\', ..."…" is not valid JSON'],
   ['The argument must be a string. Received type number (123456)', 'The argument must be a string. Received …'],
+  ['UND_ERR_RES_EXCEEDED_MAX_SIZE', 'UND_ERR_RES_EXCEEDED_MAX_SIZE'],
   ["Cannot read properties of undefined (reading 'x')", "Cannot read properties of undefined (reading 'x')"],
   ['a\r\nb\u001b[2J\u2028', 'a\\u000d\\u000ab\\u001b[2J\\u2028'],
-  ['x'.repeat(301), `${'x'.repeat(300)}…`],
+  ['no '.repeat(101), `${'no '.repeat(100)}…`],
 ] as const)('of the message %j the log shows %j', ([message, shown]) => {
   const summary = summariseError(new Error(message));
 
