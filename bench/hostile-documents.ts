@@ -1,9 +1,6 @@
-import { forgedToken, goodToken, graphql, type HostileRequest } from './hostile-request.js';
+import { forgedToken, goodToken, graphql, times, type HostileRequest } from './hostile-request.js';
 
 // Requests whose document alone is the trouble: its names, its errors, its size and its shape.
-
-const times = (count: number, part: (index: number) => string) =>
-  Array.from({ length: count }, (_, i) => part(i)).join(' ');
 
 const didYouMean = 'Did you mean ';
 const newlines = '\n'.repeat(430_000);

@@ -1,10 +1,7 @@
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
-import { forgedToken, graphql, type HostileRequest } from './hostile-request.js';
+import { forgedToken, graphql, times, type HostileRequest } from './hostile-request.js';
 
 // Requests whose variables, JSON, headers or bytes are the trouble.
-
-const times = (count: number, part: (index: number) => string) =>
-  Array.from({ length: count }, (_, i) => part(i)).join(' ');
 
 const read = (n: number) => `query A${n}($u: ID!) { contactPhone(userId: $u) { number } }`;
 

@@ -1,13 +1,9 @@
-import { forgedToken, goodToken, graphql, longRefusalToken, type HostileRequest } from './hostile-request.js';
+import { forgedToken, goodToken, graphql, longRefusalToken, times, type HostileRequest } from './hostile-request.js';
 
 // Requests that multiply: many users in `_entities` with many fields, names or errors for each.
 
 const maxRepresentations = 5_000;
 const maxAliases = 50;
-
-/** `count` parts, each made from its number. */
-const times = (count: number, part: (index: number) => string) =>
-  Array.from({ length: count }, (_, i) => part(i)).join(' ');
 
 /** Each `n` makes a document that the server has not seen. */
 const entities = (selection: string, n: number) =>

@@ -1,4 +1,4 @@
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { request as httpRequest } from 'node:http';
 
 /** One request that tries to cost the server more than it should. */
 export interface HostileRequest {
@@ -27,6 +27,11 @@ export const forgedToken = 'forged';
 /** The stub refuses this one as well, with a message of 300 kB. */
 export const longRefusalToken = 'forged-and-talked-about';
 export const goodToken = 'good';
+
+/** A piece of a document: `count` parts, each made from its number. */
+export function times(count: number, part: (index: number) => string): string {
+  return Array.from({ length: count }, (_, index) => part(index)).join(' ');
+}
 
 /** A GraphQL request as JSON. */
 export function graphql(query: string, variables?: object, operationName?: string): string {
@@ -61,17 +66,14 @@ export function send(url: string, hostile: HostileRequest, n: number, timeoutMs:
     });
     const timeout = setTimeout(end, timeoutMs, undefined);
     request.on('error', () => end(undefined));
-    request.on(
-      'response',
-      (response: { statusCode?: number; headers: IncomingHttpHeaders } & NodeJS.ReadableStream) => {
-        response.on('data', (chunk: Buffer) => {
-          if (bytes < startLength) chunks.push(chunk);
-          bytes += chunk.length;
-        });
-        response.on('end', () => end(response.statusCode));
-        response.on('error', () => end(undefined));
-      },
-    );
+    request.on('response', (response) => {
+      response.on('data', (chunk: Buffer) => {
+        if (bytes < startLength) chunks.push(chunk);
+        bytes += chunk.length;
+      });
+      response.on('end', () => end(response.statusCode));
+      response.on('error', () => end(undefined));
+    });
     if (chunkBytes === undefined) request.end(body);
     else {
       // Node would take a call of its own for each chunk, and so spend more on it than the server.

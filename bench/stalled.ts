@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 import type { Child } from './child.js';
@@ -79,13 +79,11 @@ async function measureOne({ name, connections, sends, reads }: Stall, server: Ch
   const bytes = sends();
   const { port } = new URL(server.url);
   const before = (await server.usage()).memory;
-  let open = 0;
-  const sockets = Array.from({ length: connections }, (): Socket => {
-    const socket = connect(Number(port), '127.0.0.1', () => (open += 1));
+  const sockets = Array.from({ length: connections }, () => {
+    const socket = connect(Number(port), '127.0.0.1');
     // A socket that reads nothing does not see its own end: only a write shows it.
     if (reads) socket.resume();
     socket.on('error', () => {});
-    socket.once('close', () => (open -= 1));
     socket.write(bytes);
     return socket;
   });
@@ -97,12 +95,12 @@ async function measureOne({ name, connections, sends, reads }: Stall, server: Ch
     await delay(everyMs);
   }
   if (!reads) {
-    for (const socket of sockets) if (!socket.destroyed) socket.write(' ');
+    for (const socket of sockets) if (!socket.destroyed) socket.write('\r\n');
     await delay(1_000);
   }
-  const stillOpen = open;
+  const open = sockets.filter(({ destroyed }) => !destroyed).length;
   for (const socket of sockets) socket.destroy();
-  return { name, peak: (peak - before) / 1e6, end: (end - before) / 1e6, open: stillOpen };
+  return { name, peak: (peak - before) / 1e6, end: (end - before) / 1e6, open };
 }
 
 export function reportStalled(results: readonly Stalled[]): string {
