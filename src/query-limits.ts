@@ -1,7 +1,7 @@
 import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesRule } from '@escape.tech/graphql-armor-max-directives';
-import { GraphQLError, type ParseOptions, type ValidationContext, type ValidationRule } from 'graphql';
+import { BREAK, GraphQLError, Kind, type ParseOptions, type ValidationContext, type ValidationRule } from 'graphql';
 
 /** The schema is four deep, and each fragment counts as one more. */
 export const maxDepth = 10;
@@ -38,6 +38,19 @@ const nameLengths: ValidationRule = (context) => ({
 });
 
 /**
+ * graphql-js wraps an item in as many lists as its type has, for each of hundreds of thousands of items. It does so for any variable in a
+ * literal of a custom scalar, whose type no other rule knows. No argument takes a list of lists.
+ */
+const noListsOfLists: ValidationRule = (context) => ({
+  ListType(node) {
+    const inner = node.type.kind === Kind.NON_NULL_TYPE ? node.type.type : node.type;
+    if (inner.kind !== Kind.LIST_TYPE) return;
+    context.reportError(new GraphQLError('A variable must not be a list of lists.', { nodes: node }));
+    return BREAK;
+  },
+});
+
+/**
  * What no document may exceed.
  *
  * @param maxAliases each can be a call to ZITADEL; gateways that merge queries keep them apart by aliases
@@ -49,4 +62,5 @@ export const queryLimits = (maxAliases: number): ValidationRule[] =>
     maxAliasesRule({ ...limit(maxAliases), allowList: [] }),
     maxDirectivesRule(limit(maxDirectives)),
     nameLengths,
+    noListsOfLists,
   ] as ValidationRule[];

@@ -28,6 +28,7 @@ const others = [
   'Directives limit of # exceeded, found #.',
   'Query depth limit of # exceeded, found #.',
   `A name must have at most ${maxNameLength} characters.`,
+  'A variable must not be a list of lists.',
   // Operations and fragments.
   'Too many validation errors, error limit reached. Validation aborted.',
   'Validation aborted.',

@@ -43,6 +43,12 @@ test.for([
     'A name must have at most 100 characters.',
   ],
   [
+    'lists of lists, into which a million items could be wrapped',
+    'query ($a: [[ID!]!]) { _entities(representations: [{ __typename: "User", id: $a }]) { __typename } }',
+    'GRAPHQL_VALIDATION_FAILED',
+    'A variable must not be a list of lists.',
+  ],
+  [
     'a long document with little in it',
     `{ __typename } #${'x'.repeat(100_000)}`,
     'GRAPHQL_PARSE_FAILED',
