@@ -23,12 +23,17 @@ export function summariseError(error: unknown, depth = 1): ErrorSummary {
   const isDeep = depth >= maxDepth;
   return {
     type: nameOf(error),
-    message: withoutSecrets(error.message),
+    message: messageOf(error),
     stack: stackOf(error),
     ...(cause !== undefined && !isDeep && { cause: summariseError(cause, depth + 1) }),
     ...(error instanceof AggregateError &&
       !isDeep && { errors: error.errors.slice(0, maxErrors).map((one) => summariseError(one, depth + 1)) }),
   };
+}
+
+/** An error with `isForLog` has a message for the log: it has no secret in it, and may name a host that looks like one. */
+function messageOf(error: Error): string {
+  return 'isForLog' in error ? error.message : withoutSecrets(error.message);
 }
 
 /** The message of an error that nobody expected may quote anything, as that of JSON.parse quotes its input. */
@@ -62,5 +67,5 @@ function stackOf(error: Error): string | undefined {
   if (typeof stack !== 'string') return undefined;
   const afterMessage = stack.includes(message) ? stack.slice(stack.indexOf(message) + message.length) : stack;
   const frames = afterMessage.split('\n').filter((line) => /^ {4}at .{1,300}$/.test(line));
-  return [`${nameOf(error)}: ${withoutSecrets(message)}`, ...frames].join('\n');
+  return [`${nameOf(error)}: ${messageOf(error)}`, ...frames].join('\n');
 }

@@ -133,10 +133,14 @@ test.for([
   [
     'the host that ZITADEL does not know',
     answered(
-      { code: 5, message: 'unable to set instance using origin http://zitadel:8080 (ExternalDomain is a.example)' },
+      {
+        code: 5,
+        message:
+          'unable to set instance using origin http://zitadel-7f9c4d5b6-x2x1z-internal:8080 (ExternalDomain is a.example)',
+      },
       404,
     ),
-    'rejected (HTTP 404, code 5): unable to set instance using origin http://zitadel:8080 (ExternalDomain is a.example)',
+    'rejected (HTTP 404, code 5): unable to set instance using origin http://zitadel-7f9c4d5b6-x2x1z-internal:8080 (ExternalDomain is a.example)',
     'UPSTREAM_MISCONFIGURED',
   ],
   [

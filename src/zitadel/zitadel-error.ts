@@ -61,6 +61,8 @@ const undecided: ReadonlySet<GrpcCode | undefined> = new Set([
 /** A call to ZITADEL that did not succeed. Its message is for the log: it names the call, and holds no token, code or number. */
 export class ZitadelError extends Error {
   override readonly name = 'ZitadelError';
+  /** So that the log shows the message as it is. */
+  readonly isForLog = true;
 
   constructor(
     readonly operation: string,
