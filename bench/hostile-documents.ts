@@ -117,7 +117,7 @@ export const hostileDocuments: readonly HostileRequest[] = [
     'An alias of 450 kB in a fragment that 50 mutations use, good token',
     (n) =>
       `mutation A${n} { ${times(49, (i) => `a${i}: resendContactPhoneCode(userId: "x${n}y${i}", mode: RETURN_CODE) { ...F }`)} } ` +
-      `fragment F on ResendResult { ${'b'.repeat(450_000)}: verificationCode }`,
+      `fragment F on ResendResult { ${'b'.repeat(450_000)}: __typename }`,
     goodToken,
   ),
   document(
