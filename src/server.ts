@@ -5,9 +5,9 @@ import { effectiveLimits, type Config } from './config.js';
 import { createContext } from './context.js';
 import { execute } from './execute.js';
 import { createGuard } from './guard/guard.js';
-import { closeConnectionsInTime } from './http/closing.js';
 import { serveGraphQL } from './http/graphql.js';
 import { serveHealth } from './http/health.js';
+import { closeConnectionsInTime } from './http/closing.js';
 import { createHttpServer } from './http/http-server.js';
 import type { Examples } from './http/playground.js';
 import { routerOnly } from './http/router-only.js';
@@ -74,7 +74,11 @@ async function build(
   const { port: metricsPort } = config.metrics;
   const metricsHttp = metricsPort === undefined ? undefined : fastify();
   if (metricsHttp) closeConnectionsInTime(metricsHttp);
-  releases.push(() => metricsHttp?.close());
+  releases.push(() => {
+    // Ends at once: whatever is left there is a scrape or a stalled client.
+    metricsHttp?.server.closeAllConnections();
+    return metricsHttp?.close();
+  });
   const connection = new ZitadelConnection(config.zitadel, logger);
   releases.push(() => connection.close());
   const zitadel = new ZitadelClient(connection);
@@ -84,7 +88,7 @@ async function build(
   await apollo.start();
   releases.push(() => apollo.stop());
 
-  const http = await createHttpServer(config.http, logger);
+  const { app: http, drain: endKeepAlive } = await createHttpServer(config.http, logger);
   releases.push(() => http.close());
   const logRequest = createRequestLog(logger);
   const requests = recordRequests(http, tracing, (record) => {
@@ -107,6 +111,10 @@ async function build(
     execute(apollo, parameters, createContext(raw, record as RequestRecord, zitadel, guard, config.sms)),
   );
 
+  const drain = () => {
+    health.drain();
+    endKeepAlive();
+  };
   const finish = async () => {
     await http.close();
     // Some callers may have hung up.
@@ -127,7 +135,6 @@ async function build(
     url,
     metricsUrl: `${metricsOrigin ?? url}/metrics`,
     logger,
-    [Symbol.asyncDispose]: () =>
-      (stopped ??= shutDown(config.shutdown, { drain: health.drain, finish, cut, releases })),
+    [Symbol.asyncDispose]: () => (stopped ??= shutDown(config.shutdown, { drain, finish, cut, releases })),
   };
 }

@@ -6,8 +6,9 @@ import { createHttpServer } from '../src/http/http-server.js';
 import { createLogger } from '../src/logger.js';
 import { resendAndHangUp } from './support/hang-up.js';
 import { gate } from './support/gate.js';
+import { answersOn, nextOf, rawGet, rawPost } from './support/raw-http.js';
 import { openSocket, refusesConnections } from './support/sockets.js';
-import { openStage } from './support/stage.js';
+import { manager, openStage, unverified } from './support/stage.js';
 
 // How the process ends on a signal is in process.test.ts; here time is moved.
 
@@ -77,7 +78,7 @@ test('has everything done that is needed for a resend whose caller has hung up',
 
 test('gives a request ten seconds to come in, and its headers five', async () => {
   const { http } = readConfig({ ZITADEL_URL: 'http://localhost' });
-  const app = await createHttpServer(http, await createLogger({ level: 'silent', format: 'json' }));
+  const { app } = await createHttpServer(http, await createLogger({ level: 'silent', format: 'json' }));
 
   expect(app.server).toMatchObject({ requestTimeout: 10_000, headersTimeout: 5_000 });
 });
@@ -105,6 +106,157 @@ test('waits for a request that never comes to its end no longer than that, and f
   answering.open();
 
   expect((await inFlight).errors).toBeUndefined();
+  await closed;
+  await stage[Symbol.asyncDispose]();
+});
+
+const typename = rawPost('{"query":"{ __typename }"}');
+const resend = rawPost(
+  JSON.stringify({ query: `mutation { resendContactPhoneCode(userId: "${unverified}") { verificationCode } }` }),
+  manager,
+);
+
+/** A connection that is kept alive after its first answer. */
+async function openKeptAlive(url: string) {
+  const socket = await openSocket(url);
+  const answers = answersOn(socket);
+  socket.write(rawGet('/health/live'));
+  expect((await nextOf(answers)).head).toContain('connection: keep-alive');
+  return { socket, answers };
+}
+
+/** A stage that has got the signal, and is still within SHUTDOWN_DELAY_MS until the test lets that pass. */
+async function drainingStage(connections: number) {
+  const stage = await openStage({ SHUTDOWN_DELAY_MS: '300000', CORS_ORIGINS: 'https://app.example.com' });
+  const kept = await Promise.all(Array.from({ length: connections }, () => openKeptAlive(stage.url)));
+  vi.useFakeTimers({ toFake: ['setTimeout'] });
+  const closed = stage.closeServer();
+  return {
+    stage,
+    kept,
+    end: async () => {
+      vi.advanceTimersByTime(300_000);
+      await closed;
+      await stage[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test.for([
+  ['GraphQL', typename, 200],
+  ['a mutation', resend, 200],
+  ['a body that is no JSON', rawPost('{'), 400],
+  ['a type that is not supported', rawPost('a=b', { 'content-type': 'application/x-www-form-urlencoded' }), 415],
+  ['a request by GET', rawGet('/graphql'), 405],
+  ['a preflight', 'OPTIONS /graphql HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example.com\r\n\r\n', 204],
+  ['liveness', rawGet('/health/live'), 200],
+  ['readiness', rawGet('/health/ready'), 503],
+  ['metrics', rawGet('/metrics'), 200],
+  ['nothing', rawGet('/nothing'), 404],
+  ['a URL that cannot be decoded', rawGet('/%zz'), 400],
+  ['a request without a host', 'GET /health/live HTTP/1.1\r\n\r\n', 400],
+  ['what is no HTTP', 'S3CR3T\r\n\r\n', 400],
+] as const)('from the signal on, ends the connection with the answer to %s, and says so', async ([, bytes, status]) => {
+  const { kept, end } = await drainingStage(1);
+
+  for (const { socket, answers } of kept) {
+    socket.write(bytes);
+    const answer = await nextOf(answers);
+    expect(answer.status).toBe(status);
+    expect(answer.head).toContain('connection: close');
+    expect((await answers.next()).done).toBe(true);
+  }
+  await end();
+});
+
+test('ends a connection only with the last answer that is due on it', async () => {
+  const { stage, kept, end } = await drainingStage(1);
+
+  for (const { socket, answers } of kept) {
+    socket.write(resend + resend);
+    const [first, second] = [await nextOf(answers), await nextOf(answers)];
+    expect([first.status, second.status]).toEqual([200, 200]);
+    expect([first.head, second.head].map((head) => head.includes('connection: close'))).toEqual([false, true]);
+    expect((await answers.next()).done).toBe(true);
+  }
+  expect(stage.zitadel.outbox).toHaveLength(2);
+  await end();
+});
+
+test('carries nothing out that comes behind an answer that has ended the connection', async () => {
+  const { stage, kept, end } = await drainingStage(1);
+
+  for (const { socket, answers } of kept) {
+    // The first is answered before the second is looked at.
+    socket.write(rawGet('/health/live') + resend);
+    expect((await nextOf(answers)).head).toContain('connection: close');
+    expect((await answers.next()).done).toBe(true);
+  }
+  await end();
+  expect(stage.zitadel.outbox).toEqual([]);
+});
+
+test('answers what has arrived before it ends, though nobody has read it yet', async () => {
+  const stage = await openStage();
+  const kept = await Promise.all(Array.from({ length: 5 }, () => openKeptAlive(stage.url)));
+  const fresh = await Promise.all(
+    Array.from({ length: 5 }, async () => {
+      const socket = await openSocket(stage.url);
+      return { socket, answers: answersOn(socket) };
+    }),
+  );
+  const unused = await openSocket(stage.url);
+  const idle = await openKeptAlive(stage.url);
+
+  // What this writes is in the queue of the system at once, and the server is told to end before it has a turn to read that.
+  for (const { socket } of [...kept, ...fresh]) socket.write(resend);
+  const closed = stage.closeServer();
+
+  for (const { answers } of [...kept, ...fresh]) {
+    const { status, head } = await nextOf(answers);
+    expect(status).toBe(200);
+    expect(head).toContain('connection: close');
+  }
+  await closed;
+  expect(stage.zitadel.outbox).toHaveLength(10);
+  expect([(await idle.answers.next()).done, await text(unused)]).toEqual([true, '']);
+  await stage[Symbol.asyncDispose]();
+});
+
+test('answers a request of which only a part has arrived when it ends', async () => {
+  const stage = await openStage();
+  const socket = await openSocket(stage.url);
+  const answers = answersOn(socket);
+  // With the answer to the first, the part of the second has been read too.
+  socket.write(rawGet('/health/live') + resend.slice(0, 40));
+  await nextOf(answers);
+
+  const closed = stage.closeServer();
+  await refusesConnections(stage.url);
+  socket.write(resend.slice(40));
+
+  const { status, head } = await nextOf(answers);
+  expect(status).toBe(200);
+  expect(head).toContain('connection: close');
+  await closed;
+  expect(stage.zitadel.outbox).toHaveLength(1);
+  await stage[Symbol.asyncDispose]();
+});
+
+test('waits ten seconds for the rest of a request, then refuses it, and closes an unused connection silently', async () => {
+  const stage = await openStage();
+  const [partial, unused] = [await openSocket(stage.url), await openSocket(stage.url)];
+  const answers = answersOn(partial);
+  partial.write(rawGet('/health/live') + resend.slice(0, 40));
+  await nextOf(answers);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+
+  const closed = stage.closeServer();
+  await refusesConnections(stage.url);
+  vi.advanceTimersByTime(10_000);
+
+  expect(await nextOf(answers)).toMatchObject({ status: 408, body: expect.stringContaining('BAD_REQUEST') as string });
+  expect(await text(unused)).toBe('');
   await closed;
   await stage[Symbol.asyncDispose]();
 });

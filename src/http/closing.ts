@@ -1,42 +1,110 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { setImmediate as restOfTurn } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
+export interface Connections {
+  /** From now on every answer ends its connection and says so, and the client sends its next request elsewhere. */
+  drain: () => void;
+  /** The answer to the last request on a connection, done or not. The ones before it are done when it is. */
+  lastAnswer: (socket: Socket) => ServerResponse | undefined;
+  /** Whether an answer is due on a connection. */
+  isDue: (socket: Socket) => boolean;
+}
+
+/** The event loop accepts a connection in one turn and reads it in the next; the current turn may be past both. */
+const quietTurns = 3;
+/** Clients that keep connecting must not keep the server from ending. */
+const maxTurns = 100;
+
 /**
- * Lets `app.close()` end with the last request in flight. Three kinds of connections would hold it up for ever: one that is kept
- * alive, one that never sent a request, as browsers open them in advance, and one whose request never comes to its end.
+ * Makes `app.close()` wait for every request that has arrived, even if only in part or still unread, and for nothing else. Three kinds of
+ * connections would block it forever: idle ones that are kept alive, unused ones that a client opened in advance, and ones whose request
+ * never arrives in full.
  */
-export function closeConnectionsInTime(app: FastifyInstance): void {
-  let closing = false;
-  /** The last answer that is due, or was, on each connection: those before it are done when it is. */
-  const lastAnswers = new Map<Socket, ServerResponse>();
-  const underWay = () => [...lastAnswers.values()].filter(({ closed }) => !closed);
-  const closeWhenIdle = () => {
-    if (underWay().length === 0) app.server.closeAllConnections();
+export function closeConnectionsInTime(app: FastifyInstance): Connections {
+  let isDraining = false;
+  let isEnding = false;
+  let isSettling = false;
+  let arrivals = 0;
+  const lastAnswers = new Map<Socket, ServerResponse | undefined>();
+  const tooLate = new WeakSet<IncomingMessage>();
+
+  const settle = () => {
+    // This spares connections with part of a request, but also unused ones.
+    app.server.closeIdleConnections();
+    const open = [...lastAnswers.keys()].filter(({ destroyed }) => !destroyed);
+    if (open.every(({ bytesRead }) => bytesRead === 0)) for (const socket of open) socket.destroy();
+  };
+  const settleSoon = () => {
+    if (!isEnding || isSettling) return;
+    isSettling = true;
+    setImmediate(() => {
+      isSettling = false;
+      settle();
+    });
   };
   const closeAfter = (answer: ServerResponse) => {
-    // So that the client does not send its next request into a closing connection.
     if (!answer.headersSent) answer.setHeader('connection', 'close');
-    answer.once('close', closeWhenIdle);
+    answer.once('close', settleSoon);
+  };
+  const drain = () => {
+    if (isDraining) return;
+    isDraining = true;
+    for (const answer of lastAnswers.values()) if (isOpen(answer)) closeAfter(answer);
   };
 
-  app.server.on('connection', (socket) => socket.once('close', () => lastAnswers.delete(socket)));
-  app.server.on('request', ({ socket }, answer) => {
-    lastAnswers.set(socket, answer);
-    if (closing) closeAfter(answer);
+  app.server.on('connection', (socket) => {
+    arrivals += 1;
+    lastAnswers.set(socket, undefined);
+    socket.once('close', () => {
+      lastAnswers.delete(socket);
+      settleSoon();
+    });
+  });
+  // Must run before Fastify, which may answer immediately.
+  app.server.prependListener('request', (request, answer) => {
+    arrivals += 1;
+    if (isDraining) {
+      const before = lastAnswers.get(request.socket);
+      if (before?.headersSent && before.getHeader('connection') === 'close') {
+        tooLate.add(request);
+        return;
+      }
+      // Pipelined: the one before it is not the last on its connection after all.
+      if (before && !before.headersSent) before.removeHeader('connection');
+      closeAfter(answer);
+    }
+    lastAnswers.set(request.socket, answer);
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    // The client was told that the connection ends, so it may send this request again: RFC 9112, section 9.6.
+    if (isDraining && tooLate.has(request.raw)) reply.hijack();
+    else done();
   });
 
-  app.addHook('preClose', (done) => {
-    closing = true;
-    underWay().forEach(closeAfter);
-    closeWhenIdle();
-    // Node stops watching that when it closes.
+  app.addHook('preClose', async () => {
+    drain();
+    for (let turn = 0, quiet = 0; quiet < quietTurns && turn < maxTurns; turn += 1) {
+      const before = arrivals;
+      await restOfTurn();
+      quiet = arrivals === before ? quiet + 1 : 0;
+    }
+    isEnding = true;
+    settle();
+    // Node checks this itself, but stops when the server closes.
     const timeout = setTimeout(() => {
-      for (const answer of underWay()) {
-        if (!answer.req.complete) answer.req.destroy(new Error('It did not come in in time.'));
+      const late = Object.assign(new Error('The request took too long to arrive.'), {
+        code: 'ERR_HTTP_REQUEST_TIMEOUT',
+      });
+      for (const [socket, answer] of lastAnswers) {
+        if (!isOpen(answer) || !answer.req.complete) app.server.emit('clientError', late, socket);
       }
     }, app.server.requestTimeout);
     app.server.once('close', () => clearTimeout(timeout));
-    done();
   });
+  return { drain, lastAnswer: (socket) => lastAnswers.get(socket), isDue: (socket) => isOpen(lastAnswers.get(socket)) };
 }
+
+/** Whether some of it is still to come. */
+const isOpen = (answer: ServerResponse | undefined): answer is ServerResponse => answer !== undefined && !answer.closed;

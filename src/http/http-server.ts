@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { HttpConfig } from '../config.js';
-import { closeConnectionsInTime } from './closing.js';
+import { closeConnectionsInTime, type Connections } from './closing.js';
 import { readJson } from './json-body.js';
 import { codeOfRefusal, refuse, refuseRaw } from './refusal.js';
 
@@ -17,7 +17,10 @@ const requestId = /^[\w.:/=-]{1,128}$/;
 const noRequest = 'Refused what is no request';
 
 /** Fastify with limits, without its habit of logging each request's URL, and with refusals in the shape of GraphQL errors. */
-export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLogger): Promise<FastifyInstance> {
+export async function createHttpServer(
+  config: HttpConfig,
+  logger: FastifyBaseLogger,
+): Promise<{ app: FastifyInstance; drain: Connections['drain'] }> {
   const app = fastify({
     loggerInstance: withoutChildren(logger),
     logController: new LogController({ disableRequestLogging: true }),
@@ -34,10 +37,11 @@ export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLo
       refuse(reply, 400);
     },
     clientErrorHandler(error, socket) {
-      const httpStatus = refuseRaw(error, socket);
+      const httpStatus = refuseRaw(error, socket, connections.lastAnswer(socket));
       if (httpStatus !== undefined) logger.info({ httpStatus }, noRequest);
     },
   });
+  const connections = closeConnectionsInTime(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app));
   if (config.corsOrigins.length > 0) {
@@ -48,7 +52,6 @@ export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLo
       strictPreflight: false,
     });
   }
-  closeConnectionsInTime(app);
 
   app.setErrorHandler((error: { statusCode?: number }, request, reply) => {
     const { statusCode = 500 } = error;
@@ -63,7 +66,7 @@ export async function createHttpServer(config: HttpConfig, logger: FastifyBaseLo
     const isGraphQL = request.url.split('?')[0] === '/graphql';
     return isGraphQL ? refuse(reply.header('allow', 'POST'), 405) : refuse(reply, 404);
   });
-  return app;
+  return { app, drain: connections.drain };
 }
 
 /** Fastify makes a child of its logger for each request, which would cost as much as the one line that there is of it. */

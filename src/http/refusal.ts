@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { errorMessages } from '../errors.js';
@@ -43,14 +43,27 @@ const statusOfParserError: Partial<Record<string, number>> = {
 };
 
 /**
- * Refuses what is not HTTP, or not in time, on the bare socket: there is no request yet.
+ * Refuses bytes that are not HTTP, or requests that are late, on the bare socket, since there is no request yet. The client must not take
+ * this refusal for the answer to another request: one that is still being answered, or the first one on a connection that it opened in
+ * advance.
  *
- * @returns the status, if there was still somebody to tell
+ * @param last the answer to the last request on this connection, done or not
+ * @returns the status, if the client was answered
  */
-export function refuseRaw(error: Error & { code?: string }, socket: Socket): number | undefined {
+export function refuseRaw(
+  error: Error & { code?: string },
+  socket: Socket,
+  last: ServerResponse | undefined,
+): number | undefined {
+  if (!socket.writable) return undefined;
+  if (last && !last.closed && last.req.complete) {
+    endAfter(last, socket);
+    return undefined;
+  }
   const statusCode = statusOfParserError[error.code ?? ''] ?? 400;
-  const isThere = socket.writable;
-  if (isThere) {
+  const isInBody = last !== undefined && !last.req.complete;
+  const isAnswerable = socket.bytesRead > 0 && (!isInBody || (last.socket === socket && !last.headersSent));
+  if (isAnswerable) {
     const body = JSON.stringify(refusal(statusCode));
     socket.write(
       `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\nConnection: close\r\n` +
@@ -58,5 +71,12 @@ export function refuseRaw(error: Error & { code?: string }, socket: Socket): num
     );
   }
   socket.destroySoon();
-  return isThere ? statusCode : undefined;
+  return isAnswerable ? statusCode : undefined;
+}
+
+/** Stops reading from the connection, and closes it after this answer. */
+function endAfter(answer: ServerResponse, socket: Socket): void {
+  socket.pause();
+  if (!answer.headersSent) answer.setHeader('connection', 'close');
+  answer.once('close', () => socket.destroySoon());
 }
