@@ -3,8 +3,8 @@ import cors from '@fastify/cors';
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { HttpConfig } from '../config.js';
 import { closeConnectionsInTime, type Connections } from './closing.js';
-import { readJson } from './json-body.js';
 import { codeOfRefusal, refuse, refuseRaw } from './refusal.js';
+import { readBodies } from './request-body.js';
 
 /** How long a request may take to come in, to its last byte; what is done with it afterwards is not counted. */
 const requestTimeoutMs = 10_000;
@@ -42,8 +42,7 @@ export async function createHttpServer(
     },
   });
   const connections = closeConnectionsInTime(app);
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson(app));
+  readBodies(app, config.bodyLimitBytes);
   if (config.corsOrigins.length > 0) {
     await app.register(cors, {
       origin: config.corsOrigins,

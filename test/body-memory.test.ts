@@ -1,0 +1,74 @@
+import type { FastifyRequest } from 'fastify';
+import { expect, test } from 'vitest';
+import { BodyMemory, maxBodyMemory } from '../src/http/body-memory.js';
+
+/** Requests, by name, and which of them were told that their body may be read. */
+function openMemory() {
+  const memory = new BodyMemory();
+  const requests = new Map<string, FastifyRequest>();
+  const granted: string[] = [];
+  const of = (name: string) => {
+    const request = requests.get(name) ?? ({} as FastifyRequest);
+    requests.set(name, request);
+    return request;
+  };
+  return {
+    granted,
+    borrow: (name: string, bytes: number) => memory.borrow(of(name), bytes, () => granted.push(name)),
+    shrink: (name: string, bytes: number) => memory.shrink(of(name), bytes),
+    giveBack: (name: string) => memory.giveBack(of(name)),
+  };
+}
+
+test('lends what there is, first come, first served', () => {
+  const { borrow, giveBack, granted } = openMemory();
+
+  borrow('half', maxBodyMemory / 2);
+  borrow('quarter', maxBodyMemory / 4);
+  borrow('another half', maxBodyMemory / 2);
+  // There is room for it, and it comes after one that there is none for.
+  borrow('small', 1);
+  expect(granted).toEqual(['half', 'quarter']);
+
+  giveBack('quarter');
+  expect(granted).toEqual(['half', 'quarter', 'another half']);
+  giveBack('half');
+  expect(granted).toEqual(['half', 'quarter', 'another half', 'small']);
+});
+
+test('does not wait for a request that has ended while it waited', () => {
+  const { borrow, giveBack, granted } = openMemory();
+  borrow('all', maxBodyMemory);
+  borrow('gone', maxBodyMemory);
+  borrow('waiting', maxBodyMemory);
+
+  giveBack('gone');
+  giveBack('gone');
+  expect(granted).toEqual(['all']);
+  giveBack('all');
+  expect(granted).toEqual(['all', 'waiting']);
+});
+
+test('lends the rest as soon as a body turns out to be smaller', () => {
+  const { borrow, shrink, giveBack, granted } = openMemory();
+  borrow('unknown', maxBodyMemory);
+  borrow('all but ten', maxBodyMemory - 10);
+
+  shrink('unknown', 10);
+  shrink('unknown', 20);
+  expect(granted).toEqual(['unknown', 'all but ten']);
+  borrow('ten', 10);
+  expect(granted).not.toContain('ten');
+  giveBack('unknown');
+  expect(granted).toContain('ten');
+});
+
+test('lends all of it to a body that BODY_LIMIT lets be larger still', () => {
+  const { borrow, giveBack, granted } = openMemory();
+  borrow('small', 1);
+  borrow('huge', 2 * maxBodyMemory);
+  expect(granted).toEqual(['small']);
+
+  giveBack('small');
+  expect(granted).toEqual(['small', 'huge']);
+});
