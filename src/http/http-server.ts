@@ -5,6 +5,7 @@ import type { HttpConfig } from '../config.js';
 import { closeConnectionsInTime, type Connections } from './closing.js';
 import { codeOfRefusal, refuse, refuseRaw } from './refusal.js';
 import { readBodies } from './request-body.js';
+import { endUntakenAnswers, watchAnswer } from './untaken-answers.js';
 
 /** How long a request may take to come in, to its last byte; what is done with it afterwards is not counted. */
 const requestTimeoutMs = 10_000;
@@ -34,6 +35,7 @@ export async function createHttpServer(
     return503OnClosing: false,
     frameworkErrors(_error, request, reply) {
       logger.info({ requestId: request.id, httpStatus: 400 }, noRequest);
+      watchAnswer(reply.raw);
       refuse(reply, 400);
     },
     clientErrorHandler(error, socket) {
@@ -42,6 +44,7 @@ export async function createHttpServer(
     },
   });
   const connections = closeConnectionsInTime(app);
+  endUntakenAnswers(app, connections.isDue);
   readBodies(app, config.bodyLimitBytes);
   if (config.corsOrigins.length > 0) {
     await app.register(cors, {

@@ -2,6 +2,7 @@ import { STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { errorMessages } from '../errors.js';
+import { takeTimeoutMs } from './untaken-answers.js';
 
 /** What the HTTP layer says when it refuses a request before GraphQL sees it, by status. */
 const messages: Partial<Record<number, string>> = {
@@ -70,6 +71,7 @@ export function refuseRaw(
         `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
   }
+  socket.setTimeout(takeTimeoutMs);
   socket.destroySoon();
   return isAnswerable ? statusCode : undefined;
 }
