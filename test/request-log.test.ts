@@ -308,15 +308,7 @@ test('tells of a stranger whom the router does not vouch for', async () => {
   const lines = stage.lines
     .map((line) => JSON.parse(line) as Line)
     .filter(({ requestId }) => requestId === 'stranger-1');
-  expect(lines).toMatchObject([
-    {
-      level: 40,
-      msg: 'request',
-      code: 'FORBIDDEN',
-      httpStatus: 403,
-      err: { message: 'It does not show the secret of the router' },
-    },
-  ]);
+  expect(lines).toMatchObject([{ level: 30, msg: 'request', code: 'ROUTER_SECRET_MISSING', httpStatus: 403 }]);
 });
 
 test('tells of what is no request', async () => {

@@ -57,12 +57,13 @@ export async function createHttpServer(
 
   app.setErrorHandler((error: { statusCode?: number }, request, reply) => {
     const { statusCode = 500 } = error;
-    if (statusCode >= 500 || statusCode === 403) {
+    if (statusCode >= 500) {
       // Where `recordRequests` keeps a record of it, the cause stands in the request's own line.
       if (request.record) request.record.fail(codeOfRefusal(statusCode), error);
       else logger.error({ requestId: request.id, err: error }, 'Unexpected error');
     }
-    return refuse(reply, statusCode);
+    // The playground says this of a path outside its folder. 403 is about the router's secret here.
+    return refuse(reply, statusCode === 403 ? 404 : statusCode);
   });
   app.setNotFoundHandler((request, reply) => {
     const isGraphQL = request.url.split('?')[0] === '/graphql';

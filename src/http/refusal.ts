@@ -7,7 +7,7 @@ import { takeTimeoutMs } from './untaken-answers.js';
 /** What the HTTP layer says when it refuses a request before GraphQL sees it, by status. */
 const messages: Partial<Record<number, string>> = {
   400: 'The request cannot be read: it must be HTTP with a JSON body in UTF-8.',
-  403: 'This server answers its router alone.',
+  403: 'Only the router may call this server: x-router-secret is missing or wrong.',
   404: 'There is nothing here: GraphQL is at /graphql.',
   405: 'GraphQL is served by POST alone: a URL with variables in it would end up in logs.',
   406: 'The answer is application/json or application/graphql-response+json, and neither is accepted.',
@@ -20,7 +20,7 @@ const messages: Partial<Record<number, string>> = {
 /** The code of an answer that is a refusal. */
 export function codeOfRefusal(statusCode: number): string {
   if (statusCode >= 500) return 'INTERNAL_SERVER_ERROR';
-  return statusCode === 403 ? 'FORBIDDEN' : 'BAD_REQUEST';
+  return statusCode === 403 ? 'ROUTER_SECRET_MISSING' : 'BAD_REQUEST';
 }
 
 /** The same shape as the answer of GraphQL, so that a client needs to know one only. It repeats nothing of the request. */
