@@ -1,4 +1,3 @@
-import { fastify } from 'fastify';
 import type { DestinationStream } from 'pino';
 import { createApollo } from './apollo.js';
 import { effectiveLimits, type Config } from './config.js';
@@ -7,8 +6,7 @@ import { execute } from './execute.js';
 import { createGuard } from './guard/guard.js';
 import { serveGraphQL } from './http/graphql.js';
 import { serveHealth } from './http/health.js';
-import { closeConnectionsInTime } from './http/closing.js';
-import { createHttpServer } from './http/http-server.js';
+import { createHttpServer, metricsEndpoint } from './http/http-server.js';
 import type { Examples } from './http/playground.js';
 import { routerOnly } from './http/router-only.js';
 import { createLogger, type Logger } from './logger.js';
@@ -72,8 +70,8 @@ async function build(
   releases.push(() => tracing?.close());
   // Closed late, so that the end can be watched.
   const { port: metricsPort } = config.metrics;
-  const metricsHttp = metricsPort === undefined ? undefined : fastify();
-  if (metricsHttp) closeConnectionsInTime(metricsHttp);
+  const metricsHttp =
+    metricsPort === undefined ? undefined : (await createHttpServer(config.http, logger, metricsEndpoint)).app;
   releases.push(() => {
     // Ends at once: whatever is left there is a scrape or a stalled client.
     metricsHttp?.server.closeAllConnections();

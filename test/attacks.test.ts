@@ -252,16 +252,37 @@ test('refuses a mutation by GET', async () => {
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-test('refuses headers that do not come to their end, and serves others meanwhile', async () => {
-  await using stage = await openStage();
-  const socket = await openSocket(stage.url);
-  socket.write('POST /graphql HTTP/1.1\r\nHost: a\r\nX-Slow: ');
+test('refuses headers that do not come to their end, at both ports, and serves others meanwhile', async () => {
+  await using stage = await openStage({ METRICS_PORT: '0' });
+  const origins = [stage.url, new URL(stage.metricsUrl).origin];
+  const slow = await Promise.all(origins.map(openSocket));
+  // Such as a browser or a balancer opens in advance: a refusal would be the answer to its first request.
+  const unused = await Promise.all(origins.map(openSocket));
+  for (const socket of slow) socket.write('POST /graphql HTTP/1.1\r\nHost: a\r\nX-Slow: ');
 
-  const [answer, other] = await Promise.all([text(socket), stage.resend()]);
+  const answers = Promise.all(slow.map(text));
+  expect((await stage.resend()).errors).toBeUndefined();
 
-  expect(answer).toMatch(/^HTTP\/1\.1 408 /);
-  expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({
-    errors: [{ extensions: { code: 'BAD_REQUEST' } }],
-  });
-  expect(other.errors).toBeUndefined();
+  for (const answer of await answers) {
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+    expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({
+      errors: [{ extensions: { code: 'BAD_REQUEST' } }],
+    });
+  }
+  expect(await Promise.all(unused.map(text))).toEqual(['', '']);
+});
+
+test('refuses at METRICS_PORT in the same shape', async () => {
+  await using stage = await openStage({ METRICS_PORT: '0' });
+  const { origin } = new URL(stage.metricsUrl);
+  const refusalOf = async (path: string, method = 'GET') => {
+    const response = await fetch(origin + path, { method });
+    return [response.status, response.headers.get('allow'), (await response.json()) as object];
+  };
+  const refusal = (message: string) => ({ errors: [{ message, extensions: { code: 'BAD_REQUEST' } }] });
+  const notFound = [404, null, refusal('Not found. The metrics endpoint is /metrics.')];
+
+  expect(await refusalOf('/graphql')).toEqual(notFound);
+  expect(await refusalOf('/graphql', 'POST')).toEqual(notFound);
+  expect(await refusalOf('/metrics', 'POST')).toEqual([405, 'GET', refusal('Use GET.')]);
 });

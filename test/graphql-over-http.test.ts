@@ -1,8 +1,13 @@
 import { text } from 'node:stream/consumers';
 import { auditServer } from 'graphql-http';
 import { expect, test } from 'vitest';
+import { acceptedSockets } from './support/accepted-sockets.js';
+import { gate } from './support/gate.js';
+import { answersOn, nextOf, rawPost } from './support/raw-http.js';
 import { openSocket } from './support/sockets.js';
 import { manager, openStage, post, resend, unverified } from './support/stage.js';
+
+const mutation = `mutation { resendContactPhoneCode(userId: "${unverified}") { verificationCode } }`;
 
 test('passes the audit of GraphQL over HTTP', async () => {
   await using stage = await openStage();
@@ -47,20 +52,20 @@ test.for([
     'a body over 1 MiB',
     { method: 'POST', headers: json, body: `"${'x'.repeat(1024 * 1024)}"` },
     413,
-    'The request body is too large.',
+    'The request body is too large: the limit is 1048576 bytes.',
   ],
-  ['plain text', { method: 'POST', body: 'x' }, 415, 'The content type must be application/json.'],
+  ['plain text', { method: 'POST', body: 'x' }, 415, 'Set Content-Type to application/json.'],
   [
     'a form, which a browser posts across origins without asking',
     { method: 'POST', body: new URLSearchParams({ query: '{__typename}' }) },
     415,
-    'The content type must be application/json.',
+    'Set Content-Type to application/json.',
   ],
   [
     'GET, whose URL would hold the variables',
     { method: 'GET' },
     405,
-    'GraphQL is served by POST alone: a URL with variables in it would end up in logs.',
+    'Use POST. GET is disabled so that variables never end up in access logs.',
   ],
 ] as const)('refuses %s as GraphQL would', async ([, request, status, message]) => {
   await using stage = await openStage();
@@ -69,6 +74,7 @@ test.for([
 
   expect(response.status).toBe(status);
   expect((await response.text()).trim()).toBe(refusal(message));
+  expect(response.headers.get('cache-control')).toBe('no-store');
   expect((await stage.resend()).errors).toBeUndefined();
 });
 
@@ -265,7 +271,19 @@ test.for([
     'headers of 24 KB',
     `POST /graphql HTTP/1.1\r\nHost: a\r\nX-Long: ${'x'.repeat(24_000)}\r\n\r\n`,
     431,
-    'The request headers are too large.',
+    'The request headers are too large: the limit is 16384 bytes.',
+  ],
+  [
+    'a request without a host',
+    'GET /health/live HTTP/1.1\r\nX: S3CR3T\r\n\r\n',
+    400,
+    'Set the Host header: HTTP/1.1 requires it.',
+  ],
+  [
+    'an expectation that it cannot meet',
+    'POST /graphql HTTP/1.1\r\nHost: a\r\nExpect: S3CR3T\r\n\r\n',
+    417,
+    'Cannot satisfy Expect: only 100-continue is supported.',
   ],
 ] as const)('refuses %s as GraphQL would, and repeats nothing', async ([, bytes, status, message]) => {
   await using stage = await openStage();
@@ -274,8 +292,54 @@ test.for([
 
   expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
   expect(answer.split('\r\n\r\n')[1]).toBe(refusal(message));
+  expect(answer).toMatch(/\r\ncache-control: no-store\r\n/i);
+  expect(stage.lines.at(-1)).toContain(`"httpStatus":${status},"msg":"Refused a malformed request"`);
   expect(stage.lines.join('')).not.toContain('S3CR3T');
   expect((await stage.resend()).errors).toBeUndefined();
+});
+
+test.for([
+  ['what is no HTTP', 'S3CR3T\r\n\r\n'],
+  ['headers that are too large', `GET / HTTP/1.1\r\nX: ${'x'.repeat(24_000)}\r\n\r\n`],
+] as const)('does not let the refusal of %s pass for the answer to the request before it', async ([, bytes]) => {
+  await using stage = await openStage();
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened });
+  const socket = await openSocket(stage.url);
+  const answers = answersOn(socket);
+
+  socket.write(rawPost(JSON.stringify({ query: mutation }), manager) + bytes);
+  await stage.zitadel.called(1);
+  socket.write(bytes);
+  answering.open();
+
+  const { status, head, body } = await nextOf(answers);
+  expect([status, body]).toEqual([200, expect.stringContaining('"data":{"resendContactPhoneCode":{')]);
+  expect(head).toContain('connection: close');
+  expect((await answers.next()).done).toBe(true);
+});
+
+test('does not refuse a request that is late once it has been answered', async () => {
+  await using stage = await openStage();
+  const accepted = acceptedSockets(stage.url);
+  const socket = await openSocket(stage.url);
+  const answers = answersOn(socket);
+
+  // Its body is not wanted, and never comes.
+  socket.write(rawPost('', { 'content-length': '9', 'content-encoding': 'zstd' }));
+  expect((await nextOf(answers)).status).toBe(415);
+  // As if ten seconds were over.
+  for (const { server } of accepted) server.requestTimeout = 1;
+
+  expect((await answers.next()).done).toBe(true);
+});
+
+test('lets no cache keep an answer', async () => {
+  await using stage = await openStage();
+
+  for (const answer of [await stage.resend(), await post(stage.graphql, { query: '{ nothing }' })]) {
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+  }
 });
 
 /** Sends bytes as they are, and gives back all that comes until the server has no more to say. */
@@ -380,6 +444,6 @@ test('points to GraphQL from everywhere else', async () => {
 
   expect([response.status, await response.text()]).toEqual([
     404,
-    refusal('There is nothing here: GraphQL is at /graphql.'),
+    refusal('Not found. The GraphQL endpoint is /graphql.'),
   ]);
 });

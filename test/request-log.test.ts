@@ -319,7 +319,7 @@ test('tells of what is no request', async () => {
   socket.end('nonsense\r\n\r\n');
   await text(socket);
 
-  expect(stage.lines.filter((line) => line.includes('Refused what is no request'))).toMatchObject(
+  expect(stage.lines.filter((line) => line.includes('Refused a malformed request'))).toMatchObject(
     Array(2).fill(expect.stringContaining('"httpStatus":400')),
   );
 });

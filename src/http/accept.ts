@@ -5,11 +5,11 @@ import { refuse } from './refusal.js';
 const json = 'application/json; charset=utf-8';
 const mediaTypes = [json, 'application/graphql-response+json; charset=utf-8'];
 
-/** What was chosen for an `Accept` that was seen before: clients have few of them, and to read one takes a while. */
+/** Results by `Accept`: clients use few different ones, and parsing is slow. */
 const chosen = new Map<string, string | undefined>();
 const maxChosen = 100;
 
-/** Chooses the media type of the answer, and refuses whoever accepts none that there is before anything is done for him. */
+/** Negotiates the media type of the answer; answers 406 before doing any work. */
 export const acceptsAnswer: onRequestHookHandler = ({ headers: { accept } }, reply, done) => {
   const mediaType = accept ? mediaTypeFor(accept) : json;
   if (mediaType === undefined) {

@@ -3,48 +3,79 @@ import cors from '@fastify/cors';
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { HttpConfig } from '../config.js';
 import { closeConnectionsInTime, type Connections } from './closing.js';
+import { refuseInPlaceOfNode } from './node-refusals.js';
 import { codeOfRefusal, refuse, refuseRaw } from './refusal.js';
 import { readBodies } from './request-body.js';
 import { endUntakenAnswers, watchAnswer } from './untaken-answers.js';
 
-/** How long a request may take to come in, to its last byte; what is done with it afterwards is not counted. */
+/** How long a request may take to arrive in full. Answering it does not count. */
 const requestTimeoutMs = 10_000;
-/** Its headers come in one piece from everybody but those who want to keep a connection busy. */
+/** Headers arrive in one piece, except from clients that want to tie up a connection. */
 const headersTimeoutMs = 5_000;
 
-/** What may stand in a log, and goes back to whoever sent it. */
+/** A request id from outside that is safe in a log and in an answer. */
 const requestId = /^[\w.:/=-]{1,128}$/;
 
-const noRequest = 'Refused what is no request';
+/** What a server is for, and how it directs clients there. */
+interface Endpoint {
+  path: string;
+  method: string;
+  otherPath: string;
+  otherMethod: string;
+}
+
+const graphqlEndpoint: Endpoint = {
+  path: '/graphql',
+  method: 'POST',
+  otherPath: 'Not found. The GraphQL endpoint is /graphql.',
+  otherMethod: 'Use POST. GET is disabled so that variables never end up in access logs.',
+};
+
+/** For a server at METRICS_PORT. */
+export const metricsEndpoint: Endpoint = {
+  path: '/metrics',
+  method: 'GET',
+  otherPath: 'Not found. The metrics endpoint is /metrics.',
+  otherMethod: 'Use GET.',
+};
 
 /** Fastify with limits, without its habit of logging each request's URL, and with refusals in the shape of GraphQL errors. */
 export async function createHttpServer(
   config: HttpConfig,
   logger: FastifyBaseLogger,
+  endpoint = graphqlEndpoint,
 ): Promise<{ app: FastifyInstance; drain: Connections['drain'] }> {
+  const logRefusal = (requestId: string | undefined, httpStatus: number) =>
+    logger.info({ requestId, httpStatus }, 'Refused a malformed request');
   const app = fastify({
     loggerInstance: withoutChildren(logger),
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: config.bodyLimitBytes,
     requestTimeout: requestTimeoutMs,
-    http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1_000 },
+    http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     genReqId({ headers: { 'x-request-id': given } }) {
       return typeof given === 'string' && requestId.test(given) ? given : randomUUID();
     },
-    // A request that comes in while the server closes is answered: gateways repeat a 503, also a mutation.
+    // Requests that arrive while the server closes are answered. Gateways repeat a 503, even for a mutation.
     return503OnClosing: false,
     frameworkErrors(_error, request, reply) {
-      logger.info({ requestId: request.id, httpStatus: 400 }, noRequest);
+      logRefusal(request.id, 400);
       watchAnswer(reply.raw);
-      refuse(reply, 400);
+      refuse(reply.header('cache-control', 'no-store'), 400);
     },
     clientErrorHandler(error, socket) {
       const httpStatus = refuseRaw(error, socket, connections.lastAnswer(socket));
-      if (httpStatus !== undefined) logger.info({ httpStatus }, noRequest);
+      if (httpStatus !== undefined) logRefusal(undefined, httpStatus);
     },
   });
   const connections = closeConnectionsInTime(app);
   endUntakenAnswers(app, connections.isDue);
+  app.addHook('onRequest', (_request, reply, done) => {
+    // Otherwise a gateway may cache a phone number for other callers.
+    reply.header('cache-control', 'no-store');
+    done();
+  });
+  refuseInPlaceOfNode(app, logRefusal);
   readBodies(app, config.bodyLimitBytes);
   if (config.corsOrigins.length > 0) {
     await app.register(cors, {
@@ -55,24 +86,26 @@ export async function createHttpServer(
     });
   }
 
+  const tooLarge = `The request body is too large: the limit is ${config.bodyLimitBytes} bytes.`;
   app.setErrorHandler((error: { statusCode?: number }, request, reply) => {
     const { statusCode = 500 } = error;
     if (statusCode >= 500) {
-      // Where `recordRequests` keeps a record of it, the cause stands in the request's own line.
+      // If there is a record of the request, its own log line has the cause.
       if (request.record) request.record.fail(codeOfRefusal(statusCode), error);
       else logger.error({ requestId: request.id, err: error }, 'Unexpected error');
     }
     // The playground says this of a path outside its folder. 403 is about the router's secret here.
-    return refuse(reply, statusCode === 403 ? 404 : statusCode);
+    if (statusCode === 403) return refuse(reply, 404, endpoint.otherPath);
+    return refuse(reply, statusCode, statusCode === 413 ? tooLarge : undefined);
   });
   app.setNotFoundHandler((request, reply) => {
-    const isGraphQL = request.url.split('?')[0] === '/graphql';
-    return isGraphQL ? refuse(reply.header('allow', 'POST'), 405) : refuse(reply, 404);
+    if (request.url.split('?')[0] !== endpoint.path) return refuse(reply, 404, endpoint.otherPath);
+    return refuse(reply.header('allow', endpoint.method), 405, endpoint.otherMethod);
   });
   return { app, drain: connections.drain };
 }
 
-/** Fastify makes a child of its logger for each request, which would cost as much as the one line that there is of it. */
+/** Fastify would create a child logger for each request, which costs as much as writing the request's one log line. */
 function withoutChildren(logger: FastifyBaseLogger): FastifyBaseLogger {
   const itsOwnChild = Object.create(logger) as FastifyBaseLogger;
   itsOwnChild.child = () => itsOwnChild;

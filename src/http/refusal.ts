@@ -1,20 +1,18 @@
-import { STATUS_CODES, type ServerResponse } from 'node:http';
+import { maxHeaderSize, STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { errorMessages } from '../errors.js';
 import { takeTimeoutMs } from './untaken-answers.js';
 
-/** What the HTTP layer says when it refuses a request before GraphQL sees it, by status. */
+/** What the HTTP layer says when it refuses a request before GraphQL sees it, by status. Some callers can say more. */
 const messages: Partial<Record<number, string>> = {
   400: 'The request cannot be read: it must be HTTP with a JSON body in UTF-8.',
   403: 'Only the router may call this server: x-router-secret is missing or wrong.',
-  404: 'There is nothing here: GraphQL is at /graphql.',
-  405: 'GraphQL is served by POST alone: a URL with variables in it would end up in logs.',
-  406: 'The answer is application/json or application/graphql-response+json, and neither is accepted.',
-  408: 'The request took too long to come in.',
-  413: 'The request body is too large.',
-  415: 'The content type must be application/json.',
-  431: 'The request headers are too large.',
+  406: 'Cannot satisfy Accept: the supported types are application/json and application/graphql-response+json.',
+  408: 'The request took too long to arrive.',
+  415: 'Set Content-Type to application/json.',
+  417: 'Cannot satisfy Expect: only 100-continue is supported.',
+  431: `The request headers are too large: the limit is ${maxHeaderSize} bytes.`,
 };
 
 /** The code of an answer that is a refusal. */
@@ -23,7 +21,7 @@ export function codeOfRefusal(statusCode: number): string {
   return statusCode === 403 ? 'ROUTER_SECRET_MISSING' : 'BAD_REQUEST';
 }
 
-/** The same shape as the answer of GraphQL, so that a client needs to know one only. It repeats nothing of the request. */
+/** Has the shape of a GraphQL response, so that clients need to know only one. Repeats nothing of the request. */
 function refusal(statusCode: number, message = messageOf(statusCode)): object {
   return { errors: [{ message, extensions: { code: codeOfRefusal(statusCode) } }] };
 }
@@ -33,7 +31,7 @@ function messageOf(statusCode: number): string {
   return messages[statusCode] ?? 'The request cannot be served.';
 }
 
-/** @param message where it can say more than the status's own */
+/** @param message replaces the one of the status */
 export function refuse(reply: FastifyReply, statusCode: number, message?: string): FastifyReply {
   return reply.code(statusCode).send(refusal(statusCode, message));
 }
@@ -67,8 +65,8 @@ export function refuseRaw(
   if (isAnswerable) {
     const body = JSON.stringify(refusal(statusCode));
     socket.write(
-      `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\nConnection: close\r\n` +
-        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\nConnection: close\r\nCache-Control: no-store\r\n` +
+        `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
   }
   socket.setTimeout(takeTimeoutMs);
