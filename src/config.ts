@@ -42,6 +42,7 @@ export interface HttpConfig {
   corsOrigins: string[];
   routerSecrets: string[];
   bodyLimitBytes: number;
+  keepAliveTimeoutMs: number;
 }
 
 export interface GraphQLConfig {
@@ -109,6 +110,7 @@ export const environment = z.object({
   // Beyond this, graphql-js runs out of stack on nested values.
   MAX_TOKENS: wholeNumber(100, 10_000).default(2_000),
   MAX_ALIASES: wholeNumber(1, 1_000).default(50),
+  KEEP_ALIVE_TIMEOUT_MS: wholeNumber(1, 3_600_000).default(72_000),
   CORS_ORIGINS: origins.default([]),
   ROUTER_SECRETS: routerSecrets.default([]),
   INTROSPECTION: flag.default(false),
@@ -147,6 +149,7 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
       corsOrigins: data.CORS_ORIGINS,
       routerSecrets: data.ROUTER_SECRETS,
       bodyLimitBytes: data.BODY_LIMIT,
+      keepAliveTimeoutMs: data.KEEP_ALIVE_TIMEOUT_MS,
     },
     graphql: { introspection: data.INTROSPECTION, maxTokens: data.MAX_TOKENS, maxAliases: data.MAX_ALIASES },
     playground: data.PLAYGROUND,

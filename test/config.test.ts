@@ -5,7 +5,14 @@ const ZITADEL_URL = 'https://example.zitadel.cloud';
 
 test('needs nothing but ZITADEL_URL', () => {
   expect(readConfig({ ZITADEL_URL, PATH: '/usr/bin' })).toEqual({
-    http: { host: '0.0.0.0', port: 4001, corsOrigins: [], routerSecrets: [], bodyLimitBytes: 1_048_576 },
+    http: {
+      host: '0.0.0.0',
+      port: 4001,
+      corsOrigins: [],
+      routerSecrets: [],
+      bodyLimitBytes: 1_048_576,
+      keepAliveTimeoutMs: 72_000,
+    },
     graphql: { introspection: false, maxTokens: 2_000, maxAliases: 50 },
     playground: false,
     metrics: { port: undefined },
@@ -180,6 +187,8 @@ test.for([
   ['PORT', '65536'],
   ['PORT', '-1'],
   ['PORT', '80.5'],
+  ['KEEP_ALIVE_TIMEOUT_MS', '0'],
+  ['KEEP_ALIVE_TIMEOUT_MS', '620s'],
   ['CORS_ORIGINS', '*'],
   ['CORS_ORIGINS', 'https://*.example.com'],
   ['CORS_ORIGINS', 'https://app.example.com/'],

@@ -342,6 +342,12 @@ test('lets no cache keep an answer', async () => {
   }
 });
 
+test('says how long it keeps an idle connection, which KEEP_ALIVE_TIMEOUT_MS is for', async () => {
+  await using stage = await openStage({ KEEP_ALIVE_TIMEOUT_MS: '620000' });
+
+  expect((await stage.resend()).headers.get('keep-alive')).toBe('timeout=620');
+});
+
 /** Sends bytes as they are, and gives back all that comes until the server has no more to say. */
 async function sendRaw(url: string, bytes: string): Promise<string> {
   const socket = await openSocket(url);

@@ -23,6 +23,7 @@ test('says everything that is wrong with the environment at once, and ends with 
     INTROSPECTION: 'yes',
     LOG_LEVEL: 'loud',
     BODY_LIMIT: '1MiB',
+    KEEP_ALIVE_TIMEOUT_MS: '620s',
     PLAYGROUND: 'on',
     LOG_FORMAT: 'xml',
     METRICS_PORT: '/metrics',
@@ -45,6 +46,7 @@ test('says everything that is wrong with the environment at once, and ends with 
   REDIS_URL must be a URL such as redis://:password@host:6379/0, or rediss:// for TLS
   PORT must be a whole number from 0 to 65535
   BODY_LIMIT must be a whole number from 1024 to 104857600
+  KEEP_ALIVE_TIMEOUT_MS must be a whole number from 1 to 3600000
   CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com
   ROUTER_SECRETS must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters
   INTROSPECTION must be true or false

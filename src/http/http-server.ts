@@ -52,6 +52,7 @@ export async function createHttpServer(
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: config.bodyLimitBytes,
     requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: config.keepAliveTimeoutMs,
     http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     genReqId({ headers: { 'x-request-id': given } }) {
       return typeof given === 'string' && requestId.test(given) ? given : randomUUID();
