@@ -293,7 +293,7 @@ test.for([
   expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
   expect(answer.split('\r\n\r\n')[1]).toBe(refusal(message));
   expect(answer).toMatch(/\r\ncache-control: no-store\r\n/i);
-  expect(stage.lines.at(-1)).toContain(`"httpStatus":${status},"msg":"Refused a malformed request"`);
+  expect(stage.lines.join('')).toContain(`"httpStatus":${status},"msg":"Refused a malformed request"`);
   expect(stage.lines.join('')).not.toContain('S3CR3T');
   expect((await stage.resend()).errors).toBeUndefined();
 });

@@ -20,7 +20,7 @@ test('the logs of the whole suite hold no token, no verification code and no pho
     ...Object.values(tokens).map(({ token }) => token),
     ...numbers,
     ...codes,
-    'Bearer ',
+    'Bearer (?!…)',
     'dXNlcjpwYXNz',
     'S3CR3T',
   ];

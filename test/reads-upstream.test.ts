@@ -59,10 +59,16 @@ test('gives a repeated read no more than what is left of its time', async () => 
 
   const answer = readOne(stage.graphql, unverified);
   await stage.zitadel.called(1);
+  let passedMs = timeoutMs - 60_000;
   const now = performance.now.bind(performance);
-  const later = vi.spyOn(performance, 'now').mockImplementation(() => now() + timeoutMs - 20);
+  const later = vi.spyOn(performance, 'now').mockImplementation(() => now() + passedMs);
   onTestFinished(() => later.mockRestore());
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
   first.open();
+  await stage.zitadel.called(2);
+  passedMs = timeoutMs;
+  vi.advanceTimersByTime(60_000);
 
   expect((await answer).errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT' });
   second.open();
