@@ -40,7 +40,7 @@ function messageOf(error: Error): string {
 export function withoutSecrets(text: unknown): string {
   const clean = String(text)
     .slice(0, maxRead)
-    .replace(/\b(Bearer|Basic)\s+[^\s"',]+/gi, '$1 …')
+    .replace(/\b(Bearer|Basic)\s+[^\s"',]+/gi, '…')
     // JSON.parse and Node.js quote what they were given.
     .replace(/^([^"]*)".*"(?= is not valid JSON)/s, '$1"…"')
     .replace(/(?<=\bReceived ).*/s, '…')

@@ -28,7 +28,8 @@ test('the logs of the whole suite hold no token, no verification code and no pho
 
   // That there was something to find: servers in this process and in others, calls that failed, and codes by the dozen.
   const told = lines
-    .filter((line) => line.startsWith('{'))
+    // The last line of a server that was killed may be cut short.
+    .filter((line) => line.startsWith('{') && line.endsWith('}'))
     .map((line) => (JSON.parse(line) as { level: number }).level);
   expect(told).toEqual(expect.arrayContaining([30, 40]));
   expect(lines.length).toBeGreaterThan(100);
