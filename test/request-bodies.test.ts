@@ -197,3 +197,21 @@ test(
     expect((await send(stage.graphql, gzipSync(body), 'gzip')).status).toBe(200);
   },
 );
+
+test.for([
+  [10_000, 200],
+  [10_001, 400],
+] as const)('reads a body in %i chunks of a byte with HTTP %i', async ([chunks, status]) => {
+  await using stage = await openStage();
+  const socket = await openSocket(stage.url);
+  const head = rawPost('', { ...manager, 'transfer-encoding': 'chunked' }).replace('content-length: 0\r\n', '');
+  const crumbs = Array.from(padded(chunks), (byte) => `1\r\n${byte}\r\n`).join('');
+
+  socket.write(`${head}${crumbs}0\r\n\r\n`);
+  const answer = await nextOf(answersOn(socket));
+
+  expect(answer.status).toBe(status);
+  expect(answer.head.includes('connection: close')).toBe(status === 400);
+  expect(stage.zitadel.outbox).toHaveLength(status === 200 ? 1 : 0);
+  socket.destroy();
+});

@@ -5,6 +5,8 @@ import { contentEncodings, decoderOf, isKnownEncoding } from './content-encoding
 import { readJson } from './json-body.js';
 import { refuse } from './refusal.js';
 
+const maxChunks = 10_000;
+
 /** Reads JSON bodies of at most `limit` bytes, compressed or not, and holds large ones back until there is memory for them. */
 export function readBodies(app: FastifyInstance, limit: number): void {
   const memory = new BodyMemory();
@@ -23,6 +25,7 @@ export function readBodies(app: FastifyInstance, limit: number): void {
       return;
     }
     const declared = transfer === undefined ? Number(length ?? 0) : limit;
+    if (transfer !== undefined) limitChunks(reply, payload);
     // Fastify refuses larger ones without reading them.
     if (declared > smallBody && declared <= limit) {
       holdBack(request, reply, payload, memory, decoderOf(encoding) ? limit : declared);
@@ -33,6 +36,19 @@ export function readBodies(app: FastifyInstance, limit: number): void {
     memory.giveBack(request);
     done(null, payload);
   });
+}
+
+/** Each chunk is an event and a buffer of its own: 1 MB in chunks of one byte takes two seconds and 400 MB. */
+function limitChunks(reply: FastifyReply, payload: Readable): void {
+  let chunks = 0;
+  const count = () => {
+    chunks += 1;
+    if (chunks <= maxChunks) return;
+    payload.off('data', count);
+    reply.header('connection', 'close');
+    payload.emit('error', Object.assign(new Error('The body has too many chunks.'), { statusCode: 400 }));
+  };
+  payload.on('data', count);
 }
 
 /**
