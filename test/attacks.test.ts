@@ -3,8 +3,11 @@ import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { parseLimits, queryLimits } from '../src/query-limits.js';
 import { createSchema } from '../src/schema.js';
+import { acceptedSockets } from './support/accepted-sockets.js';
+import { answersOn, nextOf, rawPost } from './support/raw-http.js';
 import { openSocket } from './support/sockets.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
+import { until } from './support/until.js';
 
 const phone = `contactPhone(userId: "${unverified}") { number }`;
 const times = (count: number, part: (index: number) => string) =>
@@ -270,6 +273,22 @@ test('refuses headers that do not come to their end, at both ports, and serves o
     });
   }
   expect(await Promise.all(unused.map(text))).toEqual(['', '']);
+});
+
+test('answers a request that it was too busy to read in time', async () => {
+  await using stage = await openStage();
+  const accepted = acceptedSockets(stage.url);
+  const socket = await openSocket(stage.url);
+  await until(() => Promise.resolve(accepted.length === 1));
+  const [connection] = accepted;
+
+  socket.write(rawPost('{"query":"{ __typename }"}'));
+  // What Node emits when its timer for the headers fires before it reads what has arrived.
+  const late = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
+  connection?.server.emit('clientError', late, connection);
+
+  expect((await nextOf(answersOn(socket))).status).toBe(200);
+  socket.destroy();
 });
 
 test('refuses at METRICS_PORT in the same shape', async () => {

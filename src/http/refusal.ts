@@ -60,8 +60,12 @@ export function refuseRaw(
     return undefined;
   }
   const statusCode = statusOfParserError[error.code ?? ''] ?? 400;
+  if (statusCode === 408 && socket.bytesRead === 0) {
+    closeUnused(socket);
+    return undefined;
+  }
   const isInBody = last !== undefined && !last.req.complete;
-  const isAnswerable = socket.bytesRead > 0 && (!isInBody || (last.socket === socket && !last.headersSent));
+  const isAnswerable = !isInBody || (last.socket === socket && !last.headersSent);
   if (isAnswerable) {
     const body = JSON.stringify(refusal(statusCode));
     socket.write(
@@ -72,6 +76,15 @@ export function refuseRaw(
   socket.setTimeout(takeTimeoutMs);
   socket.destroySoon();
   return isAnswerable ? statusCode : undefined;
+}
+
+/** Closes a connection that was opened in advance. If this server is busy, a request may be there that it has not read yet. */
+function closeUnused(socket: Socket): void {
+  const close = () => {
+    if (socket.bytesRead === 0) socket.destroy();
+  };
+  // What has arrived is read in this turn of the event loop or in the next.
+  setImmediate(() => setImmediate(close));
 }
 
 /** Stops reading from the connection, and closes it after this answer. */
