@@ -342,6 +342,16 @@ test('lets no cache keep an answer', async () => {
   }
 });
 
+test('closes a connection that has been idle for longer than KEEP_ALIVE_TIMEOUT_MS', async () => {
+  await using stage = await openStage({ KEEP_ALIVE_TIMEOUT_MS: '1' });
+  const socket = await openSocket(stage.url);
+  const answers = answersOn(socket);
+  socket.write(rawPost('{"query":"{ __typename }"}'));
+
+  expect((await nextOf(answers)).status).toBe(200);
+  expect((await answers.next()).done).toBe(true);
+});
+
 test('says how long it keeps an idle connection, which KEEP_ALIVE_TIMEOUT_MS is for', async () => {
   await using stage = await openStage({ KEEP_ALIVE_TIMEOUT_MS: '620000' });
 

@@ -2,6 +2,8 @@ import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { startChild } from './support/child.js';
 import { openPage } from './support/chromium.js';
+import { answersOn, nextOf, rawGet } from './support/raw-http.js';
+import { openSocket } from './support/sockets.js';
 import { openStage } from './support/stage.js';
 
 /** Left for people to look at; git ignores it. */
@@ -105,6 +107,19 @@ test('is not there unless it is asked for', async () => {
   for (const path of ['/', '/playground', '/playground/', '/playground/main.js']) {
     expect((await fetch(stage.url + path, { redirect: 'manual' })).status).toBe(404);
   }
+});
+
+test('has nothing outside its folder', async () => {
+  await using stage = await openStage({ PLAYGROUND: 'true' });
+  const socket = await openSocket(stage.url);
+  const answers = answersOn(socket);
+
+  // Clients resolve such a path before they send it.
+  socket.write(rawGet('/playground/%2e%2e/%2e%2e/package.json'));
+
+  const { status, body } = await nextOf(answers);
+  expect([status, body]).toEqual([404, expect.stringContaining('BAD_REQUEST')]);
+  socket.destroy();
 });
 
 test('has nothing but its files', async () => {

@@ -4,28 +4,47 @@ import type { FastifyInstance } from 'fastify';
 
 /** How long the client may go without taking a byte of its answer. */
 export const takeTimeoutMs = 30_000;
+/** How often Node checks. An answer ends up to one interval late. */
+export const checkIntervalMs = 5_000;
+
+interface Stall {
+  checks: number;
+  lastAt: number;
+}
 
 /**
  * Closes the connection of a client that does not read its answer, which would otherwise stay in memory forever.
  *
- * This is the socket's own timeout. Node restarts it if the operating system has taken some bytes since the last check, and replaces it
- * once it has taken them all. So an answer ends after one to two timeouts without progress.
+ * This uses the socket's own timeout. Node emits it if the operating system has taken no byte since the previous check, restarts it
+ * silently if it has, and replaces it once everything is taken.
  *
  * @param isDue whether an answer is due on a connection
  */
 export function endUntakenAnswers(app: FastifyInstance, isDue: (socket: Socket) => boolean): void {
+  const stalls = new WeakMap<Socket, Stall>();
   app.addHook('onSend', (_request, reply, payload, done) => {
     watchAnswer(reply.raw);
     done(null, payload);
   });
-  // Given a listener, Node no longer closes connections itself, not even idle ones.
   app.server.on('timeout', (socket: Socket) => {
-    const isWaitingForUs = isDue(socket) && socket.writableLength === 0;
-    if (!isWaitingForUs) socket.destroy();
+    if (!isDue(socket)) {
+      // An idle connection. Given a listener, Node no longer closes these itself.
+      socket.destroy();
+      return;
+    }
+    // Nothing to take: the client is waiting for us.
+    if (socket.writableLength === 0) return;
+    const now = performance.now();
+    const { checks, lastAt } = stalls.get(socket) ?? { checks: 0, lastAt: now };
+    // A longer gap means that a check in between found progress.
+    const stall = { checks: now - lastAt < 1.5 * checkIntervalMs ? checks + 1 : 1, lastAt: now };
+    if (stall.checks * checkIntervalMs >= takeTimeoutMs) socket.destroy();
+    else stalls.set(socket, stall);
+    socket.setTimeout(checkIntervalMs);
   });
 }
 
 /** Call this when the answer is about to be written: the time until then is ours. */
 export function watchAnswer(answer: ServerResponse): void {
-  answer.setTimeout(takeTimeoutMs);
+  answer.setTimeout(checkIntervalMs);
 }
