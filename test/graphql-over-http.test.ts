@@ -329,7 +329,7 @@ test('does not refuse a request that is late once it has been answered', async (
   socket.write(rawPost('', { 'content-length': '9', 'content-encoding': 'zstd' }));
   expect((await nextOf(answers)).status).toBe(415);
   // As if ten seconds were over.
-  for (const { server } of accepted) server.requestTimeout = 1;
+  for (const { server } of accepted) Object.assign(server, { headersTimeout: 1, requestTimeout: 1 });
 
   expect((await answers.next()).done).toBe(true);
 });
