@@ -155,7 +155,7 @@ test.for(gateways)('%s: refuses a number or a code of a wrong type, and repeats 
   for (const [message, body] of [
     ['The phone number must be a string.', { query: set('', '791234567') }],
     ['The phone number must be a string.', { query: set('($v: PhoneNumber!)', '$v'), variables: { v: 791234567 } }],
-    ['The phone number must begin with a + and the calling code of its country.', { query: set('', '"791234567"') }],
+    ['The phone number must begin with a + and a country calling code.', { query: set('', '"791234567"') }],
     ['The phone number is not valid.', { query: set('', '"+791234567"') }],
     ['The verification code must have 1 to 20 characters.', { query: verify('', '"791234567-791234567-7"') }],
   ] as const) {

@@ -52,10 +52,10 @@ test('makes a number of what a person types', async () => {
   expect(phones).toMatchObject(typed.map(([, phone]) => ({ phone })));
 });
 
-const noPlus = 'The phone number must begin with a + and the calling code of its country.';
+const noPlus = 'The phone number must begin with a + and a country calling code.';
 const tooLong = 'The phone number must have at most 100 characters.';
 const invalid = 'The phone number is not valid.';
-const extension = 'The phone number must have no extension.';
+const extension = 'The phone number must not have an extension.';
 const noString = 'The phone number must be a string.';
 
 test.for([

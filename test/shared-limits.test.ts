@@ -79,7 +79,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     for (const { server } of processes) {
       server.kill('SIGTERM');
       expect(await server.exited).toBe(0);
-      expect(server.output.stdout).not.toContain('Redis is away');
+      expect(server.output.stdout).not.toContain('Redis is down or slow');
       leaveForLogTest([server.output.stdout, server.output.stderr]);
     }
   });
@@ -217,9 +217,9 @@ describe.runIf(hasRedis)('with Redis', () => {
     await using redis = await startRedis('--rename-command', 'AUTH', '');
     await using stage = await openStage({ REDIS_URL: redis.url });
 
-    const warnings = stage.lines.filter((line) => line.includes('Redis is away'));
+    const warnings = stage.lines.filter((line) => line.includes('Redis is down or slow'));
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toContain('Redis says ERR');
+    expect(warnings[0]).toContain('Redis answered ERR');
     expect(warnings[0]).not.toContain('S3CR3T');
   });
 

@@ -4,7 +4,7 @@ import { bearer, manager, openStage, post, unverified } from './support/stage.js
 import { answered } from './support/zitadel.js';
 
 const { userId } = users.phoneless;
-const message = 'No SMS is sent to phone numbers of this country.';
+const message = 'No SMS is sent to phone numbers in this country.';
 
 test.for([
   ['Germany', '+49 151 12345678'],

@@ -17,7 +17,7 @@ const codeOfStatus: Partial<Record<GrpcCode, ErrorCode>> = {
   UNAUTHENTICATED: 'UNAUTHENTICATED',
 };
 
-/** What stands in front of ZITADEL may answer in its place; anything else means that the URL or the host is wrong. */
+/** Statuses of a proxy in front of ZITADEL. Any other status means that the URL or the host is wrong. */
 const codeOfForeignHttpStatus: Partial<Record<number, ErrorCode>> = {
   429: 'RATE_LIMITED',
   502: 'UPSTREAM_UNAVAILABLE',
@@ -25,13 +25,13 @@ const codeOfForeignHttpStatus: Partial<Record<number, ErrorCode>> = {
   504: 'UPSTREAM_TIMEOUT',
 };
 
-/** The codes that come with a time to wait, where it is known. */
+/** The codes with a `retryAfter`, if it is known. */
 const mayRetry: ReadonlySet<ErrorCode> = new Set(['RATE_LIMITED', 'UPSTREAM_UNAVAILABLE']);
 
-/** ZITADEL's ids are reused across operations, so only the three together mean a wrong, expired or used code. */
+/** ZITADEL reuses ids across operations, so only the three together mean a wrong, expired or used code. */
 const wrongCode = 'VerifyPhone INVALID_ARGUMENT COMMAND-eis9R';
 
-/** Turns what became of a write into the error that the client gets. What is of neither kind is passed on. */
+/** Turns the failure of a write into the error for the client. Unexpected errors are returned unchanged. */
 export function writeError(error: unknown): unknown {
   if (error instanceof LimitReached) {
     return new CodedError({ code: 'RATE_LIMITED', retryAfter: error.retryAfter }, { cause: error });
@@ -45,20 +45,20 @@ export function outcomeOfSms(error?: unknown): Outcome {
   return error === undefined ? 'COUNTS' : outcomeOfFailure(error);
 }
 
-/** Whether a verification code was tried that is wrong. */
+/** Whether a wrong verification code was tried. */
 export function outcomeOfGuess(error?: unknown): Outcome {
   if (error === undefined) return 'COUNTS_NOT';
   const isWrong = error instanceof ZitadelError && codeOf(error) === 'INVALID_VERIFICATION_CODE';
   return isWrong ? 'COUNTS' : outcomeOfFailure(error);
 }
 
-/** What is coded already has failed before the write. A fault of our own may come after it. */
+/** A CodedError was thrown before the write. A fault of our own may have happened after it. */
 function outcomeOfFailure(error: unknown): Outcome {
   if (error instanceof CodedError) return 'COUNTS_NOT';
   return error instanceof ZitadelError && !error.mayHaveHappened ? 'COUNTS_NOT' : 'UNKNOWN';
 }
 
-/** The same for a read, whose outcome leaves nothing to wonder about. */
+/** The same for a read, which has no `outcome`. */
 export function readError(error: unknown): unknown {
   return error instanceof ZitadelError ? codedError(error) : error;
 }
@@ -92,13 +92,13 @@ function codeOf({ operation, kind, facts, effectiveStatus }: ZitadelError): Erro
   }
 }
 
-/** ZITADEL says NOT_FOUND of the user, of the caller's membership, and of a route or instance that does not exist. */
+/** ZITADEL answers NOT_FOUND for the user, for the caller's membership, and for a route or instance that does not exist. */
 function codeOfNotFound(id: string | undefined): ErrorCode {
   if (id === undefined) return 'UPSTREAM_MISCONFIGURED';
   return id.startsWith('AUTHZ-') ? 'FORBIDDEN' : 'NOT_FOUND';
 }
 
-/** ZITADEL's own answer as far as it is known. What it says of its internals stays inside. */
+/** ZITADEL's own answer, as far as it is known. Without its message and details if they are about internals. */
 function original({ facts, status }: ZitadelError, isInternal: boolean): Partial<ZitadelRefusal> {
   const { code, httpStatus, id, zitadelMessage: message, details } = facts;
   const known = { code, status, httpStatus, id, ...(!isInternal && { message, details }) };

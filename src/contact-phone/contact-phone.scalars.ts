@@ -5,11 +5,11 @@ const rfc3339 = z.iso.datetime({ offset: true });
 
 const checkDateTime = (value: unknown) => {
   const { data } = rfc3339.safeParse(value);
-  if (data === undefined) throw new GraphQLError('DateTime must be a date and time as RFC 3339 has it.');
+  if (data === undefined) throw new GraphQLError('DateTime must be a date and time in RFC 3339 format.');
   return data;
 };
 
-/** A string that is checked and handed on as it is: a JavaScript Date would cut the microseconds that ZITADEL sends. */
+/** A string that is checked but not converted: a JavaScript Date would drop the microseconds that ZITADEL sends. */
 export const DateTime = new GraphQLScalarType({
   name: 'DateTime',
   description:
@@ -19,7 +19,7 @@ export const DateTime = new GraphQLScalarType({
   parseValue: checkDateTime,
 });
 
-/** Whatever it is, the service reads it, and refuses it at its path: what a scalar refuses, gateways turn into an internal error. */
+/** Accepts anything; the service checks it and reports an error at its path. Gateways turn errors of a scalar into internal errors. */
 export const PhoneNumber = new GraphQLScalarType({
   name: 'PhoneNumber',
   description:

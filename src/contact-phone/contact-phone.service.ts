@@ -13,24 +13,24 @@ import { checkUserId, readPhoneNumber, readVerificationCode } from './input.js';
 import { checkSmsCountry } from './sms-countries.js';
 import { createUserLoader, type UserLoader, type Users } from './user-loader.js';
 
-/** What a write gives back beside ZITADEL's answer: whom it changed, so that a client can read on. */
+/** ZITADEL's answer to a write plus the changed user, so that a client can select their fields. */
 type Change<Answer extends PhoneChanged> = Answer & {
   user: { id: string; contactPhone: () => Promise<User['phone']> };
 };
 
-/** If an SMS was sent and there are limits: when they allow another, written out for who asks. */
+/** If an SMS was sent and there are limits: when they will allow another. Formatted only if selected. */
 type PhoneCodeChange = PhoneCodeMade & { resendAvailableAt?: () => string | undefined };
 
 /**
- * The journey of a contact phone, on behalf of the caller of one request; it dies with the request.
- * Every method throws a CodedError that a client may see.
+ * All operations on contact phones, on behalf of the caller of one request. One instance per request.
+ * Every method throws CodedErrors that are safe to show to clients.
  */
 export class ContactPhoneService {
   private users: UserLoader | undefined;
   private callerKey: string | undefined;
 
   /**
-   * @param caller undefined when the request carries no `Authorization`
+   * @param caller undefined if the request has no usable `Authorization`
    * @param smsCountries where SMS may be sent; all countries if empty
    */
   constructor(
@@ -41,14 +41,14 @@ export class ContactPhoneService {
     private readonly record: RequestRecord,
   ) {}
 
-  /** Reads the user's phone; null if he has none. */
+  /** Reads the user's phone; null if they have none. */
   async read(userId: string): Promise<User['phone']> {
     const [phone] = await this.readAll([userId]);
     if (phone instanceof Error) throw phone;
     return phone ?? null;
   }
 
-  /** Reads the phones of many users: of each the phone, null if he has none, or the error that kept it from being read. */
+  /** Reads the phones of many users: for each one the phone, null if they have none, or the error if it could not be read. */
   async readAll(userIds: readonly string[]): Promise<(User['phone'] | Error)[]> {
     const refused = new Map<string, Error>();
     for (const userId of userIds) {
@@ -65,7 +65,7 @@ export class ContactPhoneService {
     });
   }
 
-  /** Sets the user's phone, in place of the one before, and has a code for it sent or returned, or has it marked as verified. */
+  /** Sets or replaces the user's phone, and has ZITADEL send a code, return a code, or mark the phone as verified. */
   set(userId: string, number: unknown, mode: SetPhoneMode): Promise<Change<PhoneCodeChange>> {
     return this.write<PhoneCodeChange>(userId, (caller, deadline) => {
       const phone = readPhoneNumber(number);
@@ -76,7 +76,7 @@ export class ContactPhoneService {
     });
   }
 
-  /** Makes a new code for the user's unverified phone and has it sent or returned. */
+  /** Has ZITADEL create a new code for the user's unverified phone, and send or return it. */
   resend(userId: string, mode: PhoneCodeMode): Promise<Change<PhoneCodeChange>> {
     return this.write<PhoneCodeChange>(userId, (caller, deadline) => {
       const resend = () => this.zitadel.resendPhoneCode(caller, userId, mode, deadline);
@@ -103,13 +103,13 @@ export class ContactPhoneService {
     return this.write(userId, (caller, deadline) => this.zitadel.removePhone(caller, userId, deadline));
   }
 
-  /** What every write shares: one deadline for all calls that it needs, and the user to read on. */
+  /** What all writes share: one deadline for all calls, and the changed user in the result. */
   private async write<Answer extends PhoneChanged>(
     userId: string,
     call: (caller: Caller, deadline: Deadline) => Promise<Answer>,
   ): Promise<Change<Answer>> {
     const caller = this.admit(userId);
-    // Nobody would read its outcome. The write before it, in the same document, was carried through.
+    // Nobody would see the result. An earlier write in the same document has completed.
     if (caller.isGone()) throw new CodedError({ code: 'FAILED_PRECONDITION' }, { message: 'The caller hung up.' });
     try {
       return Object.assign(await call(caller, this.zitadel.deadline()), {
@@ -120,7 +120,7 @@ export class ContactPhoneService {
     }
   }
 
-  /** What makes ZITADEL send an SMS, if the limits allow it. */
+  /** Makes a call that sends an SMS, if the limits allow it. */
   private async sendSms(caller: Caller, userId: string, call: () => Promise<PhoneCodeMade>): Promise<PhoneCodeChange> {
     try {
       const { answer, opensAt } = await this.guard.sms.pass(userId, this.keyOf(caller), call, outcomeOfSms);
@@ -151,7 +151,7 @@ export class ContactPhoneService {
     return (this.callerKey ??= callerKeyOf(caller.headers.authorization));
   }
 
-  /** Nothing is sent for a nameless caller or a bad id. */
+  /** Rejects an anonymous caller or a bad id before any call. */
   private admit(userId: string): Caller {
     if (!this.caller) throw new CodedError({ code: 'UNAUTHENTICATED' });
     checkUserId(userId);

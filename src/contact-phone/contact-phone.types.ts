@@ -59,14 +59,14 @@ export class ContactPhone {
   isVerified!: boolean;
 }
 
-// Another subgraph owns and describes the type: composition takes but one description, and warns of a second.
+// Another subgraph owns and describes the type. Composition keeps only one description, and warns about a second.
 @Directive('@key(fields: "id")')
 @ObjectType({ simpleResolvers: true })
 export class User {
   @Field(() => ID)
   id!: string;
 
-  /** graphql-js calls what is a function, and takes an Error for the failure of this field. */
+  /** graphql-js calls a function, and treats a returned Error as the failure of this field. */
   @Field(() => ContactPhone, {
     nullable: true,
     description: 'The contact phone; null without an error means that the user has none.',
@@ -74,7 +74,7 @@ export class User {
   contactPhone!: ContactPhone | null | Error | (() => Promise<ContactPhone | null>);
 }
 
-/** What every change of a contact phone gives back. */
+/** The result of every change of a contact phone. */
 @ObjectType({ simpleResolvers: true })
 abstract class PhoneChange {
   @Field(() => ObjectDetails, { description: 'The change of the user.' })
@@ -84,7 +84,7 @@ abstract class PhoneChange {
   user!: User;
 }
 
-/** What a change gives back that makes a code. */
+/** The result of a change that creates a code. */
 @ObjectType({ simpleResolvers: true })
 abstract class PhoneCodeChange extends PhoneChange {
   @Field(() => String, {

@@ -15,9 +15,9 @@ interface Context {
 }
 
 /**
- * Resolves `_entities`. Each representation becomes the user that it stands for, or fails alone.
+ * Resolves `_entities`. Each representation becomes a user, or fails without affecting the others.
  *
- * Their phones, if they are asked for, are read before any field is resolved: to wait in each field costs more than all the rest.
+ * If phones are selected, they are all read before any field is resolved: awaiting in each field would cost more than everything else.
  */
 export async function resolveEntities(
   _source: unknown,
@@ -40,15 +40,15 @@ const isUser = (user: User | CodedError): user is User => !(user instanceof Code
 
 function asksForPhones({ schema, fragments, variableValues, fieldNodes }: GraphQLResolveInfo): boolean {
   const type = schema.getType('User') as GraphQLObjectType;
-  // As graphql 17 has them: it finds no variable otherwise.
+  // The shape of graphql 17. Without it, no variable would be found.
   const variables = { coerced: variableValues, sources: {} };
   const { fields } = collectSubFields(schema, fragments, variables, type, [...fieldNodes]);
   return [...fields.values()].some(([node]) => node?.name.value === 'contactPhone');
 }
 
 /**
- * What a router knows of a user, or why it is not that: graphql-js takes an Error in a list for the failure of that item. An id that came
- * as a number may have lost digits.
+ * The user of a representation, or an error if it is invalid: graphql-js treats an Error in a list as the failure of that item. An id must
+ * be a string, since a number may have lost digits.
  * https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec
  */
 function userOf(value: unknown): User | CodedError {
@@ -64,5 +64,5 @@ function userOf(value: unknown): User | CodedError {
 
 const noRepresentation = new CodedError(
   { code: 'BAD_USER_INPUT' },
-  { message: 'A representation must have the __typename "User" and an id, which is a string.' },
+  { message: 'A representation must have the __typename "User" and a string as its id.' },
 );

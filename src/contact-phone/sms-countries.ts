@@ -2,11 +2,11 @@ import { parsePhoneNumberFromString, type CountryCode } from 'libphonenumber-js/
 import { CodedError } from '../errors.js';
 
 /**
- * Refuses a number of a country that no SMS may be sent to: the standard defence against SMS pumping.
+ * Rejects a number from a country that no SMS may be sent to: the standard defence against SMS pumping.
  *
  * @param countries all if empty
- * @param number in the format E.164; one whose country is not known is of none of them
- * @param code whether it is the input or the state of the user that is at fault
+ * @param number in E.164 format; rejected if its country is unknown
+ * @param code whether the input or the state of the user is at fault
  */
 export function checkSmsCountry(
   countries: readonly CountryCode[],
@@ -16,5 +16,5 @@ export function checkSmsCountry(
   if (countries.length === 0) return;
   const country = parsePhoneNumberFromString(number, { extract: false })?.country;
   if (country && countries.includes(country)) return;
-  throw new CodedError({ code }, { message: 'No SMS is sent to phone numbers of this country.' });
+  throw new CodedError({ code }, { message: 'No SMS is sent to phone numbers in this country.' });
 }

@@ -6,18 +6,18 @@ import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 import { readError } from './contact-phone.errors.js';
 
-/** By id: the user, or the CodedError why they could not be read; nothing where ZITADEL knows no such user. */
+/** By id: the user, or a CodedError if they could not be read. Users that ZITADEL does not list are missing. */
 export type Users = ReadonlyMap<string, User | Error>;
 
 export type UserLoader = DataLoader<readonly string[], Users>;
 
-/** ZITADEL lists 1000 users at most; a hundred keep its answer, and the time it takes, small. */
+/** ZITADEL lists at most 1000 users; a hundred keeps its answers small and fast. */
 const maxUsersInACall = 100;
-/** A request may ask for thousands of users. It must not take all connections from the others. */
+/** A request may ask for thousands of users. It must not use up the connections that others need. */
 const maxCallsAtOnce = 8;
 
 /**
- * Batches the lookups made in the same tick: each user once, a hundred in a call, all within one deadline. No caching. One instance per
+ * Batches the lookups made in the same tick: each user once, a hundred per call, all within one deadline. No caching. One instance per
  * caller.
  *
  * Keys are lists of ids rather than ids: a promise per id cost a tenth of a request for a hundred users.
@@ -27,7 +27,7 @@ const maxCallsAtOnce = 8;
 export function createUserLoader(zitadel: ZitadelClient, caller: Caller, batchSizes: number[]): UserLoader {
   const inTurn = pLimit(maxCallsAtOnce);
 
-  /** A call for one user tells missing from forbidden, and is up to date; a list leaves such users out, and may lag behind. */
+  /** GetUserByID distinguishes missing from forbidden, and is up to date. A list omits such users, and may lag behind. */
   const read = (ids: readonly string[], deadline: Deadline) =>
     ids.length === 1
       ? Promise.all(ids.map((id) => zitadel.getUserById(caller, id, deadline)))

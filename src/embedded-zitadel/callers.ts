@@ -4,7 +4,7 @@ import { Refusal } from './refusal.js';
 
 const callersByToken = new Map<string, EmbeddedToken>(Object.values(tokens).map((token) => [token.token, token]));
 
-/** Who calls, by the token: what follows `Bearer `, whatever precedes it. */
+/** Identifies the caller by the token: whatever follows `Bearer `, regardless of what precedes it. */
 export function authenticate({ authorization, 'x-zitadel-orgid': organisation }: IncomingHttpHeaders): EmbeddedToken {
   if (!authorization) throw new Refusal(16, 'auth header missing');
   const [, token, ...more] = authorization.split('Bearer ');

@@ -12,31 +12,31 @@ import { UserQueries } from './user-queries.js';
 import { UserStore } from './user-store.js';
 
 export interface Call extends RawRequest {
-  /** Whether the caller was there to get the whole answer; known when the answer or the connection has ended. */
+  /** Whether the caller received the whole answer. Resolves when the answer or the connection has ended. */
   answered: Promise<boolean>;
 }
 
 export interface EmbeddedZitadel {
   url: string;
-  /** A page with the SMS, for people. */
+  /** A page that shows the SMS. */
   outboxUrl: string;
-  /** Every call that it got, in order, but for probes. */
+  /** Every call except probes, in order. */
   calls: Call[];
-  /** Every call for a user that cannot exist and without a token, which only asks whether it is there. */
+  /** Every health probe: a call without a token, for a user that cannot exist. */
   probes: Call[];
-  /** Every SMS that it would have sent, in order. */
+  /** Every SMS that it pretended to send, in order. */
   outbox: readonly Sms[];
-  /** Every code that it ever made. */
+  /** Every code that it has created. */
   codes: readonly string[];
-  /** The code that would verify the user's phone now. */
+  /** The code that would currently verify the user's phone. */
   pendingCode(userId: string): string | undefined;
-  /** Resolves when so many calls have come in. */
+  /** Resolves when this many calls have arrived. */
   called(times: number): Promise<void>;
-  /** Queues something else than the proper answer for the next calls, one each. */
+  /** Queues misbehaviour for the next calls, one for each. */
   misbehave(...next: Misbehaviour[]): void;
   /** The same for the next probes. */
   misbehaveWhenProbed(...next: Misbehaviour[]): void;
-  /** Resolves when so many probes have come in. */
+  /** Resolves when this many probes have arrived. */
   probed(times: number): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -44,13 +44,13 @@ export interface EmbeddedZitadel {
 interface Options {
   now?: () => number;
   onSms?: (sms: Sms) => void;
-  /** People beside the population. */
+  /** Users in addition to the population. */
   moreUsers?: readonly EmbeddedUser[];
 }
 
 const outboxPath = '/outbox';
 
-/** Starts a small ZITADEL on this machine, in memory: for the demo, and for every test. */
+/** Starts a small in-memory ZITADEL on this machine, for the demo and for every test. */
 export async function startEmbeddedZitadel({
   now = Date.now,
   onSms = () => {},

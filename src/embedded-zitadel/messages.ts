@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { EmbeddedUser } from './population.js';
 import { Refusal } from './refusal.js';
 
-/** Parses proto3 JSON: unknown fields are dropped, and what has another shape cannot be decoded. */
+/** Parses proto3 JSON: drops unknown fields, and refuses messages in any other shape. */
 export function readMessage<T>(message: z.ZodType<T>, body: unknown): T {
   const { data, success } = message.safeParse(body);
   if (!success) throw new Refusal(3, 'proto: syntax error');
@@ -14,7 +14,7 @@ export function checkUserIdLength(userId: string): void {
     throw new Refusal(3, 'invalid UserId: value length must be between 1 and 200 runes');
 }
 
-/** At most one of a oneof: two cannot be decoded. */
+/** At most one field of a oneof may be set. */
 const atMostOne = (...fields: unknown[]) => fields.filter((field) => field !== undefined).length <= 1;
 
 /** No mode set means "send" to ZITADEL. */
@@ -40,7 +40,7 @@ export const listUsersRequest = z.object({
     .default([]),
 });
 
-/** What ZITADEL tells of a user, zero values left out. */
+/** A user as ZITADEL sends it, without zero values. */
 export function userMessage(user: EmbeddedUser & { details: object }): object {
   const { userId, details, state, description } = user;
   const username = `user-${userId}`;

@@ -1,14 +1,14 @@
 import type { ServerResponse } from 'node:http';
 
-/** What a test may ask for in place of the proper answer to a call. The call is carried out all the same, unless it says otherwise. */
+/** What a test may request instead of the proper answer to a call. The call is still carried out, unless stated otherwise. */
 export type Misbehaviour =
   /** The answer is held back until the promise resolves. */
   | { hold: Promise<unknown> }
   /** The connection is reset without an answer. */
   | { reset: true }
-  /** The answer ends after so many bytes of its body, and the connection with it. */
+  /** The answer and its connection end after this many bytes of the body. */
   | { cutOffAfter: number }
-  /** Something else is answered, and the call is not carried out. */
+  /** This is the answer, and the call is not carried out. */
   | { answer: { status: number; headers?: Record<string, string>; body?: string | Buffer } };
 
 export interface Answer {
@@ -17,7 +17,7 @@ export interface Answer {
   body: string | Buffer;
 }
 
-/** Gives the answer, or what a test asked for in its place. */
+/** Sends the answer, or what a test requested instead. */
 export async function respond(
   response: ServerResponse,
   proper: () => Answer,

@@ -1,6 +1,6 @@
 import type { Sms } from './phone-commands.js';
 
-/** The SMS so far, the latest first, as a page that looks for more by itself. It needs no script, and is allowed none. */
+/** A page with the SMS so far, latest first, that refreshes itself. It needs no scripts, so it allows none. */
 export const outboxHeaders = {
   'content-type': 'text/html; charset=utf-8',
   'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",

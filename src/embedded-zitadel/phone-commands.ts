@@ -24,10 +24,10 @@ const codeAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
 const codeLength = 6;
 const codeLifetimeMs = 60 * 60 * 1000;
 
-/** What ZITADEL's user service v2 does with a phone, by its rules; the refusals come in the order in which ZITADEL checks. */
+/** The phone operations of ZITADEL's user service v2, with its rules. Refusals come in the order of ZITADEL's own checks. */
 export class PhoneCommands {
   readonly outbox: Sms[] = [];
-  /** Every code that was ever made, so that a test can look for one where none may be. */
+  /** Every code that was ever created, so that tests can check that none leaks. */
   readonly codes: string[] = [];
 
   constructor(
@@ -35,7 +35,7 @@ export class PhoneCommands {
     private readonly onSms: (sms: Sms) => void,
   ) {}
 
-  /** SetPhone. Not even the user himself may mark his phone as verified, or get the code that verifies it. */
+  /** SetPhone. Not even users themselves may mark their phone as verified, or get the code that verifies it. */
   setPhone(headers: IncomingHttpHeaders, userId: string, body: unknown): object {
     const caller = authenticate(headers);
     const { phone, returnCode, isVerified } = readMessage(setPhoneRequest, body);
@@ -48,7 +48,7 @@ export class PhoneCommands {
     return isVerified ? this.store.change(user) : this.makeCode(user, user.phone, returnCode !== undefined);
   }
 
-  /** ResendPhoneCode. A code that is returned proves nothing about the phone, so not even the user himself may get it. */
+  /** ResendPhoneCode. A returned code proves nothing about the phone, so not even users themselves may get it. */
   resendPhoneCode(headers: IncomingHttpHeaders, userId: string, body: unknown): object {
     const caller = authenticate(headers);
     const { returnCode } = readMessage(resendPhoneCodeRequest, body);
@@ -58,7 +58,7 @@ export class PhoneCommands {
     return this.makeCode(user, user.phone, returnCode !== undefined);
   }
 
-  /** VerifyPhone, which is for everyone who has a token. */
+  /** VerifyPhone. Anyone with a token may call it. */
   verifyPhone(headers: IncomingHttpHeaders, userId: string, body: unknown): object {
     authenticate(headers);
     const { verificationCode } = readMessage(verifyPhoneRequest, body);
@@ -80,7 +80,7 @@ export class PhoneCommands {
     return this.store.change(user);
   }
 
-  /** The code that would verify the user's phone now. */
+  /** The code that would currently verify the user's phone. */
   pendingCode(userId: string): string | undefined {
     const code = this.store.get(userId)?.phone?.code;
     return code && this.store.now() < code.expiresAt ? code.value : undefined;
@@ -94,7 +94,7 @@ export class PhoneCommands {
     return user;
   }
 
-  /** Replaces the code before, and returns the new one or sends it. */
+  /** Replaces the previous code, and returns or sends the new one. */
   private makeCode(user: StoredUser, phone: EmbeddedPhone, isReturned: boolean): object {
     const code = Array.from({ length: codeLength }, () => codeAlphabet[randomInt(codeAlphabet.length)]).join('');
     phone.code = { value: code, expiresAt: this.store.now() + codeLifetimeMs };
@@ -109,7 +109,7 @@ export class PhoneCommands {
   }
 }
 
-/** To E.164, without a look at whether there is such a number: `0791234567` becomes a Swiss one. */
+/** Converts to E.164 without checking whether the number is valid: `0791234567` becomes a Swiss number. */
 function normalise(phone: string): string {
   if (phone === '') throw new Refusal(3, 'Phone number is empty', 'PHONE-Zt0NV');
   const parsed = parsePhoneNumberFromString(phone, defaultRegion);

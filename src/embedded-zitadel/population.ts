@@ -10,16 +10,16 @@ export interface EmbeddedUser {
 export interface EmbeddedPhone {
   number: string;
   isVerified: boolean;
-  /** The code last asked for; undefined once it is used. */
+  /** The most recent code; undefined once it is used. */
   code?: { value: string; expiresAt: number };
 }
 
 export interface EmbeddedToken {
   description: string;
   token: string;
-  /** The user whom the token stands for. */
+  /** The user that the token belongs to. */
   userId: string;
-  /** What he may do, by organisation: an organisation that is not there is one that he is no member of. */
+  /** Their permissions by organisation. They are not a member of organisations that are missing here. */
   memberships: Record<string, readonly string[]>;
   isExpired?: boolean;
 }
@@ -29,7 +29,7 @@ const globex = '302000000000000001';
 
 const phone = (number: string, isVerified: boolean): EmbeddedPhone => ({ number, isVerified });
 
-/** Everybody in a fresh embedded ZITADEL: with the tokens below, enough for each of its refusals. */
+/** All users of a fresh embedded ZITADEL. With the tokens below, they can trigger each of its refusals. */
 export const users = {
   unverified: {
     userId: '301000000000000101',
@@ -81,25 +81,25 @@ export const users = {
 
 export const tokens = {
   manager: {
-    description: 'manages the organisation: may read its users, and do everything with their phones',
+    description: 'manages the organisation: may read its users and do anything with their phones',
     token: 'embedded-token-of-the-manager',
     userId: '301000000000000900',
     memberships: { [acme]: ['user.read', 'user.write'] },
   },
   self: {
-    description: `is the user ${users.unverified.userId} himself: may read and set his own phone, and have codes sent`,
+    description: `is the user ${users.unverified.userId}: may read and set their own phone, and have codes sent`,
     token: 'embedded-token-of-the-user-himself',
     userId: users.unverified.userId,
     memberships: {},
   },
   member: {
-    description: 'is a member with user.read alone',
+    description: 'is a member with only user.read',
     token: 'embedded-token-of-a-reading-member',
     userId: '301000000000000901',
     memberships: { [acme]: ['user.read'] },
   },
   guest: {
-    description: 'is a member with no permission at all',
+    description: 'is a member without any permission',
     token: 'embedded-token-of-a-guest',
     userId: '301000000000000902',
     memberships: { [acme]: [] },

@@ -9,7 +9,7 @@ const httpStatusOf = {
   16: 401,
 } as const;
 
-/** A google.rpc.Status as ZITADEL writes it: with its id in the message and in a detail, or with neither. */
+/** A google.rpc.Status in ZITADEL's form: with its id in both the message and a detail, or in neither. */
 export class Refusal extends Error {
   constructor(
     readonly code: keyof typeof httpStatusOf,

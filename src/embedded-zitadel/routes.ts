@@ -3,13 +3,13 @@ import type { PhoneCommands } from './phone-commands.js';
 import { Refusal } from './refusal.js';
 import type { UserQueries } from './user-queries.js';
 
-/** The host that it lets be named in `x-zitadel-instance-host`. */
+/** The only host that it accepts in `x-zitadel-instance-host`. */
 export const instanceHost = 'zitadel.example.com';
 
-/** A request as it came in, before anything is made of it. */
+/** An unparsed request. */
 export interface RawRequest {
   method: string;
-  /** As it stands in the request line. */
+  /** As in the request line. */
   path: string;
   headers: IncomingHttpHeaders;
   body: string;
@@ -45,7 +45,7 @@ const routes: [path: RegExp, Partial<Record<string, Handler>>][] = [
 ];
 
 /**
- * Carries out what a request asks for. Routes on the decoded path, as ZITADEL's gateway does: an encoded slash is a slash.
+ * Carries out a request. Routes on the decoded path, as ZITADEL's gateway does: an encoded slash counts as a slash.
  *
  * @throws {Refusal}
  */
@@ -63,7 +63,7 @@ export function route(request: RawRequest, service: UserService): unknown {
   throw new Refusal(5, 'Not Found');
 }
 
-/** ZITADEL's REST gateway hands the path and the token on as gRPC metadata, which holds printable ASCII alone. It does so first of all. */
+/** ZITADEL's REST gateway first forwards the path and the token as gRPC metadata, which may only contain printable ASCII. */
 function refuseOtherCharacters({ path, headers: { authorization = '' } }: RawRequest): void {
   if (/[^\x20-\x7e]/.test(decodePath(path) + authorization)) {
     throw new Refusal(13, 'header key "zitadel-activity-path" contains value with non-printable ASCII characters');

@@ -7,11 +7,11 @@ import type { UserStore } from './user-store.js';
 const defaultListLimit = 100;
 const maxListLimit = 1000;
 
-/** What ZITADEL's user service v2 tells of users, by its rules. */
+/** The user queries of ZITADEL's user service v2, with its rules. */
 export class UserQueries {
   constructor(private readonly store: UserStore) {}
 
-  /** GetUserByID: whether the user exists comes before whether the caller may read him. */
+  /** GetUserByID. Checks that the user exists before it checks whether the caller may read them. */
   getUserById(headers: IncomingHttpHeaders, userId: string): object {
     const caller = authenticate(headers);
     checkUserIdLength(userId);
@@ -21,7 +21,7 @@ export class UserQueries {
     return { details: user.details, user: userMessage(user) };
   }
 
-  /** ListUsers, in the order of the ids; whom the caller may not read is silently left out. */
+  /** ListUsers, in the order of the ids. Silently omits users that the caller may not read. */
   listUsers(headers: IncomingHttpHeaders, body: unknown): object {
     const caller = authenticate(headers);
     const { query, queries } = readMessage(listUsersRequest, body);

@@ -4,12 +4,12 @@ export interface StoredUser extends EmbeddedUser {
   details: { sequence?: string; changeDate: string; creationDate: string; resourceOwner: string };
 }
 
-/** Everybody, as they are now. */
+/** The current state of all users. */
 export class UserStore {
   private readonly users: Map<string, StoredUser>;
   private sequence = 0n;
 
-  /** @param moreUsers people beside the population */
+  /** @param moreUsers users in addition to the population */
   constructor(
     readonly now: () => number,
     moreUsers: readonly EmbeddedUser[],
@@ -32,14 +32,14 @@ export class UserStore {
     return [...this.users.values()];
   }
 
-  /** Records that the user has changed, which is all that ZITADEL answers to most writes. */
+  /** Records a change of the user, and returns it: ZITADEL's answer to most writes. */
   change(user: StoredUser): { details: object } {
     this.sequence += 1n;
     user.details = { ...user.details, sequence: String(this.sequence), changeDate: this.moment() };
     return { details: user.details };
   }
 
-  /** ZITADEL gives microseconds. */
+  /** With microseconds, as in ZITADEL. */
   moment(): string {
     return new Date(this.now()).toISOString().replace('Z', '042Z');
   }

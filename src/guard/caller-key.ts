@@ -4,11 +4,10 @@ import { hash } from 'node:crypto';
 const bearerToken = /^Bearer ([\w.~+/-]+=*)$/;
 
 /**
- * Stands for a caller where no token may stand: the SHA-256 of his token, which is long and random, so that it needs no key.
+ * Identifies a caller without storing their token: its SHA-256. Tokens are long and random, so the hash needs no key.
  *
- * One token must not pass for many callers. But ZITADEL also takes it behind other words and with spaces in it, and drops the last bits
- * of its Base64. So whoever does not write it as the standard has it is one and the same caller with all who do not; and what is hashed
- * is what the Base64 stands for.
+ * One token must not pass for many callers. But ZITADEL also accepts a token after a word other than `Bearer` or with spaces in it, and
+ * ignores the last bits of its Base64. So all callers with a nonstandard header count as one caller, and the hash is of the decoded Base64.
  */
 export function callerKeyOf(authorization: string): string {
   const token = bearerToken.exec(authorization)?.[1] ?? '';

@@ -1,16 +1,16 @@
-/** A limit allows no more for now. */
+/** A limit is reached. */
 export class LimitReached extends Error {
   override readonly name = 'LimitReached';
 
   /**
    * @param limit the variable that sets it
-   * @param opensAt when it allows one more, by `performance.now()`
+   * @param opensAt when it will allow one more, on the clock of `performance.now()`
    */
   constructor(
     readonly limit: 'SMS_LIMITS' | 'SMS_BUDGET' | 'VERIFY_LIMIT',
     private readonly opensAt: number,
   ) {
-    super(`${limit} allows no more for now`);
+    super(`${limit} is reached`);
   }
 
   /** Seconds from now, rounded up. */
@@ -19,36 +19,36 @@ export class LimitReached extends Error {
   }
 }
 
-/** What became of a call: it counts, it does not, or nobody knows whether it was carried out. */
+/** The outcome of a call: it counts, it does not, or it is unknown whether it was carried out. */
 export type Outcome = 'COUNTS' | 'COUNTS_NOT' | 'UNKNOWN';
 
-/** Limits as one store counts them. */
+/** The limits, as counted in one store. */
 export interface Gate {
   /**
-   * Lets a call begin.
+   * Admits a call.
    *
-   * @throws {LimitReached} and leaves nothing behind
+   * @throws {LimitReached} without leaving any trace in the store
    */
   admit(userId: string, callerKey: string): Promise<Permit>;
-  /** Takes back what a call holds only while it is under way, in case the store did not answer when that came or went. */
+  /** Releases the in-flight hold of a call if the store failed to answer during `admit` or `settle`. */
   release?(userId: string, callerKey: string): Promise<unknown>;
 }
 
-/** A call that has begun. */
+/** An admitted call. */
 export interface Permit {
-  /** @returns when the limits allow another one, by `performance.now()`; 0 if they do now */
+  /** @returns when the limits will allow another call, on the clock of `performance.now()`; 0 if they do now */
   settle(outcome: Outcome): Promise<number>;
 }
 
-/** Lets a call pass if all gates do, and tells each of them what became of it. */
+/** Makes a call if all gates admit it, and reports its outcome to each of them. */
 export class Checkpoint {
-  /** @param gates asked one after the other, so the cheapest comes first */
+  /** @param gates asked in this order, so put the cheapest first */
   constructor(private readonly gates: readonly Gate[]) {}
 
   /**
-   * @param outcomeOf what became of the call, from its error if it has one
-   * @returns the call's answer, and when another one may pass: null if there are no limits
-   * @throws {LimitReached} the call is not made then
+   * @param outcomeOf the outcome of the call, given its error if it failed
+   * @returns the call's answer, and when another call will be admitted: null if there are no limits
+   * @throws {LimitReached} without making the call
    */
   async pass<Answer>(
     userId: string,
@@ -77,7 +77,7 @@ export class Checkpoint {
   }
 }
 
-/** The date of a moment by `performance.now()`, not before it; now if it is over. */
+/** Converts a time of `performance.now()` to a date, rounding up; now if it has passed. */
 function dateOf(moment: number): Date {
   return new Date(Math.ceil(Date.now() + Math.max(0, moment - performance.now())));
 }

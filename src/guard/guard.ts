@@ -8,26 +8,26 @@ import { SharedGate } from './shared-gate.js';
 import { SmsBudget } from './sms-budget.js';
 import { SmsLimits } from './sms-limits.js';
 
-/** How often an SMS may be sent, and a verification code tried. */
+/** Limits how often an SMS may be sent and a verification code tried. */
 export interface Guard {
   sms: Checkpoint;
   guesses: Checkpoint;
-  /** Whether Redis is there, if there should be one. */
+  /** Whether Redis is up, if one is configured. */
   state(): { redis?: 'up' | 'down' };
   close(): void;
 }
 
 /**
- * The limits hold in this process, whatever happens; and across all processes, as long as Redis is there. The memory comes first: it is
- * cheap to ask, and it knows of every SMS that this process sent, also when Redis has forgotten it.
+ * The limits always hold in this process, and across all processes while Redis is up. Memory is checked first: that is cheap, and memory
+ * knows every SMS that this process sent, even if Redis has lost it.
  *
- * @param longestCallMs the longest time that a guarded call may take
+ * @param longestCallMs the longest that a guarded call can take
  */
 export async function createGuard(config: GuardConfig, longestCallMs: number, logger: Logger): Promise<Guard> {
   const { smsLimits, smsBudget, verifyLimit, redisUrl } = config;
-  // A second more, in which the stores count.
+  // One second more, for the stores to count.
   const holdSeconds = Math.ceil(longestCallMs / 1000) + 1;
-  const onSpent = () => logger.warn('SMS_BUDGET is used up: no SMS is sent to anybody for a while');
+  const onSpent = () => logger.warn('SMS_BUDGET is used up: no SMS will be sent to anyone for a while');
 
   const smsGates = (create: CreateCounter): Gate[] => [
     ...(smsLimits.length > 0 ? [new SmsLimits(create, smsLimits, holdSeconds)] : []),
@@ -49,7 +49,7 @@ export async function createGuard(config: GuardConfig, longestCallMs: number, lo
   };
 }
 
-/** Loaded only where it is used: it takes a quarter of a second. */
+/** Loaded only if needed: loading takes a quarter of a second. */
 async function connectRedis(url: URL, logger: Logger) {
   const { Redis } = await import('./redis.js');
   const redis = new Redis(url, logger);

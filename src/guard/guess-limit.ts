@@ -3,10 +3,10 @@ import { LimitReached, type Gate, type Permit } from './checkpoint.js';
 import type { Counter, CreateCounter } from './counts.js';
 
 /**
- * How many wrong codes one caller may try for one user. There are so many places; a guess takes one before the call, so that no more are
- * ever under way, and leaves it at once unless it counts: then it keeps the place for the time of the limit.
+ * Limits how many wrong codes one caller may try for one user. A guess takes one of a limited number of places before the call, so that
+ * guesses in flight cannot exceed the limit. If it counts, it keeps its place for the time of the limit; if not, it leaves immediately.
  *
- * A guess that does not count takes two operations of the store; each wrong one before it adds one.
+ * A guess that does not count takes two store operations, plus one for each earlier guess that counts.
  */
 export class GuessLimit implements Gate {
   private readonly places: Counter;
@@ -29,7 +29,7 @@ export class GuessLimit implements Gate {
       }
       return {
         settle: async (outcome) => {
-          // Later it may be another guess's.
+          // After that, the place may belong to another guess.
           if (outcome === 'COUNTS_NOT' && performance.now() < endsAt) await this.places.delete(key);
           return 0;
         },

@@ -1,25 +1,25 @@
 import type { Limit } from '../config.js';
 import { nothing, type Count, type Counter } from './counts.js';
 
-/** More than are added in the same time, and few enough for nobody to wait. */
+/** Expired keys removed per insert: more than one, so removal keeps up; few, so no request is slowed down. */
 const forgottenAtOnce = 4;
 
 /**
- * Counts in the memory of this process. All keys live equally long, and those that begin anew go to the end: so the first are those that
- * end next, and no timer needs to wait for each, which would take most of the time and of the memory.
+ * Counts in the memory of this process. All keys share one TTL and restarted keys are re-inserted, so Map order is expiry order. This
+ * avoids a timer per key, which would take most of the time and memory.
  */
 export class MemoryCounter implements Counter {
   private readonly counts = new Map<string, Count>();
-  /** No key ends before; a lower bound. */
+  /** A lower bound: no key expires before this. */
   private nextEndsAt = 0;
 
-  /** @param maxKeys when there are more, the oldest are forgotten before their time */
+  /** @param maxKeys if there are more, the oldest are removed early */
   constructor(
     private readonly limit: Limit,
     private readonly maxKeys = 1_000_000,
   ) {}
 
-  /** How many keys it holds, some of which may be over. */
+  /** The number of keys, including expired ones not yet removed. */
   get size(): number {
     return this.counts.size;
   }
@@ -47,7 +47,7 @@ export class MemoryCounter implements Counter {
     this.counts.delete(key);
   }
 
-  /** @param key which it does not hold */
+  /** @param key must not be in the map */
   private begin(key: string): Count {
     const now = performance.now();
     if (now >= this.nextEndsAt || this.counts.size >= this.maxKeys) this.forget(now);

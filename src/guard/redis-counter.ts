@@ -2,7 +2,7 @@ import { RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
 import type { Limit } from '../config.js';
 import { nothing, type Count, type Counter } from './counts.js';
 
-/** Counts in Redis, each time with a script that it carries out as one. */
+/** Counts in Redis. Each count is one atomic script. */
 export class RedisCounter implements Counter {
   private readonly limiter: RateLimiterRedis;
 

@@ -11,8 +11,8 @@ const connectMs = 1_000;
 const pauseMs = 1_000;
 
 /**
- * Redis or Valkey, as long as it is there. When it fails or is slow it is left alone for a second, or each request would wait for it,
- * and then connected anew: a connection may have died without a word.
+ * Redis or Valkey. If it fails or is slow, it is not used for a second, or each request would wait for it. Then it is reconnected, since
+ * the connection may have died silently.
  */
 export class Redis {
   private readonly client;
@@ -28,7 +28,7 @@ export class Redis {
       url: url.href,
       disableOfflineQueue: true,
       socket: { connectTimeout: connectMs, reconnectStrategy: false },
-      // Without the newer protocol and a timer for each command it has half the work.
+      // The older protocol, and no timer for each command, halve the CPU time.
       RESP: 2,
       commandOptions: { timeout: 0 },
     });
@@ -39,11 +39,11 @@ export class Redis {
     return this.status === 'up' ? 'up' : 'down';
   }
 
-  /** Comes to its end in little more than a second, whether Redis is there or not; goes on trying if not. */
+  /** Resolves after little more than a second at the latest. If Redis is not up by then, keeps trying in the background. */
   async connect(): Promise<void> {
     try {
       await within(connectMs + slowMs, this.client.connect());
-      // One that may not or cannot count lets itself be connected, too.
+      // Connecting may succeed even if counting does not, such as without write permission.
       await within(slowMs, Promise.resolve(this.createCounter('connected', { count: 1, seconds: 1 }).add('probe')));
       while (this.afterwards.length > 0) {
         await within(slowMs, Promise.all(this.afterwards.splice(0).map((question) => question())));
@@ -57,14 +57,14 @@ export class Redis {
       return;
     }
     this.status = 'up';
-    this.logger.info('Redis is there: the limits hold across all processes');
+    this.logger.info('Redis is up: limits are shared across processes');
   }
 
   readonly createCounter: CreateCounter = (name, limit) => new RedisCounter(this.client, `${prefix}:${name}`, limit);
 
   /**
-   * @returns undefined when there is no answer, or none in time
-   * @throws {LimitReached} which is an answer
+   * @returns undefined if there is no answer in time
+   * @throws {LimitReached} which is an answer too
    */
   async ask<Answer>(question: () => Promise<Answer>): Promise<Answer | undefined> {
     if (this.status !== 'up') return undefined;
@@ -77,7 +77,7 @@ export class Redis {
     }
   }
 
-  /** Asks this when it is back, before it counts as back. */
+  /** Runs this once Redis is back, before its state becomes `up`. */
   whenBack(question: () => Promise<unknown>): void {
     this.afterwards.push(question);
   }
@@ -88,7 +88,7 @@ export class Redis {
     this.client.destroy();
   }
 
-  /** While it connects, that fails by itself. */
+  /** While it is connecting, `connect` handles the failure. */
   private lose(error: unknown): void {
     if (this.status === 'up') this.leave(error);
   }
@@ -97,17 +97,16 @@ export class Redis {
     this.client.destroy();
     if (this.status === 'closed') return;
     if (this.status !== 'down') {
-      this.logger.warn(
-        { err: withoutArguments(error) },
-        'Redis is away or slow: the limits hold for this process alone',
-      );
+      this.logger.warn({ err: withoutArguments(error) }, 'Redis is down or slow: falling back to limits per process');
     }
     this.status = 'down';
     this.pause = setTimeout(() => void this.connect(), pauseMs).unref();
   }
 }
 
-/** Redis quotes the arguments of a command that it does not know, and of AUTH that is the password: its first word must do. */
+/** Redis quotes the arguments of an unknown command, and those of AUTH include the password. So keep only the first word. */
 function withoutArguments(error: unknown): unknown {
-  return error instanceof ErrorReply ? new Error(`Redis says ${/^\w+/.exec(error.message)?.[0] ?? 'no'}`) : error;
+  return error instanceof ErrorReply
+    ? new Error(`Redis answered ${/^\w+/.exec(error.message)?.[0] ?? 'an error'}`)
+    : error;
 }

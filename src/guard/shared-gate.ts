@@ -3,7 +3,7 @@ import type { Redis } from './redis.js';
 
 const open: Permit = { settle: () => Promise.resolve(0) };
 
-/** A gate that counts in Redis, and stands open while Redis is away. */
+/** A gate that counts in Redis, and admits everything while Redis is down. */
 export class SharedGate implements Gate {
   constructor(
     private readonly redis: Redis,
@@ -16,7 +16,7 @@ export class SharedGate implements Gate {
     return { settle: (outcome) => this.settle(permit, outcome, userId, callerKey) };
   }
 
-  /** @param permit undefined when there was no answer: the call is held there all the same, perhaps */
+  /** @param permit undefined if there was no answer: Redis may hold the call anyway */
   private async settle(permit: Permit | undefined, outcome: Outcome, userId: string, callerKey: string) {
     const release = async () => {
       await this.gate.release?.(userId, callerKey);

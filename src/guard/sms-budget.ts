@@ -4,11 +4,11 @@ import { opensAt, type Counter, type CreateCounter } from './counts.js';
 
 const everyone = 'everyone';
 
-/** How often an SMS may be sent to all users together. It counts what was sent, so calls that are under way may exceed it. */
+/** Limits how many SMS may be sent to all users together. It counts sent SMS, so calls in flight may exceed it. */
 export class SmsBudget implements Gate {
   private readonly sent: Counter;
 
-  /** @param onSpent called when this store has counted all of it */
+  /** @param onSpent called when this store has counted the whole budget */
   constructor(
     create: CreateCounter,
     private readonly budget: Limit,

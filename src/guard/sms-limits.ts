@@ -2,7 +2,7 @@ import type { Limit } from '../config.js';
 import { LimitReached, type Gate, type Outcome, type Permit } from './checkpoint.js';
 import { all, opensAt, type Count, type Counter, type CreateCounter } from './counts.js';
 
-/** A window of time: by user, what was sent; by caller and user, what may have been. */
+/** One limit: SMS sent, by user; SMS that may have been sent, by caller and user. */
 interface Window {
   limit: Limit;
   sent: Counter;
@@ -10,20 +10,20 @@ interface Window {
 }
 
 /**
- * How often an SMS may be sent to one user. A caller holds the user while his call is under way, and nothing is counted before ZITADEL
- * has answered it: so whom ZITADEL refuses can neither use up nor hold what the user's own callers have.
+ * Limits how often an SMS may be sent to one user. A caller holds the user while their call is in flight, for themselves only, and nothing
+ * is counted before ZITADEL has answered. So a caller that ZITADEL rejects can neither use up the limit nor block other callers.
  *
- * With three windows, a call takes nine operations of the store: five at once before it, four at once after it.
+ * With three windows, a call takes nine store operations: five in parallel before it, and four in parallel after it.
  */
 export class SmsLimits implements Gate {
   private readonly windows: readonly Window[];
   private readonly holds: Counter;
-  /** Whether anything of a caller is unknown, which of hardly any is. */
+  /** Set only for callers with an unknown outcome (rare), so that other callers skip those lookups. */
   private readonly unknowns: Counter;
   private readonly shortestMs: number;
   private readonly longestSeconds: number;
 
-  /** @param holdSeconds longer than any call takes */
+  /** @param holdSeconds longer than any call can take */
   constructor(create: CreateCounter, limits: readonly Limit[], holdSeconds: number) {
     const seconds = limits.map((limit) => limit.seconds);
     this.shortestMs = Math.min(...seconds) * 1000;
@@ -39,7 +39,7 @@ export class SmsLimits implements Gate {
 
   async admit(userId: string, callerKey: string): Promise<Permit> {
     const key = keyOf(userId, callerKey);
-    // A store keeps this order: who gets the hold reads all that was counted before it was free.
+    // Stores run these in order, so a caller that gets the hold also reads everything counted before it was released.
     const [hold, anyUnknown, ...sent] = await all([
       this.holds.add(key),
       this.unknowns.get(key),
@@ -63,18 +63,18 @@ export class SmsLimits implements Gate {
   private async settle(outcome: Outcome, userId: string, key: string, unknown: readonly Count[]): Promise<number> {
     const counting = outcome === 'COUNTS' ? this.windows.map(({ sent }) => sent.add(userId)) : [];
     const noting = outcome === 'UNKNOWN' ? this.note(key) : [];
-    // The hold is the last to go.
+    // Release the hold last.
     await all([...counting, ...noting, this.holds.delete(key)]);
     return this.opensAt(await all(counting), unknown);
   }
 
-  /** That an SMS may have been sent. */
+  /** Notes that an SMS may have been sent. */
   private note(key: string): unknown[] {
-    // The latter anew each time, so that it is there as long as any of them.
+    // Restarting the last one makes it outlive all of the others.
     return [...this.windows.map((window) => window.unknown.add(key)), this.unknowns.restart(key)];
   }
 
-  /** When all windows allow one more; 0 if they do now. */
+  /** When all windows will allow one more; 0 if they do now. */
   private opensAt(sent: readonly Count[], unknown: readonly Count[]): number {
     return Math.max(...this.windows.map(({ limit }, index) => opensAt(limit, sent[index], unknown[index])));
   }

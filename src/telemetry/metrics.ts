@@ -3,18 +3,18 @@ import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, register as ofProcess, Registry } from 'prom-client';
 import type { RequestRecord } from './request-record.js';
 
-/** From what is fast to the longest time that a call is given by default. */
+/** From fast calls to the default of ZITADEL_TIMEOUT_MS. */
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** How many requests wait to be counted. */
+/** How many requests may be waiting to be counted. */
 const maxAdded = 500;
 
-/** What is counted of a request. The record itself would hold on to its errors, and to all that they are made of. */
+/** The parts of a record that are counted. Keeping the record would also keep its errors and everything they reference in memory. */
 type Counted = Pick<RequestRecord, 'code' | 'totalMs' | 'calls' | 'batchSizes' | 'sms'> & { field: string };
 
 /**
- * The metrics of the requests, beside those of the process. Every label is of a closed list: a root field of the schema, an RPC of
- * ZITADEL, a code, an HTTP status.
+ * Metrics of requests and of the process. Every label comes from a closed list: root fields of the schema, RPCs of ZITADEL, codes, HTTP
+ * statuses.
  */
 export class Metrics {
   private readonly ofRequests = new Registry();
@@ -36,7 +36,7 @@ export class Metrics {
   });
   private readonly calls = new Counter({
     name: 'contact_phone_upstream_calls_total',
-    help: 'Calls to ZITADEL by RPC, HTTP status (none without an answer) and code.',
+    help: 'Calls to ZITADEL by RPC, HTTP status (none if there was no answer) and code.',
     labelNames: ['operation', 'status', 'code'],
     registers: this.registers,
   });
@@ -49,19 +49,19 @@ export class Metrics {
   });
   private readonly batches = new Histogram({
     name: 'contact_phone_batch_size',
-    help: 'How many users one read asks for.',
+    help: 'Users per read.',
     buckets: [1, 2, 5, 10, 25, 50, 100],
     registers: this.registers,
   });
   private readonly smsSent = new Counter({
     name: 'contact_phone_sms_sent_total',
-    help: 'SMS that ZITADEL was made to send; outcome UNKNOWN if it may have been.',
+    help: 'SMS that ZITADEL sent, or may have sent (outcome UNKNOWN).',
     labelNames: ['outcome'],
     registers: this.registers,
   });
   private readonly smsLimited = new Counter({
     name: 'contact_phone_sms_limited_total',
-    help: 'SMS that were held back, by the variable of the limit.',
+    help: 'SMS refused by a limit, by the variable of the limit.',
     labelNames: ['limit'],
     registers: this.registers,
   });
@@ -70,17 +70,17 @@ export class Metrics {
   constructor(underWay: () => number) {
     new Gauge({
       name: 'contact_phone_requests_in_flight',
-      help: 'Requests that are being answered, whether or not anybody still waits for that.',
+      help: 'Requests in progress, including those whose client has hung up.',
       registers: this.registers,
       collect() {
         this.set(underWay());
       },
     });
-    // A process has these once, however many servers it has.
+    // Register these once per process, however many servers it runs.
     if (!ofProcess.getSingleMetric('process_cpu_seconds_total')) collectDefaultMetrics();
   }
 
-  /** Counts a request whose answer is ready, later: many at once cost a fraction of as many one by one. */
+  /** Queues a finished request for counting: counting many at once costs a fraction of counting them one by one. */
   add({ operation, code, totalMs, calls, batchSizes, sms }: RequestRecord): void {
     this.added.push({ field: operation?.field ?? 'none', code, totalMs, calls, batchSizes, sms });
     if (this.added.length >= maxAdded) this.countAdded();
@@ -104,7 +104,7 @@ export class Metrics {
     }
   }
 
-  /** Serves them at `/metrics`, in the text format of Prometheus. */
+  /** Serves `/metrics` in the text format of Prometheus. */
   serve(app: FastifyInstance): void {
     app.get('/metrics', async (_request, reply) => {
       this.countAdded();
@@ -114,7 +114,7 @@ export class Metrics {
   }
 }
 
-/** What is not ZITADEL may answer with any number. */
+/** Something other than ZITADEL may answer with any number. */
 function statusLabel(httpStatus: number | undefined): string {
   if (httpStatus === undefined) return 'none';
   return httpStatus in STATUS_CODES ? String(httpStatus) : 'other';

@@ -6,14 +6,14 @@ import { CodedError } from '../errors.js';
 import type { RequestRecord } from './request-record.js';
 
 /**
- * Writes into a request's record which operation it was, and what went wrong with it. Names are those of the valid document, which
- * bounds them and does not hold on to the text: those in the request can be as long as its body.
+ * Records the operation of a request and its errors. Names are taken from the valid document, where they are short and do not keep its
+ * text in memory. Names in the request itself can be as long as its body.
  */
 export const recordOperations: ApolloServerPlugin<RequestContext> = {
   requestDidStart({ contextValue: { record } }) {
     return Promise.resolve({
       didResolveOperation({ schema, operation }: GraphQLRequestContext<RequestContext>) {
-        // There is none if the document has none of the name that was asked for.
+        // undefined if the document has no operation with the requested name.
         if (operation) {
           const isServed = schema.getRootType(operation.operation) !== undefined;
           const field = isServed ? rootFieldOf(operation) : 'none';
@@ -34,14 +34,14 @@ export const recordOperations: ApolloServerPlugin<RequestContext> = {
   },
 };
 
-/** The field of an operation with one; `several` of one with more, and of one that hides them in fragments. */
+/** The root field if there is exactly one; `several` if there are more, or if they are in fragments. */
 function rootFieldOf({ selectionSet: { selections } }: OperationDefinitionNode): string {
   const names = new Set(selections.map((node) => (node.kind === Kind.FIELD ? node.name.value : 'several')));
   const [only] = names;
   return names.size === 1 && only !== undefined ? only : 'several';
 }
 
-/** @param thrown the errors as they were before they were masked, in the same order */
+/** @param thrown the errors before masking, in the same order */
 function recordErrors(
   record: RequestRecord,
   errors: readonly GraphQLFormattedError[],

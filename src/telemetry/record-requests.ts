@@ -6,22 +6,21 @@ import type { Tracing } from './tracing.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** undefined for what is not worth telling. */
+    /** undefined for requests that are not recorded. */
     record: RequestRecord | undefined;
   }
 }
 
-/** The requests that a record is kept of. */
+/** The recorded requests. */
 interface Requests {
   /** How many are being answered. */
   underWay: () => number;
-  /** Resolves when all that have begun are told. */
+  /** Resolves when all requests in progress have been reported. */
   idle: () => Promise<void>;
 }
 
 /**
- * Keeps a record of each request that is worth telling, and has it told as soon as its answer is ready, whether or not anybody still
- * waits for that.
+ * Records the requests that are of interest, and reports each one as soon as its answer is ready, even if the client has hung up.
  */
 export function recordRequests(
   app: FastifyInstance,
@@ -43,7 +42,7 @@ export function recordRequests(
   });
   app.addHook('onSend', ({ record }, { statusCode }, payload, done) => {
     if (record) {
-      // Of what was refused before it became an operation, nobody has written down an error.
+      // A request that was refused before GraphQL has no recorded error yet.
       if (statusCode >= 400 && record.errors.length === 0) record.errors = [{ code: codeOfRefusal(statusCode) }];
       record.end(statusCode);
       tell(record);
@@ -60,7 +59,7 @@ export function recordRequests(
   };
 }
 
-/** Health checks, scrapes, preflights and the files of the playground are not. */
+/** False for health checks, scrapes, preflights and the files of the playground. */
 function isWorthTelling({ is404, routeOptions }: FastifyRequest): boolean {
   return is404 || routeOptions.url === '/graphql';
 }

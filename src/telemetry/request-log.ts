@@ -1,12 +1,12 @@
 import type { Logger } from '../logger.js';
 import type { RequestRecord } from './request-record.js';
 
-/** A person may type a phone number or an e-mail address where an id belongs. */
+/** Excludes phone numbers and e-mail addresses, which people may type in place of an id. */
 const safeId = /^(?![\d-]{7,17}$)[\w-]{1,64}$/;
-/** Such as `COMMAND-ieJ2e`. Whatever answers in ZITADEL's place may put anything there. */
+/** Such as `COMMAND-ieJ2e`. Something other than ZITADEL could put anything there. */
 const errorId = /^[A-Z]{2,20}-[\da-z]{1,20}$|^[A-Z]{2,20}$/i;
 
-/** One line for a request. Each field is made here, and none of a secret: to look for one in each took longer than all the rest. */
+/** Logs one line per request. No field here can hold a secret, so redaction is off: it would take longer than everything else. */
 export function createRequestLog(logger: Logger): (record: RequestRecord) => void {
   const unredacted = logger.child({}, { redact: [] });
   return (record) => {
@@ -37,7 +37,7 @@ function causesOf({ errors }: RequestRecord): unknown[] {
   return [...new Set(errors.map(({ cause }) => cause))].filter((cause) => cause !== undefined);
 }
 
-/** Who has to do something about it: nobody, whoever runs what is around this server, or we. */
+/** By who has to act: nobody (info), the operator of ZITADEL or the network (warn), or the developers of this server (error). */
 function levelOf(code: string, hasCause: boolean): 'info' | 'warn' | 'error' {
   if (code === 'INTERNAL_SERVER_ERROR') return 'error';
   return hasCause ? 'warn' : 'info';

@@ -5,13 +5,13 @@ import type { GrpcCode } from '../zitadel/grpc-code.js';
 import { ZitadelError, type ZitadelErrorKind } from '../zitadel/zitadel-error.js';
 import type { TraceHeaders, WatchedCall } from '../zitadel/zitadel-connection.js';
 
-/** What became of a call: ZITADEL's own code, or the kind of the failure where there is none. */
+/** The result of a call: ZITADEL's own code, or the kind of failure if there is none. */
 export type CallCode = GrpcCode | Uppercase<Exclude<ZitadelErrorKind, 'rejected'>> | 'FAULT';
 
-/** What of an HTTP request is told before anything is made of it. */
+/** What is known about an HTTP request before it is processed. */
 export interface HttpFacts {
   method: string;
-  /** undefined where there is nothing. */
+  /** undefined if no route matches. */
   route: string | undefined;
   headers: IncomingHttpHeaders;
 }
@@ -25,20 +25,20 @@ export interface RecordedCall {
 
 export interface RecordedOperation {
   kind: `${OperationTypeNode}`;
-  /** As the client calls it. */
+  /** The name that the client gave it. */
   name: string | undefined;
-  /** Its root field, which is one of the schema's; `several`, or `none` of those. */
+  /** Its root field in the schema, `several` or `none`. */
   field: string;
 }
 
 interface RecordedError {
   code: string;
   zitadelErrorId?: string | undefined;
-  /** What is behind it, where that is not the client's doing. */
+  /** The underlying error, if it is not the client's fault. */
   cause?: unknown;
 }
 
-/** The spans of one request: HTTP, the operation within it, and each call to ZITADEL within that. */
+/** The spans of one request: HTTP, in it the operation, and in that each call to ZITADEL. */
 export interface RequestTrace {
   beginOperation(operation: RecordedOperation): void;
   beginCall(operation: string): { headers: TraceHeaders; end(call: RecordedCall): void };
@@ -46,33 +46,33 @@ export interface RequestTrace {
 }
 
 /**
- * What is to be told of one request. Whoever handles the request writes down what he knows; when its answer is ready, the log, the
- * metrics and the trace are made of it. It holds no token, no verification code and no phone number.
+ * Everything observable about one request. Handlers fill it in; once the answer is ready, it becomes one log line, metrics and a trace. It
+ * never contains a token, a verification code or a phone number.
  */
 export class RequestRecord {
   operation: RecordedOperation | undefined;
   errors: readonly RecordedError[] = [];
   httpStatus = 0;
   totalMs = 0;
-  /** How long calls to ZITADEL were under way, one or several at a time. */
+  /** How long at least one call to ZITADEL was in flight. */
   upstreamMs = 0;
   readonly userIds = new Set<string>();
   readonly calls: RecordedCall[] = [];
-  /** How many users were asked for at once, by call. */
+  /** The number of users of each batched read. */
   readonly batchSizes: number[] = [];
-  /** What became of what would have made ZITADEL send an SMS: the variable of the limit that held it back, or its outcome. */
+  /** For each call that would send an SMS: the variable of the limit that refused it, or its outcome. */
   readonly sms: (Outcome | { limit: string })[] = [];
   private readonly beganAt = performance.now();
   private callsUnderWay = 0;
   private upstreamSince = 0;
 
-  /** @param trace undefined when there are no traces */
+  /** @param trace undefined if tracing is off */
   constructor(
     readonly id: string,
     readonly trace: RequestTrace | undefined,
   ) {}
 
-  /** The code of its gravest error, or of the first of several as grave; or OK. */
+  /** The code of the gravest error (the first, if several are equally grave), or OK. */
   get code(): string {
     const codes = this.errors.map(({ code }) => code);
     const gravest =
@@ -80,12 +80,12 @@ export class RequestRecord {
     return gravest ?? codes[0] ?? 'OK';
   }
 
-  /** It fails as a whole, and not by the client's doing. */
+  /** Records that the whole request failed, and that it was not the client's fault. */
   fail(code: string, cause: unknown): void {
     this.errors = [{ code, cause }];
   }
 
-  /** A call to ZITADEL begins. */
+  /** Records the start of a call to ZITADEL. */
   readonly watchCall = (operation: string): WatchedCall => {
     const span = this.trace?.beginCall(operation);
     const beganAt = performance.now();
@@ -104,7 +104,7 @@ export class RequestRecord {
     };
   };
 
-  /** Its answer is ready. */
+  /** Call this when the answer is ready. */
   end(httpStatus: number): void {
     this.httpStatus = httpStatus;
     this.totalMs = performance.now() - this.beganAt;

@@ -5,19 +5,19 @@ import type { TraceHeaders } from '../zitadel/zitadel-connection.js';
 import type { HttpFacts, RequestTrace } from './request-record.js';
 
 export interface Tracing {
-  /** Goes on with the trace of the request's `traceparent`, or begins one. */
+  /** Continues the trace of the request's `traceparent`, or starts one. */
   begin(request: HttpFacts): RequestTrace;
-  /** Sends what is not yet sent. */
+  /** Flushes pending spans. */
   close(): Promise<void>;
 }
 
 const serviceName = 'contact-phone-subgraph';
-/** A collector that is away is tried again for ten seconds, for which nobody should have to wait in the end. */
+/** The SDK retries an unreachable collector for ten seconds. Shutdown should not wait that long. */
 const flushMs = 2_000;
 
 /**
- * OpenTelemetry over OTLP. It is loaded here alone, since most installs do not have it. Its SDK reads OTEL_SERVICE_NAME,
- * OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS and others by itself. No variable, header or body becomes an attribute.
+ * OpenTelemetry over OTLP. Its packages are loaded only here, since most installations do not have them. Its SDK reads OTEL_SERVICE_NAME,
+ * OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS and others itself. No GraphQL variable, header or body becomes an attribute.
  *
  * @throws {ConfigError} if its packages are not installed
  */
@@ -30,7 +30,7 @@ export async function startTracing(endpoint: URL, logger: Logger): Promise<Traci
     { logLevel: api.DiagLogLevel.WARN, suppressOverrideMessage: true },
   );
   function warn(message: string) {
-    logger.warn({ reason: message }, 'OpenTelemetry has a problem');
+    logger.warn({ reason: message }, 'OpenTelemetry warning');
   }
 
   const provider = new sdk.NodeTracerProvider({
@@ -44,7 +44,7 @@ export async function startTracing(endpoint: URL, logger: Logger): Promise<Traci
       ),
     ],
   });
-  // For the format of W3C. What is under way is handed on by hand, which costs less than having it followed.
+  // Registers the W3C propagator. The current span is passed explicitly, which costs less than a context manager.
   provider.register({ contextManager: null });
   const tracer = provider.getTracer(serviceName);
 
@@ -72,7 +72,7 @@ export async function startTracing(endpoint: URL, logger: Logger): Promise<Traci
           const span = tracer.startSpan(operation, { kind: SpanKind.CLIENT, attributes: rpc }, current);
           const traceHeaders: TraceHeaders = {};
           propagation.inject(trace.setSpan(current, span), traceHeaders);
-          // Baggage, which the API hands on as well, is none of ZITADEL's business.
+          // The API also propagates baggage, which is none of ZITADEL's business.
           const { traceparent, tracestate } = traceHeaders;
           return {
             headers: { traceparent, tracestate },

@@ -4,31 +4,31 @@ import type { UpstreamAnswer } from './exchange.js';
 import { operatorNote } from './operator-note.js';
 import { ZitadelError, type ZitadelErrorKind } from './zitadel-error.js';
 
-/** google.rpc.Status. Details of a type that no one here knows must not break anything: they are carried as they came. */
+/** google.rpc.Status. Details of an unknown type must not break anything, so they are passed through unchanged. */
 const rpcStatus = z.object({
   code: z.int().nullish(),
   message: z.string().nullish(),
   details: z.array(z.unknown()).nullish(),
 });
 
-/** The id reaches logs and clients, so it may look like nothing else. */
+/** The id reaches logs and clients, so its format is strict. */
 const zitadelDetail = z.object({
   '@type': z.string().startsWith('type.googleapis.com/zitadel.'),
   id: z.string().regex(/^[\w-]{1,64}$/),
 });
 
-/** A client may get them thousands of times in one answer, once for each user of a list. Real ones have 130. */
+/** A client may get these thousands of times in one answer, once for each user in a list. Real messages have about 130 characters. */
 const maxMessageLength = 300;
 const maxDetailsLength = 1_000;
 
 const maxInflatedBytes = 1024 * 1024;
 
 /**
- * Reads an answer as the response it should be.
+ * Parses an answer as the expected response.
  *
- * @param secrets what of the request must not reach a log
- * @throws {ZitadelError} `rejected` with what ZITADEL said; `foreign` if something else answered; `malformed` if the JSON is not what
- * was promised
+ * @param secrets parts of the request that must not reach a log
+ * @throws {ZitadelError} `rejected` with ZITADEL's own error; `foreign` if something else answered; `malformed` if the JSON does not
+ * have the expected shape
  */
 export function parseAnswer<T>(
   operation: string,
@@ -75,12 +75,12 @@ function isJson(contentType: string | undefined): boolean {
   return contentType === 'application/json' || /^application\/([^;\s]+\+)?json\s*(;|$)/i.test(contentType ?? '');
 }
 
-/** The origin alone: a redirect's path and query may hold a token. */
+/** Only the origin: a redirect's path and query may hold a token. */
 function originOf(location: string | undefined): string {
-  return location !== undefined && URL.canParse(location) ? new URL(location).origin : 'a path of its own';
+  return location !== undefined && URL.canParse(location) ? new URL(location).origin : 'a relative path';
 }
 
-/** We ask for no encoding, but what stands in front of ZITADEL may compress all the same. @returns undefined if it cannot be read */
+/** We ask for no encoding, but a proxy in front of ZITADEL may compress anyway. @returns undefined if it cannot be decoded */
 function decode(body: Buffer, encoding: string): string | undefined {
   if (encoding === 'identity') return body.toString();
   if (encoding !== 'gzip') return undefined;
@@ -91,7 +91,7 @@ function decode(body: Buffer, encoding: string): string | undefined {
   }
 }
 
-/** undefined for what is not JSON, which no shape accepts. */
+/** @returns undefined if the text is not JSON: no schema accepts that */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -101,7 +101,7 @@ function parseJson(text: string): unknown {
 }
 
 /**
- * `Retry-After` is a number of seconds or a date, RFC 9110, section 10.2.3; `Date.parse` alone would take anything for a date.
+ * `Retry-After` is a number of seconds or a date (RFC 9110, section 10.2.3). `Date.parse` alone would accept almost anything as a date.
  *
  * @returns undefined if it is neither
  */

@@ -1,15 +1,15 @@
-/** The time that all calls for one field of an operation share. */
+/** The time limit that all calls for one field of an operation share. */
 export class Deadline {
   private readonly beganAt = performance.now();
 
   constructor(private readonly totalMs: number) {}
 
-  /** At least 1 ms: Node.js warns of a timer that is set in the past. */
+  /** At least 1 ms: Node.js warns about negative timeouts. */
   get leftMs(): number {
     return Math.max(1, this.totalMs - this.elapsedMs);
   }
 
-  /** How long a write may still wait to start: a late one would only add to the writes whose outcome nobody knows. */
+  /** How long a write may still wait to start. A write that starts late is likely to time out with an unknown outcome. */
   get leftToStartMs(): number {
     return Math.max(1, this.totalMs / 2 - this.elapsedMs);
   }

@@ -12,30 +12,30 @@ export interface UpstreamRequest {
   body: string | null;
 }
 
-/** A whole HTTP answer of any status. */
+/** A complete HTTP answer with any status. */
 export interface UpstreamAnswer {
   httpStatus: number;
   headers: IncomingHttpHeaders;
-  /** As it came: encoded, if `content-encoding` says so. */
+  /** Not decoded: see `content-encoding`. */
   body: Buffer;
 }
 
-/** How long a request may wait and take. */
+/** How long a request may take, including its time in the queue. */
 export interface Patience {
-  /** For everything: waiting for a connection, sending, and reading the answer to its end. */
+  /** Covers waiting for a connection, sending, and reading the whole answer. */
   deadline: Deadline;
   /** A write must start in the first half of the deadline. */
   isWrite: boolean;
 }
 
-/** What came over a connection that holds, but is no answer for us. */
+/** The connection is intact, but the answer is unusable. */
 const unreadable = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseExceededMaxSizeError];
 
 /**
- * Sends one request, once, and gives back the whole answer.
+ * Sends one request, once, and returns the complete answer.
  *
- * @throws {ZitadelError} `timeout`, `unreachable`, or `malformed` when the answer broke off or is too large; each says whether the
- * request may have left
+ * @throws {ZitadelError} `timeout`, `unreachable`, or `malformed` if the answer is cut short or too large; each records whether the
+ * request may have been sent
  */
 export function exchange(
   pool: Pool,
@@ -70,14 +70,14 @@ export function exchange(
     pool.dispatch(
       { method, path, body, headers: request.headers },
       {
-        // Called right before the first byte is written, also for a request that has waited in the queue until nobody wanted it.
+        // Called right before the first byte is written, even for a queued request that has already timed out.
         onRequestStart(starting) {
           if (!hasFailed && (isWrite ? deadline.isTooLateToStart : deadline.hasPassed)) fail('timeout');
           if (hasFailed) starting.abort(new Error('It is too late to start.'));
           else controller = starting;
         },
         onResponseStart(_, statusCode, responseHeaders) {
-          if (statusCode < 200) return; // no answer yet, but hints
+          if (statusCode < 200) return; // informational, not the answer yet
           httpStatus = statusCode;
           headers = responseHeaders;
         },

@@ -1,4 +1,4 @@
-/** The names of google.rpc.Code, each at its number: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto */
+/** The names of google.rpc.Code, indexed by number: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto */
 export const grpcCodes = [
   'OK',
   'CANCELLED',

@@ -4,28 +4,27 @@ import { ZitadelError } from './zitadel-error.js';
 
 interface LaneOptions {
   connections: number;
-  /** How many requests may wait for one of them. */
+  /** How many requests may wait for a connection. */
   maxWaiting: number;
-  /** How long a connection may have been idle and still be used again. */
+  /** A connection that has been idle for longer than this is not reused. */
   reuseMs: number;
 }
 
 const connectTimeoutMs = 3_000;
-/** A host with two addresses gets time for both; Node's own 250 ms are less than a handshake across the world takes. */
+/** Leaves time to try two addresses of a host. Node's default of 250 ms is shorter than a handshake with another continent. */
 const attemptTimeoutMs = 1_200;
-/** Then new connections take the place of the old ones, so that a ZITADEL that has moved in DNS is found. */
+/** Connections are replaced after this time, so that DNS changes are noticed. */
 const poolLifetimeMs = 30_000;
 const maxAnswerBytes = 1024 * 1024;
 
 /**
- * Connections to ZITADEL and a bounded queue before them. Writes and reads have a lane each, so that calls that hang in one do not hold
- * up the other.
+ * Connections to ZITADEL with a bounded queue. Writes and reads have separate lanes, so that calls hanging in one do not block the other.
  */
 export class Lane {
   private readonly maxInside: number;
   private pool: Pool;
   private openedAt = performance.now();
-  /** The one in use, and those that only finish what they began. */
+  /** The current pool, and replaced pools that still have requests in flight. */
   private readonly pools = new Set<Pool>();
 
   constructor(
@@ -39,22 +38,22 @@ export class Lane {
   /**
    * Sends one request, once.
    *
-   * @throws {ZitadelError} `full` at once when the queue is full, and whatever `exchange` throws
+   * @throws {ZitadelError} `full` immediately if the queue is full, and whatever `exchange` throws
    */
   exchange(request: UpstreamRequest, patience: Patience): Promise<UpstreamAnswer> {
-    // Also counts those in the queue that nobody waits for any more.
+    // Also counts queued requests that have already timed out.
     const inside = [...this.pools].reduce((sum, { stats }) => sum + stats.size, 0);
     if (inside >= this.maxInside) throw new ZitadelError(request.operation, 'full', { sent: false, retryAfter: 1 });
     if (performance.now() - this.openedAt >= poolLifetimeMs) this.replacePool();
     return exchange(this.pool, request, patience);
   }
 
-  /** Lets the requests in flight end. */
+  /** Waits for the requests in flight. */
   async close(): Promise<void> {
     await Promise.all([...this.pools].map((pool) => this.closePool(pool)));
   }
 
-  /** Breaks off the requests in flight. */
+  /** Aborts the requests in flight. */
   async destroy(): Promise<void> {
     await Promise.all([...this.pools].map((pool) => pool.destroy()));
   }
@@ -69,10 +68,10 @@ export class Lane {
         autoSelectFamilyAttemptTimeout: attemptTimeoutMs,
       },
       keepAliveTimeout: reuseMs,
-      // Whatever a `Keep-Alive` header promises.
+      // Overrides the `Keep-Alive` header of the answer.
       keepAliveMaxTimeout: reuseMs,
       maxResponseSize: maxAnswerBytes,
-      // `exchange` keeps the deadline of the whole call.
+      // `exchange` enforces the deadline of the whole call.
       headersTimeout: 0,
       bodyTimeout: 0,
     });
@@ -80,7 +79,7 @@ export class Lane {
     return pool;
   }
 
-  /** undici's own `clientTtl` closes connections that are busy, and leaves what is queued behind them waiting for the next request. */
+  /** undici's own `clientTtl` closes busy connections, and leaves requests queued behind them stuck until the next request. */
   private replacePool(): void {
     void this.closePool(this.pool);
     this.pool = this.open();

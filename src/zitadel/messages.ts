@@ -1,13 +1,13 @@
 import { z } from 'zod';
 
 // The messages of ZITADEL's user service v2 that we send and read, in proto3 JSON.
-// It leaves zero values out, and takes null for left out: https://protobuf.dev/programming-guides/json/
+// Zero values are omitted, and null means omitted: https://protobuf.dev/programming-guides/json/
 
 export type PhoneCodeMode = 'SEND_CODE' | 'RETURN_CODE';
 
 export type SetPhoneMode = PhoneCodeMode | 'MARK_VERIFIED';
 
-/** ZITADEL takes an empty or misspelt mode for "send an SMS", so each is spelled out here, and always sent. */
+/** ZITADEL reads an empty or misspelt mode as "send an SMS", so each is spelled out here, and always sent. */
 const verification: Record<SetPhoneMode, object> = {
   SEND_CODE: { sendCode: {} },
   RETURN_CODE: { returnCode: {} },
@@ -27,7 +27,7 @@ export function verifyPhoneRequest(verificationCode: string): string {
   return JSON.stringify({ verificationCode });
 }
 
-/** Without `limit`, ZITADEL's default would cut a longer list short. */
+/** Without `limit`, ZITADEL's default limit would truncate longer lists. */
 export function listUsersRequest(userIds: readonly string[]): string {
   return JSON.stringify({
     query: { limit: userIds.length },
@@ -53,7 +53,7 @@ export type PhoneChanged = z.infer<typeof phoneChanged>;
 
 export const phoneChanged = z.object({ details: objectDetails });
 
-/** SetPhoneResponse and ResendPhoneCodeResponse: with the code, if it was to be returned. */
+/** SetPhoneResponse and ResendPhoneCodeResponse: with the code in the mode RETURN_CODE. */
 export type PhoneCodeMade = z.infer<typeof phoneCodeMade>;
 
 export const phoneCodeMade = phoneChanged.extend({ verificationCode: z.string().nullish() });
@@ -71,7 +71,7 @@ const userMessage = z.object({
 const isOfAKind = ({ human, machine }: UserMessage) => Boolean(human ?? machine);
 const must = 'must be a human or a machine';
 
-/** A user as far as the contact phone goes; `phone` is null for one without, as every machine is. */
+/** The parts of a user that concern the contact phone. `phone` is null if they have none; machines never have one. */
 export interface User {
   userId: string;
   phone: { number: string; isVerified: boolean } | null;
@@ -84,7 +84,7 @@ function userOf({ userId, human }: UserMessage): User {
 
 export const getUserByIdResponse = z.object({ user: userMessage.refine(isOfAKind, must).transform(userOf) });
 
-/** `details` is always there; without it, any JSON object would be an empty list. What goes for each user is asked of all at once. */
+/** ZITADEL always sends `details`. If it were optional, any JSON object would pass as an empty list. One refinement checks all users. */
 export const listUsersResponse = z.object({
   details: z.object({}),
   result: z

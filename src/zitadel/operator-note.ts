@@ -1,13 +1,13 @@
 const maxLength = 300;
 
 /**
- * What an answer says, as an operator may read it in the log: in one line, without this request's secrets. ZITADEL quotes what it
- * was sent, such as `invalid value for string field phone: …`.
+ * Makes text from an answer safe for the log: one line, without this request's secrets. ZITADEL quotes its input, as in
+ * `invalid value for string field phone: …`.
  *
  * @param secrets the request's token, code and phone number
  */
 export function operatorNote(text: string, secrets: readonly string[]): string {
-  // Before the text is cut, or half a secret could be left.
+  // Must happen before the text is cut, or half a secret could remain.
   const withoutSecrets = secrets.flatMap(spellingsOf).reduce((rest, secret) => rest.replaceAll(secret, '…'), text);
   return withoutSecrets
     .slice(0, maxLength)
@@ -15,7 +15,7 @@ export function operatorNote(text: string, secrets: readonly string[]): string {
     .slice(0, maxLength);
 }
 
-/** As it was sent, as a quoted string holds it, and a number without its `+`. */
+/** As it was sent, as it appears in a quoted string, and without the `+` of a phone number. */
 function spellingsOf(secret: string): string[] {
   const quoted = JSON.stringify(secret).slice(1, -1);
   return [secret, quoted, secret.replace(/^\+/, '')].filter((spelling) => spelling !== '');

@@ -17,20 +17,20 @@ import {
 import type { Caller, ZitadelConnection } from './zitadel-connection.js';
 import { ZitadelError } from './zitadel-error.js';
 
-/** Our few calls of ZITADEL's user service v2. A write is sent at most once, a read at most twice. */
+/** The calls to ZITADEL's user service v2 that we need. A write is sent at most once, a read at most twice. */
 export class ZitadelClient {
   constructor(private readonly connection: ZitadelConnection) {}
 
-  /** The time that one field of an operation has for all its calls. It begins now. */
+  /** Starts the time limit that all calls for one field of an operation share. */
   deadline(): Deadline {
     return this.connection.deadline();
   }
 
   /**
-   * Sets the user's phone, unverified unless the mode is MARK_VERIFIED; a code for the one before no longer works.
+   * Sets the user's phone. It is unverified unless the mode is MARK_VERIFIED. Codes for the previous phone stop working.
    * SetPhone, `POST /v2/users/{userId}/phone`.
    *
-   * @param number in the format E.164: ZITADEL would read any other as Swiss
+   * @param number in E.164 format: ZITADEL would read any other format as a Swiss number
    * @returns the change, and the code in the mode RETURN_CODE
    * @throws {ZitadelError}
    */
@@ -51,7 +51,7 @@ export class ZitadelClient {
   }
 
   /**
-   * Makes a new code for the user's unverified phone, which replaces the one before.
+   * Creates a new code for the user's unverified phone. It replaces the previous one.
    * ResendPhoneCode, `POST /v2/users/{userId}/phone/resend`.
    *
    * @returns the change, and the code in the mode RETURN_CODE
@@ -67,9 +67,9 @@ export class ZitadelClient {
   }
 
   /**
-   * Marks the user's phone as verified, if the code is the right one. VerifyPhone, `POST /v2/users/{userId}/phone/verify`.
+   * Marks the user's phone as verified if the code is correct. VerifyPhone, `POST /v2/users/{userId}/phone/verify`.
    *
-   * @param verificationCode 1–20 characters; their case matters
+   * @param verificationCode 1–20 characters, case-sensitive
    * @throws {ZitadelError}
    */
   verifyPhone(caller: Caller, userId: string, verificationCode: string, deadline: Deadline): Promise<PhoneChanged> {
@@ -85,7 +85,7 @@ export class ZitadelClient {
   /**
    * Removes the user's phone. RemovePhone, `DELETE /v2/users/{userId}/phone`.
    *
-   * @throws {ZitadelError} also when there is none
+   * @throws {ZitadelError} also if the user has no phone
    */
   removePhone(caller: Caller, userId: string, deadline: Deadline): Promise<PhoneChanged> {
     const call = { method: 'DELETE', path: pathOf(userId, '/phone'), body: null } as const;
@@ -93,23 +93,23 @@ export class ZitadelClient {
   }
 
   /**
-   * Reads one user, as they are after the last write. GetUserByID, `GET /v2/users/{userId}`.
+   * Reads one user, consistent with the last write. GetUserByID, `GET /v2/users/{userId}`.
    *
-   * @throws {ZitadelError} also when they do not exist, or the caller may not read them
+   * @throws {ZitadelError} also if the user does not exist, or the caller may not read them
    */
   async getUserById(caller: Caller, userId: string, deadline: Deadline): Promise<User> {
     const call = { method: 'GET', path: pathOf(userId), body: null } as const;
     const { user } = await this.connection.read('GetUserByID', caller, getUserByIdResponse, call, deadline);
-    // Or someone would be shown another's phone.
+    // Never show one user's phone as another's.
     if (user.userId !== userId) throw new ZitadelError('GetUserByID', 'malformed', { sent: true, httpStatus: 200 });
     return user;
   }
 
   /**
-   * Reads several users at once, as they were at some recent time. ListUsers, `POST /v2/users`.
+   * Reads several users at once. The result may lag behind the last write. ListUsers, `POST /v2/users`.
    *
-   * @param userIds 1000 at most
-   * @returns those that exist and that the caller may read, in an order of ZITADEL's
+   * @param userIds at most 1000
+   * @returns the users that exist and that the caller may read, in no particular order
    * @throws {ZitadelError}
    */
   async listUsers(caller: Caller, userIds: readonly string[], deadline: Deadline): Promise<User[]> {

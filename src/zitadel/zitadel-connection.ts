@@ -9,12 +9,12 @@ import { ZitadelError } from './zitadel-error.js';
 import { ZitadelHealth } from './zitadel-health.js';
 
 export interface Caller {
-  /** All that ZITADEL learns of them: these headers of their request, under their own names, and no others. */
+  /** The only headers of their request that are forwarded to ZITADEL, under the same names. */
   readonly headers: {
     readonly authorization: string;
     readonly 'accept-language'?: string | undefined;
   } & TraceHeaders;
-  /** Observes each call that is made for them. */
+  /** Observes each call made on their behalf. */
   watchCall(operation: string): WatchedCall;
   /** Whether they have hung up. */
   isGone(): boolean;
@@ -27,29 +27,30 @@ export interface TraceHeaders {
 }
 
 export interface WatchedCall {
-  /** Where the trace goes on from this call: these go to ZITADEL in place of the caller's. */
+  /** Make ZITADEL's spans children of this call. They replace the caller's trace headers. */
   traceHeaders: TraceHeaders | undefined;
   end(httpStatus: number | undefined, error?: unknown): void;
 }
 
 interface Call extends Pick<UpstreamRequest, 'method' | 'path' | 'body'> {
-  /** What of the body must not reach a log, even if ZITADEL quotes it. */
+  /** Parts of the body that must not reach a log, even if ZITADEL quotes them. */
   secrets?: readonly string[];
 }
 
 /**
- * A read that meets a dead connection is repeated, and so may use one that has been idle for long. A write is not, and what stands before
- * ZITADEL may close a connection after as little as a second: a write takes one that was busy a moment ago, or a fresh one.
+ * A read on a dead connection is repeated, so reads may reuse connections that have been idle for a long time. A write is never repeated,
+ * and a load balancer in front of ZITADEL may close a connection after as little as a second of idling. So a write uses a new connection
+ * or one that was busy a moment ago.
  */
 const writeReuseMs = 500;
 const readReuseMs = 4_000;
-/** A burst may wait. What exceeds this would wait in vain: see `Deadline`. */
+/** Absorbs bursts. Calls beyond this would time out in the queue anyway: see `Deadline`. */
 const maxWaiting = 1_000;
 const probeTimeoutMs = 2_000;
 /** No user has this id. */
 const probePath = '/v2/users/0';
 
-/** The way to ZITADEL and back, within a deadline. No redirect is followed. */
+/** Calls ZITADEL, each within a deadline. Does not follow redirects. */
 export class ZitadelConnection {
   readonly health: ZitadelHealth;
   private readonly writes: Lane;
@@ -69,12 +70,12 @@ export class ZitadelConnection {
     this.health = new ZitadelHealth(() => this.probe(), logger);
   }
 
-  /** The time that ZITADEL_TIMEOUT_MS gives one field, whatever calls it needs. It begins now. */
+  /** Starts the time limit of one field, ZITADEL_TIMEOUT_MS, for all calls that it needs. */
   deadline(): Deadline {
     return new Deadline(this.config.timeoutMs);
   }
 
-  /** Sends a read, which changes nothing, and repeats it once, in what is left of its time, if that may help. */
+  /** Sends a read, and repeats it once if that may help and there is time left. */
   async read<T>(operation: string, caller: Caller, response: z.ZodType<T>, call: Call, deadline: Deadline): Promise<T> {
     const send = () => this.send(this.reads, operation, caller, response, call, { deadline, isWrite: false });
     try {
@@ -86,7 +87,7 @@ export class ZitadelConnection {
   }
 
   /**
-   * Sends a write, once: not at all if less than half of its time is left.
+   * Sends a write at most once: not at all if less than half of its time is left.
    *
    * @param operation the RPC's name, for error messages
    * @throws {ZitadelError}
@@ -136,7 +137,7 @@ export class ZitadelConnection {
     }
   }
 
-  /** @throws {ZitadelError} always: nobody is to see this user */
+  /** @throws {ZitadelError} always: there is no successful answer to a probe */
   private async probe(): Promise<never> {
     const deadline = new Deadline(Math.min(this.config.timeoutMs, probeTimeoutMs));
     const path = this.basePath + probePath;
@@ -146,13 +147,13 @@ export class ZitadelConnection {
     return parseAnswer('Probe', z.never(), answer);
   }
 
-  /** Lets the calls in flight end. A probe is not waited for. */
+  /** Waits for the calls in flight, but not for a probe. */
   async close(): Promise<void> {
     this.health.close();
     await Promise.all([this.writes.close(), this.reads.close(), this.probes.destroy()]);
   }
 
-  /** Breaks off the calls in flight. */
+  /** Aborts the calls in flight. */
   async destroy(): Promise<void> {
     this.health.close();
     await Promise.all([this.writes.destroy(), this.reads.destroy(), this.probes.destroy()]);

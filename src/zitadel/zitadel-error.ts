@@ -1,37 +1,37 @@
 import { grpcCodes, type GrpcCode } from './grpc-code.js';
 
 /**
- * What became of a call that did not succeed:
- * - `rejected`: ZITADEL refused it, in its own JSON;
- * - `foreign`: something answered that is not ZITADEL: a redirect, or another content type than JSON;
- * - `malformed`: an answer began, but it is cut short, too large or of another shape;
- * - `timeout`: the deadline passed, or so much of it that a write was not started;
+ * Why a call failed:
+ * - `rejected`: ZITADEL rejected it with its own JSON error;
+ * - `foreign`: something other than ZITADEL answered: a redirect, or a content type other than JSON;
+ * - `malformed`: an answer began, but it was cut short, too large or in an unexpected shape;
+ * - `timeout`: the deadline passed, or too little time was left to start a write;
  * - `unreachable`: there was no connection, or it broke before an answer began;
- * - `full`: too many calls wait for a connection already.
+ * - `full`: too many calls were already waiting for a connection.
  */
 export type ZitadelErrorKind = 'rejected' | 'foreign' | 'malformed' | 'timeout' | 'unreachable' | 'full';
 
 export interface ZitadelErrorFacts {
-  /** Whether the request may have left this machine. */
+  /** Whether the request may have been sent. */
   sent: boolean;
-  /** Whether the connection did not hold until the end of the answer, or was never there. */
+  /** Whether the connection broke before the end of the answer, or could not be opened. */
   connectionBroke?: boolean;
   httpStatus?: number | undefined;
   /** The number in the body, google.rpc.Code. */
   code?: number | undefined;
   /** ZITADEL's id of the error, such as `COMMAND-ieJ2e`. */
   id?: string | undefined;
-  /** ZITADEL's own message: for the client, where the request was at fault. */
+  /** ZITADEL's own message. Clients see it only if their request was at fault. */
   zitadelMessage?: string | undefined;
-  /** The details as ZITADEL sent them, of known and of unknown types. */
+  /** The details as ZITADEL sent them, including unknown types. */
   details?: readonly unknown[] | undefined;
-  /** Seconds, from the answer's `Retry-After`, or our own advice. */
+  /** In seconds, from the answer's `Retry-After` or our own estimate. */
   retryAfter?: number | undefined;
-  /** What an operator needs of the answer: for the log, never for a client. */
+  /** What an operator needs to know about the answer. For the log only, never for a client. */
   note?: string | undefined;
 }
 
-/** google.rpc.Code for an error whose body has no code, by its HTTP status. */
+/** google.rpc.Code by HTTP status, for an error whose body has no code. */
 const codeOfHttpStatus: Partial<Record<number, GrpcCode>> = {
   400: 'INVALID_ARGUMENT',
   401: 'UNAUTHENTICATED',
@@ -48,7 +48,7 @@ const codeOfHttpStatus: Partial<Record<number, GrpcCode>> = {
   504: 'DEADLINE_EXCEEDED',
 };
 
-/** Codes that leave open whether the server has done what it was asked. */
+/** With these codes, the server may or may not have carried out the request. */
 const undecided: ReadonlySet<GrpcCode | undefined> = new Set([
   'CANCELLED',
   'UNKNOWN',
@@ -58,10 +58,10 @@ const undecided: ReadonlySet<GrpcCode | undefined> = new Set([
   'DATA_LOSS',
 ]);
 
-/** A call to ZITADEL that did not succeed. Its message is for the log: it names the call, and holds no token, code or number. */
+/** A failed call to ZITADEL. Its message is for the log: it names the call, and contains no token, code or phone number. */
 export class ZitadelError extends Error {
   override readonly name = 'ZitadelError';
-  /** So that the log shows the message as it is. */
+  /** Makes the log show the message unchanged. */
   readonly isForLog = true;
 
   constructor(
@@ -76,19 +76,19 @@ export class ZitadelError extends Error {
     super(`${operation}: ${kind}${status}${note ? `: ${note}` : ''}`, { cause });
   }
 
-  /** The name of the code in the body; undefined for a number that google.rpc.Code does not know. */
+  /** The name of the code in the body; undefined for a number that is not in google.rpc.Code. */
   get status(): GrpcCode | undefined {
     return this.facts.code === undefined ? undefined : grpcCodes[this.facts.code];
   }
 
-  /** The code to judge a refusal by: the body's own, or where the body has none, the one of the HTTP status. */
+  /** The code that decides how a rejection is handled: from the body, or else from the HTTP status. */
   get effectiveStatus(): GrpcCode | undefined {
     const { code, httpStatus } = this.facts;
     if (this.kind !== 'rejected' || code !== undefined) return this.status;
     return httpStatus === undefined ? undefined : codeOfHttpStatus[httpStatus];
   }
 
-  /** Whether ZITADEL may have done what it was asked all the same. */
+  /** Whether ZITADEL may have carried out the request anyway. */
   get mayHaveHappened(): boolean {
     const { sent, httpStatus } = this.facts;
     if (!sent) return false;
@@ -98,7 +98,7 @@ export class ZitadelError extends Error {
     return undecided.has(this.effectiveStatus);
   }
 
-  /** Whether the same request may well succeed now: its connection broke, or ZITADEL was not available for a moment. */
+  /** Whether the same request may well succeed now: its connection broke, or ZITADEL was briefly unavailable. */
   get isWorthRepeating(): boolean {
     const { sent, connectionBroke = false, httpStatus } = this.facts;
     return this.kind !== 'timeout' && sent && (connectionBroke || httpStatus === 503);

@@ -13,21 +13,21 @@ const messages: Record<Exclude<State, 'unknown'>, string> = {
 };
 
 /**
- * Whether ZITADEL is up, as far as that is known without waiting for it: from a probe, at the start and then every 30 s at most, and from
- * connections that failed. Refused calls say nothing: one odd request must not make it look down.
+ * Whether ZITADEL is up, without waiting for it: based on a probe at startup and then at most every 30 s, and on failed connections.
+ * Rejected calls do not count: one odd request must not make ZITADEL look down.
  */
 export class ZitadelHealth {
   private last: State = 'unknown';
   private probedAt = -Infinity;
   private isClosed = false;
 
-  /** @param probe asks for a user without a token. ZITADEL refuses that with 401 and code 16, and nothing else does. */
+  /** @param probe asks for a user without a token. Only ZITADEL rejects that with 401 and code 16. */
   constructor(
     private readonly probe: () => Promise<unknown>,
     private readonly logger: Logger,
   ) {}
 
-  /** What is known now. A probe that is due begins, for the next one to see. */
+  /** The last known state. If a probe is due, starts one in the background; the next reader sees its result. */
   get state(): State {
     this.probeIfDue();
     return this.last;
@@ -43,12 +43,12 @@ export class ZitadelHealth {
     );
   }
 
-  /** A call has failed. */
+  /** Records a failed call. */
   note(error: ZitadelError): void {
     if (error.kind === 'unreachable' && !error.facts.sent) this.know('down', error);
   }
 
-  /** What happens from now on is the end of this server, not of ZITADEL. */
+  /** From now on failures are due to the shutdown of this server, not to ZITADEL. */
   close(): void {
     this.isClosed = true;
   }
@@ -65,7 +65,7 @@ function stateOf(error: unknown): Exclude<State, 'unknown'> {
   if (!(error instanceof ZitadelError)) return 'down';
   const { kind, status, effectiveStatus, facts } = error;
   if (status === 'UNAUTHENTICATED' && facts.httpStatus === 401) return 'up';
-  // A blocked instance, and a proxy or a ZITADEL that fails for now.
+  // The instance is blocked, or ZITADEL or a proxy is failing at the moment.
   if (effectiveStatus === 'RESOURCE_EXHAUSTED' || (facts.httpStatus ?? 500) >= 500) return 'down';
   return kind === 'malformed' && facts.connectionBroke ? 'down' : 'misconfigured';
 }
