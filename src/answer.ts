@@ -1,15 +1,15 @@
 import type { GraphQLFormattedError } from 'graphql';
 import { errorMessages, type ErrorCode, type ZitadelAnswer } from './errors.js';
 
-/** Larger answers fill the memory of this server, and of the routers and readers that they wait for. */
+/** Larger answers could fill the memory of this server, and of the routers and clients that read them. */
 export const maxAnswerBytes = 2 * 1024 * 1024;
 
-/** How long ZITADEL's own id of an error may be; `COMMAND-ieJ2e` is a usual one. */
+/** The maximum length of ZITADEL's own error id. A typical one is `COMMAND-ieJ2e`. */
 export const maxErrorIdLength = 64;
 
 const longest = (texts: string[]) => texts.reduce((one, other) => (other.length > one.length ? other : one));
 
-/** What an error of a read can weigh without its path, and without ZITADEL's own words. */
+/** The maximum size of a read error without its path and without ZITADEL's message and details. */
 export const maxErrorBytes = JSON.stringify({
   message: longest(Object.values(errorMessages)),
   path: [],
@@ -20,8 +20,8 @@ export const maxErrorBytes = JSON.stringify({
 }).length;
 
 /**
- * Writes an answer out. ZITADEL's own words are left out of all errors if the answer is too large with them: each of thousands of users
- * may repeat them, and their code and their id stay. No error is ever left out: null without an error means that there is no phone.
+ * Serialises an answer. If it is too large, ZITADEL's message and details are left out of all errors: thousands of users may repeat them.
+ * Its code and id stay, and no error is ever left out, because null without an error means that the user has no phone.
  */
 export function writeAnswer(errors: readonly GraphQLFormattedError[] | undefined, data: unknown): string {
   // Errors first: https://spec.graphql.org/October2021/#note-6f005

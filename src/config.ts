@@ -18,19 +18,19 @@ import {
 
 export type { Limit };
 
-/** What the process was told, read once at the door. */
+/** The configuration of the process, read once at startup. */
 export interface Config {
   http: HttpConfig;
   graphql: GraphQLConfig;
-  /** Whether it is served. */
+  /** Whether the playground is served. */
   playground: boolean;
-  /** Where the metrics are; with GraphQL if undefined. */
+  /** The port for metrics; undefined for the same port as GraphQL. */
   metrics: { port: number | undefined };
-  /** Where the traces go; nowhere if undefined. */
+  /** Where to send traces; undefined for no traces. */
   traces: { endpoint: URL | undefined };
   shutdown: { delayMs: number; timeoutMs: number };
   zitadel: ZitadelConfig;
-  /** Where SMS may be sent; all countries if empty. */
+  /** The countries that SMS may be sent to; all if empty. */
   sms: { countries: CountryCode[] };
   guard: GuardConfig;
   log: LogConfig;
@@ -47,9 +47,9 @@ export interface HttpConfig {
 
 export interface GraphQLConfig {
   introspection: boolean;
-  /** How many lexical tokens a document may have. */
+  /** The maximum number of lexical tokens in a document. */
   maxTokens: number;
-  /** How many aliases an operation may have. */
+  /** The maximum number of aliases in an operation. */
   maxAliases: number;
 }
 
@@ -60,15 +60,15 @@ export interface ZitadelConfig {
   timeoutMs: number;
 }
 
-/** A limit that is not there is off. */
+/** A missing limit is off. */
 export interface GuardConfig {
-  /** How often an SMS may be sent to one user: the shortest first, and each longer one allows more. */
+  /** How often an SMS may be sent to one user: sorted by duration, and each longer one allows more. */
   smsLimits: Limit[];
   /** The same for all users together. */
   smsBudget: Limit | undefined;
   /** How many wrong codes one caller may try for one user. */
   verifyLimit: Limit | undefined;
-  /** Where to count across processes. It may hold a password. */
+  /** The store for counting across processes. The URL may contain a password. */
   redisUrl: URL | undefined;
 }
 
@@ -80,7 +80,7 @@ export interface LogConfig {
   format: (typeof logFormats)[number];
 }
 
-/** Everything that is wrong with the environment, in one message. It repeats no value: one of them may be a secret. */
+/** Reports everything that is wrong with the environment in one message. It repeats no values, since they may be secrets. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
@@ -94,20 +94,20 @@ export const environment = z.object({
     .optional(),
   ZITADEL_TIMEOUT_MS: wholeNumber(1, 300_000).default(10_000),
   SMS_COUNTRIES: countries.default([]),
-  SMS_LIMITS: limits('limits such as 1/30s,5/10m,20/24h, of which each longer one allows more').prefault(
+  SMS_LIMITS: limits('limits such as 1/30s,5/10m,20/24h, where each longer one allows more').prefault(
     '1/30s,5/10m,20/24h',
   ),
   SMS_BUDGET: limit('1000/1h').prefault('off'),
-  // Each takes a look of its own.
+  // Each place needs a lookup of its own, so there may only be a few.
   VERIFY_LIMIT: limit('5/10m', 20).prefault('5/10m'),
   REDIS_URL: redisUrl.optional(),
   HOST: z
     .string()
-    .regex(/^[a-z0-9:.-]+$/i, 'must be an IP address or a host name to listen at')
+    .regex(/^[a-z0-9:.-]+$/i, 'must be an IP address or a host name to listen on')
     .default('0.0.0.0'),
   PORT: port.default(4001),
   BODY_LIMIT: wholeNumber(1024, 100 * 1024 * 1024).default(1024 * 1024),
-  // Beyond this, graphql-js runs out of stack on nested values.
+  // With more tokens, graphql-js could overflow the stack on nested values.
   MAX_TOKENS: wholeNumber(100, 10_000).default(2_000),
   MAX_ALIASES: wholeNumber(1, 1_000).default(50),
   KEEP_ALIVE_TIMEOUT_MS: wholeNumber(1, 3_600_000).default(72_000),
@@ -126,9 +126,9 @@ export const environment = z.object({
 type Environment = Record<string, string | undefined>;
 
 /**
- * Reads the configuration from environment variables; an empty one counts as not set.
+ * Reads the configuration from environment variables. An empty variable counts as unset.
  *
- * @param defaults for variables that are not set, before our own
+ * @param defaults for unset variables; they take precedence over the built-in defaults
  * @throws {ConfigError}
  */
 export function readConfig(env: Environment, defaults: Environment = {}): Config {
@@ -140,7 +140,7 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
       ...(error?.issues ?? []).map(({ path, message }) => `  ${path.join('.')} ${message}`),
       ...unknown.map((name) => `  ${name} is not a variable of this server${suggestionFor(name)}`),
     ];
-    throw new ConfigError(`The configuration cannot be used:\n${[...new Set(mistakes)].join('\n')}`);
+    throw new ConfigError(`Invalid configuration:\n${[...new Set(mistakes)].join('\n')}`);
   }
   return {
     http: {
@@ -168,7 +168,7 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
   };
 }
 
-/** The limits that hold, as they would be set, for the log. Of Redis, whose URL may hold a password, only whether there is one. */
+/** The limits in effect, for the log, in the format of the variables. The URL of Redis is left out: it may contain a password. */
 export function effectiveLimits({ guard, sms, zitadel }: Config): Record<string, unknown> {
   const { smsLimits, smsBudget, verifyLimit, redisUrl } = guard;
   return {
@@ -181,11 +181,11 @@ export function effectiveLimits({ guard, sms, zitadel }: Config): Record<string,
   };
 }
 
-/** What guards the SMS has one of these prefixes. Ignoring a misspelt name would leave it open. */
+/** The variables that protect against SMS abuse have these prefixes. Ignoring a misspelt one would leave the server unprotected. */
 const ourPrefix = /^(SMS|VERIFY|ZITADEL)_/i;
 
 /**
- * What Kubernetes sets in every pod for each Service of the namespace, such as one called `zitadel`.
+ * Variables that Kubernetes sets in every pod for each Service in the namespace, such as one named `zitadel`.
  * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
 const ofService = /_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/;
@@ -194,7 +194,7 @@ function isMistakenForOurs(name: string): boolean {
   return ourPrefix.test(name) && !ofService.test(name) && !(name in environment.shape);
 }
 
-/** Half of what follows the prefix may differ: the prefix alone is no likeness. */
+/** Up to half of the characters after the prefix may differ: sharing only the prefix is not enough. */
 function suggestionFor(name: string): string {
   const upper = name.toUpperCase();
   const known = Object.keys(environment.shape);

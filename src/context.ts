@@ -6,14 +6,14 @@ import type { RequestRecord } from './telemetry/request-record.js';
 import type { ZitadelClient } from './zitadel/zitadel-client.js';
 import type { Caller } from './zitadel/zitadel-connection.js';
 
-/** What one GraphQL request knows; it dies with the request. */
+/** The context of one GraphQL request. */
 export interface RequestContext {
   /** Acts on behalf of the caller. */
   contactPhone: ContactPhoneService;
   record: RequestRecord;
 }
 
-/** Never throws: a throwing context is an HTTP 500, which gateways repeat. */
+/** Must never throw: Apollo Server would answer HTTP 500, which gateways retry. */
 export function createContext(
   request: IncomingMessage,
   record: RequestRecord,
@@ -29,16 +29,16 @@ export function createContext(
 }
 
 /**
- * ZITADEL's REST gateway answers HTTP 500 to any other character in a header that it hands on, before it looks at the token.
+ * ZITADEL's REST gateway answers HTTP 500 to any other character in a header that it forwards, before it checks the token.
  * https://grpc.io/docs/guides/metadata/
  */
 const printableAscii = /^[\x20-\x7e]+$/;
 
-/** undefined when the request carries no `Authorization` that can hold a token. */
+/** @returns undefined if the request has no `Authorization` that could contain a token */
 function callerOf({ headers, socket }: IncomingMessage, { watchCall }: RequestRecord): Caller | undefined {
   const { authorization = '' } = headers;
   if (!printableAscii.test(authorization)) return undefined;
-  // Node joins repeated headers into one string; its types say so of the common ones only.
+  // Node joins repeated headers into one string, but its types only say so for common headers.
   const optional = (name: string) => {
     const value = headers[name] as string | undefined;
     return value !== undefined && printableAscii.test(value) ? value : undefined;

@@ -5,7 +5,7 @@ import type { Examples } from './http/playground.js';
 import { run } from './run.js';
 import { startServer } from './server.js';
 
-/** Production shows and allows less. */
+/** More permissive than the defaults in production. */
 const defaults = {
   HOST: '127.0.0.1',
   INTROSPECTION: 'true',
@@ -14,7 +14,7 @@ const defaults = {
   SMS_LIMITS: '5/1m',
 };
 
-/** What the tabs of the playground begin with: each can be sent as it is. */
+/** The initial contents of the playground's tabs. Each can be sent without changes. */
 const examples: Examples = {
   headers: { Authorization: `Bearer ${tokens.manager.token}` },
   variables: {
@@ -59,7 +59,7 @@ ${list(Object.values(users).map(({ userId, description }) => [userId, descriptio
 Tokens
 ${list(Object.values(tokens).map(({ token, description }) => [token, description]))}
 
-Or try this in another terminal; without the mode, an SMS is "sent" and shown here, as often as SMS_LIMITS=${smsLimits} allows:
+Or try this in another terminal. Without the mode, an SMS is "sent" and shown here, as often as SMS_LIMITS=${smsLimits} allows:
 
 curl ${url}/graphql \\
   -H 'Content-Type: application/json' \\

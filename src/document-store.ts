@@ -1,10 +1,10 @@
 import { InMemoryLRUCache } from '@apollo/utils.keyvaluecache';
 import type { DocumentNode } from 'graphql';
 
-/** Of all documents together, in bytes. A hundred operations of a frontend take a few hundred thousand. */
+/** For all documents together, in bytes. A hundred operations of a typical frontend take a few hundred thousand. */
 const maxBytes = 16 * 1024 * 1024;
 
-// What V8 needs on a 64-bit machine, measured on Node 20 and rounded up.
+// Memory use of V8 on a 64-bit machine, measured on Node 20 and rounded up.
 const bytesOfEntry = 1_000;
 const bytesOfObject = 64;
 const bytesOfList = 48;
@@ -12,8 +12,8 @@ const bytesOfProperty = 8;
 const bytesOfString = 24;
 
 /**
- * The documents that were parsed and found valid. Apollo Server calls `set` right before it executes one for the first time, and then
- * executes what was set here: so no execution sees the text of its document.
+ * Caches valid documents. Apollo Server calls `set` right before it first executes a document, and then executes the same object. So every
+ * execution uses a document that `set` has detached from its text.
  */
 export class DocumentStore extends InMemoryLRUCache<DocumentNode> {
   constructor() {
@@ -21,35 +21,35 @@ export class DocumentStore extends InMemoryLRUCache<DocumentNode> {
   }
 
   override set(key: string, document: DocumentNode): Promise<void> {
-    // Its types know nothing of the size, which it hands on.
+    // Missing in its types, but it passes the size on.
     const options = { size: detach(document) } as object;
     return super.set(key, document, options);
   }
 }
 
 /**
- * Frees a document of its text, which weighs more than all the rest: of the locations, which hold on to every token; and of strings
- * that V8 keeps as slices of the text. Without locations, an error of the execution takes no time to find its line in the text, of
- * which there can be thousands.
+ * Detaches a document from its text, which uses more memory than everything else. Removes the locations, which reference every token, and
+ * copies the strings, which V8 keeps as slices of the text. Without locations, errors during execution, of which there can be thousands,
+ * also spend no time finding their line in the text.
  *
- * @returns how many bytes it weighs then
+ * @returns the remaining size in bytes
  */
 export function detach(document: DocumentNode): number {
   let bytes = bytesOfEntry;
-  // No recursion: values can be nested as deep as there are tokens.
+  // No recursion: values can be nested as deeply as the token limit allows.
   const left: Record<string, unknown>[] = [document as unknown as Record<string, unknown>];
   for (let node = left.pop(); node; node = left.pop()) {
     bytes += Array.isArray(node) ? bytesOfList : bytesOfObject;
     for (const [key, value] of Object.entries(node)) {
       bytes += bytesOfProperty;
       if (key === 'loc') {
-        // Not deleted: that would turn a compact object into a dictionary.
+        // `delete` would turn the compact object into a dictionary.
         node[key] = undefined;
       } else if (typeof value === 'string' && key !== 'kind') {
         bytes += bytesOfString + value.length;
         node[key] = copyOf(value);
       } else if (typeof value === 'object' && value !== null) {
-        // The parser's lists have room for more.
+        // The parser's arrays have spare capacity.
         const inner = Array.isArray(value) ? value.slice() : value;
         node[key] = inner;
         left.push(inner as Record<string, unknown>);
@@ -59,7 +59,7 @@ export function detach(document: DocumentNode): number {
   return bytes;
 }
 
-/** The parser accepts no lone surrogates, so every string survives UTF-8. */
+/** The parser rejects lone surrogates, so every string survives a round trip through UTF-8. */
 function copyOf(text: string): string {
   return Buffer.from(text).toString();
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 
-/** What a log line holds of an error. */
+/** The parts of an error that are logged. */
 export interface ErrorSummary {
   type: string;
   message: string;
@@ -10,13 +10,13 @@ export interface ErrorSummary {
 }
 
 const maxText = 300;
-/** What is looked at: a message may quote a whole request. */
+/** Only this many characters are processed: a message may quote a whole request. */
 const maxRead = 4_000;
-/** Of causes within causes. One may be its own cause. */
+/** Limits nested causes. An error may even be its own cause. */
 const maxDepth = 5;
 const maxErrors = 5;
 
-/** Only the fields that every error has: others may hold a request, a document or its variables. */
+/** Keeps only the fields that every error has. Other fields may contain a request, a document or its variables. */
 export function summariseError(error: unknown, depth = 1): ErrorSummary {
   if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error', stack: undefined };
   const { cause } = error;
@@ -31,27 +31,27 @@ export function summariseError(error: unknown, depth = 1): ErrorSummary {
   };
 }
 
-/** An error with `isForLog` has a message for the log: it has no secret in it, and may name a host that looks like one. */
+/** The message of an error with `isForLog` contains no secrets, but may contain a host name that looks like one. */
 function messageOf(error: Error): string {
   return 'isForLog' in error ? error.message : withoutSecrets(error.message);
 }
 
-/** The message of an error that nobody expected may quote anything, as that of JSON.parse quotes its input. */
+/** The message of an unexpected error may quote anything: JSON.parse, for one, quotes its input. */
 export function withoutSecrets(text: unknown): string {
   const clean = String(text)
     .slice(0, maxRead)
     .replace(/\b(Bearer|Basic)\s+[^\s"',]+/gi, '…')
-    // JSON.parse and Node.js quote what they were given.
+    // JSON.parse and Node.js quote their input.
     .replace(/^([^"]*)".*"(?= is not valid JSON)/s, '$1"…"')
     .replace(/(?<=\bReceived ).*/s, '…')
     .replace(/[\w~+=-]{24,}/g, (word) => (/\d/.test(word) || word.length >= 40 ? '…' : word))
     .replace(/[+\d][\d\s().-]*\d/g, (digits) => (isPhoneNumberLike(digits) ? '…' : digits))
-    // They could end the line, or move the cursor of a terminal.
+    // Control characters could end the line, or move the cursor of a terminal.
     .replace(/[\p{Cc}\u2028\u2029]/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return clean.length > maxText ? `${clean.slice(0, maxText)}…` : clean;
 }
 
-/** Ids of ZITADEL are longer, addresses have dots. */
+/** ZITADEL's ids are longer, and IP addresses have dots. */
 function isPhoneNumberLike(digits: string): boolean {
   const length = digits.replace(/\D/g, '').length;
   return length >= 7 && isIP(digits) === 0 && !/^\d{18,20}$/.test(digits);
@@ -61,7 +61,7 @@ function nameOf({ name }: Error): string {
   return /^\w{1,100}$/.test(name) ? name : 'Error';
 }
 
-/** Its frames, behind the cleaned message that it begins with. */
+/** The stack frames, after the cleaned message. */
 function stackOf(error: Error): string | undefined {
   const { message, stack } = error;
   if (typeof stack !== 'string') return undefined;

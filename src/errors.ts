@@ -1,4 +1,4 @@
-/** The closed list of the codes in `extensions.code` of our own errors, each with the message that goes with it. */
+/** The closed list of the values of `extensions.code` in our own errors, each with its default message. */
 export const errorMessages = {
   UNAUTHENTICATED: 'The request carries no valid access token.',
   FORBIDDEN: 'The caller may not do this for this user.',
@@ -9,14 +9,14 @@ export const errorMessages = {
   RATE_LIMITED: 'Too many requests: try again later.',
   UPSTREAM_TIMEOUT: 'The user service did not answer in time.',
   UPSTREAM_UNAVAILABLE: 'The user service cannot be reached.',
-  UPSTREAM_MISCONFIGURED: 'The user service is not where this server looks for it.',
+  UPSTREAM_MISCONFIGURED: 'There is no user service at the configured address.',
   UPSTREAM_ERROR: 'The user service failed.',
   INTERNAL_SERVER_ERROR: 'Something went wrong in this server.',
 } as const;
 
 export type ErrorCode = keyof typeof errorMessages;
 
-/** What identifies ZITADEL's own answer, as far as it is known. */
+/** Identifies ZITADEL's own answer, as far as it is known. */
 export interface ZitadelAnswer {
   /** The number in the body, google.rpc.Code. */
   code?: number;
@@ -27,7 +27,7 @@ export interface ZitadelAnswer {
   id?: string;
 }
 
-/** ZITADEL's own answer where it speaks about the caller's request: with its message and details. */
+/** ZITADEL's own answer about the caller's request, with its message and details. */
 export interface ZitadelRefusal extends ZitadelAnswer {
   /** In the caller's language (`Accept-Language`). */
   message?: string;
@@ -35,7 +35,7 @@ export interface ZitadelRefusal extends ZitadelAnswer {
 }
 
 interface Outcome {
-  /** Present when the write may have happened all the same: do not just try again. */
+  /** Present if the write may have happened anyway: do not simply retry. */
   outcome?: 'UNKNOWN';
 }
 
@@ -49,7 +49,7 @@ export type ErrorExtensions =
         | 'BAD_USER_INPUT'
         | 'INVALID_VERIFICATION_CODE'
         | 'FAILED_PRECONDITION';
-      /** Absent when ZITADEL was not called, and when it left the user out of a list without a word. */
+      /** Absent if ZITADEL was not called, or left the user out of a list without an error. */
       zitadel?: ZitadelRefusal;
     } & Outcome)
   | ({
@@ -72,11 +72,11 @@ export type ErrorExtensions =
     } & Outcome)
   | { code: 'INTERNAL_SERVER_ERROR' };
 
-/** The one kind of error that reaches a client as it is; graphql-js takes its message and its extensions over. */
+/** The only kind of error that reaches clients unchanged. graphql-js copies its message and extensions. */
 export class CodedError extends Error {
   override readonly name = 'CodedError';
 
-  /** @param options `message` where it can say more than the code's own; `cause` for the log */
+  /** @param options `message` if there is a more specific one than the code's default; `cause` for the log */
   constructor(
     readonly extensions: ErrorExtensions,
     options: { message?: string; cause?: Error } = {},

@@ -5,13 +5,13 @@ import type { RequestContext } from './context.js';
 import { CodedError } from './errors.js';
 import { QueryCost } from './query-cost.js';
 
-/** Refuses a query that asks for too much, as a whole and before anything of it runs. Mutations are bounded by their aliases. */
+/** Refuses a whole query that asks for too much, before any of it runs. Mutations are bounded by the alias limit. */
 export function limitQueries(schema: GraphQLSchema): ApolloServerPlugin<RequestContext> {
   const cost = new QueryCost(schema);
   return {
     requestDidStart: () =>
       Promise.resolve({
-        // eslint-disable-next-line @typescript-eslint/require-await -- its errors are answers
+        // eslint-disable-next-line @typescript-eslint/require-await -- its errors become answers
         async didResolveOperation({ document, operation, request: { variables } }) {
           if (operation?.operation !== OperationTypeNode.QUERY) return;
           try {

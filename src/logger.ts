@@ -5,10 +5,10 @@ import { summariseError } from './error-summary.js';
 export type { Logger };
 
 /**
- * The one logger: a JSON line each, or what a person likes to read. Tokens, verification codes and phone numbers have no place in it:
- * errors are reduced to what names them, and fields that could hold a secret are cut.
+ * The only logger: JSON lines, or a format for people. Tokens, verification codes and phone numbers must never be logged: errors are
+ * reduced to a summary, and fields that could contain a secret are redacted.
  *
- * @param destination in place of standard output
+ * @param destination where to write instead of standard output
  */
 export async function createLogger(
   { level, format }: LogConfig,
@@ -25,11 +25,11 @@ export async function createLogger(
   );
 }
 
-/** What the line of a request holds beside what a person is told of it. */
+/** The fields of a request's log line that the format for people leaves out. */
 const ofRequests =
   'requestId,operation,kind,field,code,errors,zitadelErrorId,userId,users,upstreamCalls,upstreamMs,totalMs,httpStatus';
 
-/** Loaded only where it is wanted. */
+/** Loaded only if needed. */
 async function forPeople(destination: DestinationStream): Promise<DestinationStream> {
   const { prettyFactory } = await import('pino-pretty');
   const prettify = prettyFactory({

@@ -6,7 +6,7 @@ import { rebuildSentence } from './sentences.js';
 
 const { INTERNAL_SERVER_ERROR, BAD_USER_INPUT, OPERATION_RESOLUTION_FAILURE } = ApolloServerErrorCode;
 
-/** What is said of a request where nothing more can be said safely, by Apollo's own codes for what it refuses before a resolver runs. */
+/** The generic messages for Apollo's own codes of requests that are refused before a resolver runs. */
 const genericMessages: Partial<Record<string, string>> = {
   GRAPHQL_PARSE_FAILED: 'The document has a syntax error.',
   GRAPHQL_VALIDATION_FAILED: 'The document is not valid.',
@@ -17,12 +17,12 @@ const genericMessages: Partial<Record<string, string>> = {
   BAD_REQUEST: 'The request is not valid.',
 };
 
-/** Two names that clash can have hundreds. */
+/** An error about clashing names can have hundreds. */
 const maxLocations = 10;
 
 /**
- * The edge that every GraphQL error passes. It lets out our own errors, and sentences that are known; everything else becomes a generic
- * sentence, so that nothing a library quotes, now or in its next version, leaves the server.
+ * Every GraphQL error passes through here. Our own errors and known sentences are let out. Everything else becomes a generic message, so
+ * that nothing a library quotes, now or in a later version, leaves the server.
  */
 export function maskError(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
   const { path, locations } = formatted;
@@ -40,14 +40,14 @@ export function maskError(formatted: GraphQLFormattedError, error: unknown): Gra
   return { message, ...place, extensions: { code } };
 }
 
-/** The code of an error that is the request's fault; undefined if it is ours. */
+/** @returns the code if the request is at fault; undefined if this server is */
 function requestErrorCode(formatted: GraphQLFormattedError, thrown: unknown): string | undefined {
   const code = formatted.extensions?.['code'];
   if (formatted.path === undefined && typeof code === 'string' && Object.hasOwn(genericMessages, code)) return code;
   if (!(thrown instanceof GraphQLError)) return undefined;
-  // What graphql-js finds only while it executes, and gives no code: null in a variable where the default was meant, ...
+  // Errors that graphql-js finds only during execution, and gives no code: null in a variable instead of the default, ...
   if (thrown.nodes?.[0]?.kind === Kind.VARIABLE) return BAD_USER_INPUT;
-  // ... and a subscription, which there is none of.
+  // ... and a subscription, which this schema does not have.
   return thrown.nodes?.[0]?.kind === Kind.OPERATION_DEFINITION ? OPERATION_RESOLUTION_FAILURE : undefined;
 }
 

@@ -15,12 +15,12 @@ import { maxAnswerBytes, maxErrorBytes } from './answer.js';
 import { isUserId } from './contact-phone/input.js';
 import { CodedError } from './errors.js';
 
-/** Each takes a fraction of a millisecond, during which nobody else is served. */
+/** Each blocks the event loop for a fraction of a millisecond. */
 export const maxRepresentations = 5_000;
-/** A phone under two names costs as much as two phones. */
+/** A phone under two aliases costs as much as two phones. */
 export const maxPhones = 5_000;
 
-/** What is selected of a type, by response key. */
+/** The fields selected on a type, by response key. */
 type Fields = ReadonlyMap<string, readonly FieldNode[]>;
 
 /** `_entities` under one response key. */
@@ -31,8 +31,8 @@ interface Entities {
 }
 
 /**
- * Counts what a query asks for, before anything of it runs: through aliases and fragments, and with its variables. Its answer is
- * taken to be the largest possible one, in which every user fails.
+ * Counts what a query asks for before any of it runs, including aliases, fragments and variables. Assumes the largest possible answer, in
+ * which every user fails.
  */
 export class QueryCost {
   private readonly types;
@@ -45,8 +45,8 @@ export class QueryCost {
   }
 
   /**
-   * @throws {CodedError} when the query asks for too much
-   * @throws {GraphQLError} when a variable is null where an argument or a condition must not be, which would otherwise fail for each user
+   * @throws {CodedError} if the query asks for too much
+   * @throws {GraphQLError} if a variable is null but an argument or condition must not be; otherwise this would fail for each user
    */
   check(
     document: DocumentNode,
@@ -54,7 +54,7 @@ export class QueryCost {
     variables: Record<string, unknown> = {},
   ): void {
     const { coerced } = getVariableValues(this.schema, variableDefinitions, variables, { maxErrors: 0 });
-    // graphql-js will refuse the variables.
+    // graphql-js will reject the variables.
     if (!coerced) return;
     const select = this.selector(document, coerced);
     const root = select.root(selectionSet);
@@ -62,10 +62,10 @@ export class QueryCost {
 
     const representations = sum(entities.map((one) => one.representations.length));
     if (representations > maxRepresentations)
-      throw tooMuch(`A request may ask for ${maxRepresentations} representations at most.`);
+      throw tooMuch(`A request may ask for at most ${maxRepresentations} representations.`);
     const phones = sum(entities.map((one) => one.representations.length * phonesOf(one.ofUser).length));
     if (phones > maxPhones)
-      throw tooMuch(`A request may ask for ${maxPhones} contact phones at most; each alias counts.`);
+      throw tooMuch(`A request may ask for at most ${maxPhones} contact phones; each alias counts.`);
     const bytes = sum(entities.map((one) => this.bytesOfEntities(one, select.below)));
     if (bytes + this.bytesOfOthers(root, select.below) > maxAnswerBytes) {
       throw tooMuch(`The answer could exceed ${maxAnswerBytes} bytes: ask for less in one request.`);
@@ -73,7 +73,7 @@ export class QueryCost {
   }
 
   private selector(document: DocumentNode, coerced: Record<string, unknown>) {
-    // As graphql 17 has them.
+    // The shape of graphql 17.
     const variables = { coerced, sources: {} };
     const definitions = document.definitions.filter((definition) => definition.kind === Kind.FRAGMENT_DEFINITION);
     const fragments = Object.fromEntries(definitions.map((fragment) => [fragment.name.value, fragment]));
@@ -111,7 +111,7 @@ export class QueryCost {
     );
   }
 
-  /** A phone is there, or an error is. */
+  /** Either a phone or an error. */
   private bytesOfPhone(path: number, nodes: readonly FieldNode[], below: Select): number {
     const fields = below(this.types.phone, nodes);
     const number = '"+123456789012345"'.length;

@@ -3,24 +3,24 @@ import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesRule } from '@escape.tech/graphql-armor-max-directives';
 import { BREAK, GraphQLError, Kind, type ParseOptions, type ValidationContext, type ValidationRule } from 'graphql';
 
-/** The schema is four deep, and each fragment counts as one more. */
+/** The schema has four levels, and each fragment counts as one more. */
 export const maxDepth = 10;
 export const maxDirectives = 50;
-/** An alias is repeated for every item of a list and in the path of every error. */
+/** An alias is repeated for every item in a list and in the path of every error. */
 export const maxNameLength = 100;
-/** Generous for indented text with comments. graphql-js counts the lines from the start of the document for each error that it reports. */
+/** Generous for indented text with comments. For each error, graphql-js counts lines from the start of the document. */
 const maxLengthOfToken = 50;
 
-/** Each error names its line, so many errors in a long document take long. */
+/** Finding the line of each error makes many errors in a long document slow. */
 export const validationOptions = { maxErrors: 20, hideSuggestions: true };
 
-/** Stops the parser before it has spent time on the rest. The longest of the example operations has 77 tokens. */
+/** Stops the parser early. The longest example operation has 77 tokens. */
 export const parseLimits = (maxTokens: number): ParseOptions => ({
   maxLexicalTokens: maxTokens,
   maxSourceLength: maxTokens * maxLengthOfToken,
 });
 
-/** Armor would throw, which Apollo Server answers with HTTP 500; a reported error is a validation error like any other. */
+/** Armor would throw, which Apollo Server answers with HTTP 500. A reported error is an ordinary validation error. */
 const limit = (n: number) => ({
   n,
   propagateOnRejection: false,
@@ -38,8 +38,8 @@ const nameLengths: ValidationRule = (context) => ({
 });
 
 /**
- * graphql-js wraps an item in as many lists as its type has, for each of hundreds of thousands of items. It does so for any variable in a
- * literal of a custom scalar, whose type no other rule knows. No argument takes a list of lists.
+ * graphql-js wraps each of possibly hundreds of thousands of items in as many lists as its type has. It even does so for a variable in a
+ * literal of a custom scalar, which no other rule type-checks. No argument takes a list of lists.
  */
 const noListsOfLists: ValidationRule = (context) => ({
   ListType(node) {
@@ -51,9 +51,9 @@ const noListsOfLists: ValidationRule = (context) => ({
 });
 
 /**
- * What no document may exceed.
+ * The limits of every document.
  *
- * @param maxAliases each can be a call to ZITADEL; gateways that merge queries keep them apart by aliases
+ * @param maxAliases each alias can be a call to ZITADEL, but gateways that merge queries need aliases too
  */
 export const queryLimits = (maxAliases: number): ValidationRule[] =>
   [

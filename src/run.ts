@@ -3,7 +3,7 @@ import type { Logger } from './logger.js';
 import { CutOffError } from './shutdown.js';
 import { StandardOutput } from './standard-output.js';
 
-/** npm and a terminal may deliver a signal twice; a person who sends a second one has waited for a while. */
+/** npm and a terminal may deliver the same signal twice. A person who sends a second one has waited for longer. */
 const secondSignalMs = 1_000;
 
 interface Running extends AsyncDisposable {
@@ -12,8 +12,8 @@ interface Running extends AsyncDisposable {
 
 /**
  * Runs what `start` returns until SIGTERM or SIGINT, then shuts it down and exits with 0. Exits with 1, and logs why, if it does not
- * start, does not shut down cleanly, is forced by a second signal, or if an error escapes from anywhere: that leaves the process in a
- * state nobody knows, but requests in flight still get their answers.
+ * start, does not shut down cleanly, is forced by a second signal, or if an uncaught error leaves the process in an unknown state. Even
+ * then, requests in flight still get their answers.
  */
 export async function run(start: (output: StandardOutput) => Promise<Running>): Promise<void> {
   let running: Running | undefined;
@@ -30,7 +30,7 @@ export async function run(start: (output: StandardOutput) => Promise<Running>): 
     if (isStopping) return;
     isStopping = true;
     const server = await starting.catch(() => undefined);
-    // It has not started, which is reported below.
+    // The start failed, which is reported below.
     if (!server) return;
     if (reason !== undefined) server.logger.info(reason);
     try {
@@ -60,11 +60,11 @@ export async function run(start: (output: StandardOutput) => Promise<Running>): 
   const onStrayError = (error: unknown) => {
     if (!running) fail(error);
     exitCode = 1;
-    running.logger.fatal({ err: error }, 'Unexpected error outside of all requests: shutting down');
+    running.logger.fatal({ err: error }, 'Uncaught error outside of any request: shutting down');
     void stop();
   };
 
-  // `on`, not `once`: without a listener, a signal or a stray error ends the process at once.
+  // `on`, not `once`: without a listener, a signal or an uncaught error ends the process immediately.
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('uncaughtException', onStrayError);
@@ -76,7 +76,7 @@ export async function run(start: (output: StandardOutput) => Promise<Running>): 
   }
 }
 
-/** It has not started. */
+/** Reports a failed start. */
 function fail(reason: unknown): never {
   const isPlain = reason instanceof ConfigError || (reason instanceof Error && 'syscall' in reason);
   console.error(isPlain ? reason.message : reason);

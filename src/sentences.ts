@@ -1,8 +1,8 @@
 import { maxNameLength } from './query-limits.js';
 
-// What graphql-js 16, Apollo Server and our own limits say when they refuse a request. In a sentence, `…` stands for a name, `~` for a
-// name that is left out, `#` for a number, `<token>` for what the parser expects or finds, and a final `*` for a value, which is left
-// out with all that follows it.
+// The messages of graphql-js 16, Apollo Server and our own limits when they refuse a request. In a sentence, `…` stands for a name, `~`
+// for a name that is left out, `#` for a number, `<token>` for what the parser expected or found, and a final `*` for a value that is
+// left out with everything after it.
 
 const ofSyntax = [
   'Expected <token>, found <token>*.',
@@ -79,7 +79,7 @@ const others = [
   'Argument "…" of required type "…" was not provided.',
   'Argument "…" of required type "…" was provided the variable "…" which was not provided a runtime value.',
   'Argument "…" of non-null type "…" must not be null.',
-  // Which operation is run.
+  // Which operation to run.
   'Must provide operation name if query contains multiple operations.',
   'Must provide an operation.',
   'Schema is not configured to execute … operation.',
@@ -89,7 +89,7 @@ const others = [
   'PersistedQueryNotSupported',
 ];
 
-/** Sentences that are little without their value, and what is said instead. */
+/** Sentences that say little without their value, and their replacements. */
 const reworded = [
   ['Enum "…" cannot represent*.', 'This value is not a valid ….'],
   ['… cannot represent*.', 'This value is not a valid ….'],
@@ -98,10 +98,10 @@ const reworded = [
   ['Unknown operation named*.', 'Unknown operation.'],
 ] as const;
 
-/** Longer messages are cut before they are read: only a value or a suggestion can make them that long. */
+/** Longer messages are cut before matching: only a value or a suggestion can make them that long. */
 const maxLength = 1_000;
 
-/** A name may come with its type, and a type may be a list; the names of the schema are short. */
+/** A name may come with its type, and a type may be a list. The names in the schema are short. */
 const name = String.raw`[\w$@!.[\]]{1,${maxNameLength}}`;
 const patterns: Record<string, string> = {
   '…': `(${name})`,
@@ -112,7 +112,7 @@ const patterns: Record<string, string> = {
 };
 
 interface Sentence {
-  /** Anchored, and a placeholder cannot hold what comes after it: so it is read in one go, whatever the message is. */
+  /** Anchored, and no placeholder matches the text that follows it, so matching takes one pass, whatever the message. */
   pattern: RegExp;
   answer: string;
 }
@@ -128,9 +128,9 @@ const sentences: Sentence[] = [
 });
 
 /**
- * Rebuilds a message from the sentence that it is made of, without the values and suggestions in it.
+ * Rebuilds a message from the sentence that it matches, without its values and suggestions.
  *
- * @returns undefined for a message that is none of these sentences: it may hold anything
+ * @returns undefined if it matches none of these sentences: it may contain anything
  */
 export function rebuildSentence(message: string): string | undefined {
   const beginning = message.slice(0, maxLength);

@@ -21,27 +21,27 @@ import { ZitadelClient } from './zitadel/zitadel-client.js';
 import { ZitadelConnection } from './zitadel/zitadel-connection.js';
 
 export interface RunningServer {
-  /** The address that it listens at. */
+  /** The address that it listens on. */
   url: string;
   metricsUrl: string;
   logger: Logger;
   /**
-   * Stops accepting, lets the requests in flight end, and closes what was opened; once, however often it is called.
+   * Stops accepting connections, waits for the requests in flight, and closes everything. Happens once, even if called again.
    *
-   * @throws {CutOffError} when that took too long
-   * @throws {AggregateError} when something could not be closed
+   * @throws {CutOffError} if that took too long
+   * @throws {AggregateError} if something could not be closed
    */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 interface Options {
-  /** Where the log goes in place of standard output. */
+  /** Where to log instead of standard output. */
   logTo?: DestinationStream;
-  /** What the playground begins with. */
+  /** The initial contents of the playground. */
   examples?: Examples;
 }
 
-/** Starts the server. If anything fails, everything that was opened until then is closed again. */
+/** Starts the server. If anything fails, closes everything that was opened. */
 export async function startServer(config: Config, { logTo, examples }: Options = {}): Promise<RunningServer> {
   const logger = await createLogger(config.log, logTo);
   const releases: Release[] = [];
@@ -50,15 +50,15 @@ export async function startServer(config: Config, { logTo, examples }: Options =
   } catch (error) {
     const failures: unknown[] = [];
     await releaseAll(releases, failures);
-    if (failures.length > 0) logger.error({ err: new AggregateError(failures) }, 'Not everything could be closed');
+    if (failures.length > 0) logger.error({ err: new AggregateError(failures) }, 'Could not close everything');
     throw error;
   }
 }
 
 /**
- * The composition root: everything that lives as long as the server is made here.
+ * The composition root: creates everything that lives as long as the server.
  *
- * @param releases gets, for everything that is opened, what closes it, so that the last opened is the first to be closed
+ * @param releases collects a function to close each thing that is opened; run them in reverse order
  */
 async function build(
   config: Config,
@@ -68,12 +68,12 @@ async function build(
 ): Promise<RunningServer> {
   const tracing = config.traces.endpoint && (await startTracing(config.traces.endpoint, logger));
   releases.push(() => tracing?.close());
-  // Closed late, so that the end can be watched.
+  // Closed late, so that the shutdown can be monitored.
   const { port: metricsPort } = config.metrics;
   const metricsHttp =
     metricsPort === undefined ? undefined : (await createHttpServer(config.http, logger, metricsEndpoint)).app;
   releases.push(() => {
-    // Ends at once: whatever is left there is a scrape or a stalled client.
+    // No grace period: these can only be scrapes or stalled clients.
     metricsHttp?.server.closeAllConnections();
     return metricsHttp?.close();
   });
@@ -97,7 +97,7 @@ async function build(
   metrics.serve(metricsHttp ?? http);
   const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...guard.state() }));
   if (config.playground) {
-    // Loaded only where it is wanted: it takes a while.
+    // Loaded only if needed: loading is slow.
     const { servePlayground } = await import('./http/playground.js');
     await servePlayground(http, examples);
   }
@@ -105,7 +105,7 @@ async function build(
   const { routerSecrets } = config.http;
   const admission = routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [];
   serveGraphQL(http, admission, (parameters, { raw, record }) =>
-    // Every request for GraphQL has a record.
+    // Every GraphQL request has a record.
     execute(apollo, parameters, createContext(raw, record as RequestRecord, zitadel, guard, config.sms)),
   );
 
@@ -115,7 +115,7 @@ async function build(
   };
   const finish = async () => {
     await http.close();
-    // Some callers may have hung up.
+    // Requests whose clients have hung up are still being processed.
     await requests.idle();
   };
   const cut = () => {

@@ -1,32 +1,32 @@
 import type { Config } from './config.js';
 
-/** What was in flight did not end in time. */
+/** Requests in flight did not end in time. */
 export class CutOffError extends Error {
   override readonly name = 'CutOffError';
 }
 
-/** Gives back one thing that was taken. */
+/** Releases one resource. */
 export type Release = () => unknown;
 
-/** How long the rest may take once the time for what is in flight is over. */
+/** How long the rest may take after the time for requests in flight is over. */
 const restMs = 3_000;
 
 interface Steps {
-  /** Makes requests go elsewhere. */
+  /** Directs new requests elsewhere. */
   drain: () => void;
-  /** Refuses new connections, and lets what is in flight end. */
+  /** Refuses new connections, and waits for the requests in flight. */
   finish: Release;
-  /** Aborts what is in flight, so that `finish` comes to its end. */
+  /** Aborts the requests in flight, so that `finish` completes. */
   cut: Release;
-  /** For what was taken, in that order. */
+  /** In the order in which the resources were opened. */
   releases: readonly Release[];
 }
 
 /**
- * Shuts down a server that may be busy. It comes to its end even if a step hangs.
+ * Shuts down a server that may be busy. Completes even if a step hangs.
  *
- * @throws {CutOffError} when requests had to be aborted
- * @throws {AggregateError} of everything that failed
+ * @throws {CutOffError} if requests had to be aborted
+ * @throws {AggregateError} if anything else failed
  */
 export async function shutDown({ delayMs, timeoutMs }: Config['shutdown'], steps: Steps): Promise<void> {
   steps.drain();
@@ -45,7 +45,7 @@ export async function shutDown({ delayMs, timeoutMs }: Config['shutdown'], steps
   let giveUp: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
     giveUp = setTimeout(() => {
-      failures.push(new Error(`Shutdown gave up after ${timeoutMs + restMs} ms: a step hangs.`));
+      failures.push(new Error(`Shutdown gave up after ${timeoutMs + restMs} ms: a step hung.`));
       resolve();
     }, timeoutMs + restMs);
   });
@@ -56,7 +56,7 @@ export async function shutDown({ delayMs, timeoutMs }: Config['shutdown'], steps
   if (failures.length > 0) throw new AggregateError(failures, 'Shutdown failed');
 }
 
-/** Gives everything back, the last first. A release that fails keeps none of the others from being done. */
+/** Releases everything, last first. A failing release does not prevent the others. */
 export async function releaseAll(releases: readonly Release[], failures: unknown[]): Promise<void> {
   for (const release of releases.toReversed()) await attempt(release, failures);
 }

@@ -1,13 +1,13 @@
 import type { Writable } from 'node:stream';
 
-/** Some 3,000 lines of requests. */
+/** About 3,000 request lines. */
 const maxWaitingCharacters = 1024 * 1024;
-/** How long the last lines may take, when the process is about to exit. */
+/** How long writing the last lines may take before the process exits. */
 const flushMs = 1_000;
 
 /**
- * Standard output, for lines that are worth less than the service. It never blocks, as a pipe that nobody reads would: what exceeds a
- * bound is dropped until all that waits has been read, and the number of dropped lines is reported then.
+ * Standard output that never blocks the service, as a pipe that nobody reads would. Lines beyond a bound are dropped until all waiting
+ * lines have been read; then the number of dropped lines is reported.
  */
 export class StandardOutput {
   private dropped = 0;
@@ -15,13 +15,13 @@ export class StandardOutput {
 
   /**
    * @param stream `process.stdout`, whose writes to a pipe are asynchronous (not on Windows, nor to a terminal or a file)
-   * @param onDropped called when there is room again
+   * @param onDropped called with the number of dropped lines once everything waiting has been read
    */
   constructor(
     private readonly stream: Writable,
     private readonly onDropped: (lines: number) => void,
   ) {
-    // Neither a reader that has gone (EPIPE) nor a full disk is a reason to end.
+    // A closed pipe (EPIPE) or a full disk must not end the process.
     stream.on('error', () => this.report());
     stream.on('drain', () => this.report());
   }
@@ -32,7 +32,7 @@ export class StandardOutput {
     else this.stream.write(line);
   };
 
-  /** Waits until everything is written, but not for long. */
+  /** Waits until everything is written, for one second at most. */
   async flush(): Promise<void> {
     if (this.stream.writableLength === 0) return;
     let timer: NodeJS.Timeout | undefined;

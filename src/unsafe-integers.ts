@@ -1,17 +1,17 @@
 /**
- * Stands in the variables for a number that is not the one the client wrote. No user id can be this, as it has a control character, and
- * it is too long for a verification code.
+ * Replaces a number in the variables that may differ from what the client wrote. It cannot be a user id, since it contains a control
+ * character, and it is too long for a verification code.
  */
 export const unsafeInteger = '\u0000 an integer that JavaScript cannot hold';
 
 /**
- * Replaces every integer that JavaScript has rounded, or may have. JSON has `301000000000000101`, and `JSON.parse` gives
- * 301000000000000100, which is another user's id.
+ * Replaces every integer that JavaScript may have rounded. `JSON.parse` turns `301000000000000101` into 301000000000000100, which is
+ * another user's id.
  *
  * @param variables as they were parsed; changed in place
  */
 export function replaceUnsafeIntegers(variables: Record<string, unknown>): void {
-  // No recursion: JSON can be nested deeper than the stack.
+  // No recursion: deeply nested JSON would overflow the stack.
   const left: Record<string, unknown>[] = [variables];
   for (let values = left.pop(); values; values = left.pop()) {
     for (const key in values) {

@@ -1,9 +1,9 @@
 import { isSupportedCountry } from 'libphonenumber-js/max';
 import { z } from 'zod';
 
-// How each kind of variable is read. What is said of a value that makes no sense never repeats it: it may be a secret.
+// Parsers for each kind of variable. Error messages never repeat the value, since it may be a secret.
 
-/** So many in so many seconds. */
+/** At most `count` in `seconds`. */
 export interface Limit {
   count: number;
   seconds: number;
@@ -28,7 +28,7 @@ export const httpUrl = (ofWhat: string) =>
       parsed.href === parsed.origin + parsed.pathname
     )
       return parsed;
-    issues.addIssue('must be an http or https URL without a user, a query and a fragment');
+    issues.addIssue('must be an http or https URL without a user, query or fragment');
     return z.NEVER;
   });
 
@@ -56,10 +56,10 @@ export const countries = z.string().transform((value, issues) => {
 });
 
 const secondsOf = { s: 1, m: 60, h: 60 * 60, d: 24 * 60 * 60 };
-/** What a timer of Node.js can hold. */
+/** The maximum of a Node.js timer. */
 const maxLimitSeconds = 24 * secondsOf.d;
 
-/** Reads `off` as none, and `1/30s,5/10m` as the limits that it lists. */
+/** Parses `off` as no limits, and `1/30s,5/10m` as a list of limits. */
 export const limits = (rule: string, maxLimits = Infinity, maxCount = 1_000_000) =>
   z.string().transform((value, issues) => {
     if (value === 'off') return [];
@@ -68,17 +68,17 @@ export const limits = (rule: string, maxLimits = Infinity, maxCount = 1_000_000)
       return { count: Number(count), seconds: Number(time) * secondsOf[unit as keyof typeof secondsOf] };
     });
     list.sort((one, other) => one.seconds - other.seconds);
-    // A longer one that allows no more than a shorter one makes that one pointless, which nobody means.
+    // A longer limit that allows no more than a shorter one makes the shorter one pointless, which must be a mistake.
     const isSound = ({ count, seconds }: Limit, index: number) =>
       count <= maxCount &&
       seconds <= maxLimitSeconds &&
       list.slice(0, index).every((shorter) => shorter.seconds < seconds && shorter.count < count);
     if (list.length <= maxLimits && list.every(isSound)) return list;
-    issues.addIssue(`must be off, or ${rule}; ${maxCount} and 24d at most`);
+    issues.addIssue(`must be off or ${rule} (count at most ${maxCount}, duration at most 24d)`);
     return z.NEVER;
   });
 
-/** Writes limits as `limits` reads them. */
+/** The inverse of `limits`. */
 export function formatLimits(list: readonly Limit[]): string {
   const format = ({ count, seconds }: Limit) => {
     // A day is written as 24h, as in the README.

@@ -255,6 +255,6 @@ test.for([
     }
   })();
 
-  expect(message).toMatch(new RegExp(`^The configuration cannot be used:\\n {2}${name} (must be|is required).*$`));
+  expect(message).toMatch(new RegExp(`^Invalid configuration:\\n {2}${name} (must be|is required).*$`));
   expect(message).not.toContain('S3CR3T');
 });

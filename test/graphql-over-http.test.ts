@@ -34,19 +34,19 @@ test.for([
     'JSON that is cut short',
     { method: 'POST', headers: json, body: '{"query":' },
     400,
-    'The request cannot be read: it must be HTTP with a JSON body in UTF-8.',
+    'Cannot read the request: it must be HTTP with a JSON body in UTF-8.',
   ],
   [
     'no body',
     { method: 'POST', headers: json },
     400,
-    'The request cannot be read: it must be HTTP with a JSON body in UTF-8.',
+    'Cannot read the request: it must be HTTP with a JSON body in UTF-8.',
   ],
   [
     'a list of operations',
     { method: 'POST', headers: json, body: '[{"query":"{__typename}"}]' },
     400,
-    'The body must be one GraphQL request: an object with a string as `query`, and if any, objects as `variables` and `extensions`.',
+    'The body must be one GraphQL request: an object with `query` as a string, and optionally `variables` and `extensions` as objects.',
   ],
   [
     'a body over 1 MiB',
@@ -261,7 +261,7 @@ test.for([
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-const bad = 'The request cannot be read: it must be HTTP with a JSON body in UTF-8.';
+const bad = 'Cannot read the request: it must be HTTP with a JSON body in UTF-8.';
 
 test.for([
   ['a URL that cannot be decoded', 'GET /%zz?code=S3CR3T HTTP/1.1\r\nHost: a\r\n\r\n', 400, bad],

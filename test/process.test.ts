@@ -35,14 +35,14 @@ test('says everything that is wrong with the environment at once, and ends with 
   expect(await server.exited).toBe(1);
   expect(server.output).toEqual({
     stdout: '',
-    stderr: `The configuration cannot be used:
+    stderr: `Invalid configuration:
   ZITADEL_URL is required: the base URL of ZITADEL, such as https://example.zitadel.cloud
   ZITADEL_INSTANCE_HOST must be a host name, such as example.zitadel.cloud
   ZITADEL_TIMEOUT_MS must be a whole number from 1 to 300000
   SMS_COUNTRIES must be a comma-separated list of two-letter country codes, such as CH,DE,AT
-  SMS_LIMITS must be off, or limits such as 1/30s,5/10m,20/24h, of which each longer one allows more; 1000000 and 24d at most
-  SMS_BUDGET must be off, or a limit such as 1000/1h; 1000000 and 24d at most
-  VERIFY_LIMIT must be off, or a limit such as 5/10m; 20 and 24d at most
+  SMS_LIMITS must be off or limits such as 1/30s,5/10m,20/24h, where each longer one allows more (count at most 1000000, duration at most 24d)
+  SMS_BUDGET must be off or a limit such as 1000/1h (count at most 1000000, duration at most 24d)
+  VERIFY_LIMIT must be off or a limit such as 5/10m (count at most 20, duration at most 24d)
   REDIS_URL must be a URL such as redis://:password@host:6379/0, or rediss:// for TLS
   PORT must be a whole number from 0 to 65535
   BODY_LIMIT must be a whole number from 1024 to 104857600
@@ -54,7 +54,7 @@ test('says everything that is wrong with the environment at once, and ends with 
   LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent
   LOG_FORMAT must be json or pretty
   METRICS_PORT must be a whole number from 0 to 65535
-  OTEL_EXPORTER_OTLP_ENDPOINT must be an http or https URL without a user, a query and a fragment
+  OTEL_EXPORTER_OTLP_ENDPOINT must be an http or https URL without a user, query or fragment
   SHUTDOWN_DELAY_MS must be a whole number from 0 to 300000
   SHUTDOWN_TIMEOUT_MS must be a whole number from 1 to 600000
 `,

@@ -16,8 +16,8 @@ const ofUsers = (fields: string, more = '') => `query ($of: [_Any!]!) {
 const again = (alias: string) =>
   `${alias}: _entities(representations: $of) { ... on User { contactPhone { number } } }`;
 
-const representations = `A request may ask for ${maxRepresentations} representations at most.`;
-const phones = `A request may ask for ${maxPhones} contact phones at most; each alias counts.`;
+const representations = `A request may ask for at most ${maxRepresentations} representations.`;
+const phones = `A request may ask for at most ${maxPhones} contact phones; each alias counts.`;
 const bytes = `The answer could exceed ${maxAnswerBytes} bytes: ask for less in one request.`;
 
 test.for([

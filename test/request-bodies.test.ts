@@ -80,13 +80,13 @@ test.for([
     for (const [body, status, message] of [
       [bomb, 413, 'The request body is too large: the limit is 1048576 bytes.'],
       [Buffer.from(encode(padded(mib + 1))), 413, 'The request body is too large: the limit is 1048576 bytes.'],
-      [whole.subarray(0, -5), 400, 'The request cannot be read: it must be HTTP with a JSON body in UTF-8.'],
-      [Buffer.from(request), 400, 'The request cannot be read: it must be HTTP with a JSON body in UTF-8.'],
-      [Buffer.alloc(0), 400, 'The request cannot be read: it must be HTTP with a JSON body in UTF-8.'],
+      [whole.subarray(0, -5), 400, 'Cannot read the request: it must be HTTP with a JSON body in UTF-8.'],
+      [Buffer.from(request), 400, 'Cannot read the request: it must be HTTP with a JSON body in UTF-8.'],
+      [Buffer.alloc(0), 400, 'Cannot read the request: it must be HTTP with a JSON body in UTF-8.'],
       [
         Buffer.from(encode(Buffer.from([0x22, 0xc3, 0x28, 0x22]))),
         400,
-        'The request cannot be read: it must be HTTP with a JSON body in UTF-8.',
+        'Cannot read the request: it must be HTTP with a JSON body in UTF-8.',
       ],
     ] as const) {
       const answer = await send(stage.graphql, body, encoding);

@@ -81,7 +81,7 @@ test('ends three seconds after that at the latest, if something hangs even then'
     errors: [
       { name: 'CutOffError' },
       { message: 'cannot cut' },
-      { message: expect.stringContaining('a step hangs') as string },
+      { message: expect.stringContaining('a step hung') as string },
     ],
   });
 });

@@ -49,7 +49,7 @@ test.for<[string, string, object]>([
   expect(await server.exited).toBe(1);
   expect(server.output.stderr).toBe('');
   expect(linesOf(server).filter(({ level }) => level === 60)).toMatchObject(
-    Array(2).fill({ err, msg: 'Unexpected error outside of all requests: shutting down' }),
+    Array(2).fill({ err, msg: 'Uncaught error outside of any request: shutting down' }),
   );
   expect(server.output.stdout).not.toMatch(/embedded-token|41791234567/);
 });

@@ -5,11 +5,11 @@ import { refuse } from './refusal.js';
 const json = 'application/json; charset=utf-8';
 const mediaTypes = [json, 'application/graphql-response+json; charset=utf-8'];
 
-/** Results by `Accept`: clients use few different ones, and parsing is slow. */
+/** Results by `Accept` header: clients use few different ones, and parsing is slow. */
 const chosen = new Map<string, string | undefined>();
 const maxChosen = 100;
 
-/** Negotiates the media type of the answer; answers 406 before doing any work. */
+/** Negotiates the media type of the response. Answers 406 before doing any work. */
 export const acceptsAnswer: onRequestHookHandler = ({ headers: { accept } }, reply, done) => {
   const mediaType = accept ? mediaTypeFor(accept) : json;
   if (mediaType === undefined) {

@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify';
 
-/** How much memory all large bodies may use together. */
+/** The maximum memory for all large bodies together. */
 export const maxBodyMemory = 64 * 1024 * 1024;
 
-/** Nearly all bodies are smaller. They are never held back, since each costs no more than headers may. */
+/** Nearly all bodies are smaller. Those never wait, since they use no more memory than headers may. */
 export const smallBody = 16 * 1024;
 
 interface Loan {
@@ -23,7 +23,7 @@ export class BodyMemory {
 
   /** @param grant called when the body may be read, perhaps immediately */
   borrow(request: FastifyRequest, bytes: number, grant: () => void): void {
-    // BODY_LIMIT may allow more than there is. Such a body gets everything.
+    // BODY_LIMIT may exceed the total. Such a body gets all of it.
     const loan = { bytes: Math.min(bytes, maxBodyMemory), isGranted: false, grant };
     this.loans.set(request, loan);
     this.waiting.add(loan);
@@ -34,7 +34,7 @@ export class BodyMemory {
     return this.loans.has(request);
   }
 
-  /** Returns what the body turned out not to need. */
+  /** Returns the memory that the body turned out not to need. */
   shrink(request: FastifyRequest, bytes: number): void {
     const loan = this.loans.get(request);
     if (!loan || loan.bytes <= bytes) return;

@@ -4,23 +4,23 @@ import { setImmediate as restOfTurn } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
 export interface Connections {
-  /** From now on every answer ends its connection and says so, and the client sends its next request elsewhere. */
+  /** From now on every answer closes its connection and says so, so that the client sends its next request elsewhere. */
   drain: () => void;
-  /** The answer to the last request on a connection, done or not. The ones before it are done when it is. */
+  /** The answer to the last request on a connection, finished or not. Once it is finished, so are the earlier ones. */
   lastAnswer: (socket: Socket) => ServerResponse | undefined;
   /** Whether an answer is due on a connection. */
   isDue: (socket: Socket) => boolean;
 }
 
-/** The event loop accepts a connection in one turn and reads it in the next; the current turn may be past both. */
+/** The event loop accepts a connection in one turn and reads from it in the next. The current turn may be past both steps. */
 const quietTurns = 3;
-/** Clients that keep connecting must not keep the server from ending. */
+/** Clients that keep connecting must not prevent the server from closing. */
 const maxTurns = 100;
 
 /**
- * Makes `app.close()` wait for every request that has arrived, even if only in part or still unread, and for nothing else. Three kinds of
- * connections would block it forever: idle ones that are kept alive, unused ones that a client opened in advance, and ones whose request
- * never arrives in full.
+ * Makes `app.close()` wait for every request that has arrived, even if it is incomplete or not yet read, and for nothing else. Three kinds
+ * of connections would otherwise block it forever: idle keep-alive connections, unused ones that a client opened in advance, and ones
+ * whose request never arrives in full.
  */
 export function closeConnectionsInTime(app: FastifyInstance): Connections {
   let isDraining = false;
@@ -31,7 +31,7 @@ export function closeConnectionsInTime(app: FastifyInstance): Connections {
   const tooLate = new WeakSet<IncomingMessage>();
 
   const settle = () => {
-    // This spares connections with part of a request, but also unused ones.
+    // This keeps connections with part of a request, but also unused ones.
     app.server.closeIdleConnections();
     const open = [...lastAnswers.keys()].filter(({ destroyed }) => !destroyed);
     if (open.every(({ bytesRead }) => bytesRead === 0)) for (const socket of open) socket.destroy();
@@ -71,14 +71,14 @@ export function closeConnectionsInTime(app: FastifyInstance): Connections {
         tooLate.add(request);
         return;
       }
-      // Pipelined: the one before it is not the last on its connection after all.
+      // Pipelined: the previous request is not the last one on its connection after all.
       if (before && !before.headersSent) before.removeHeader('connection');
       closeAfter(answer);
     }
     lastAnswers.set(request.socket, answer);
   });
   app.addHook('onRequest', (request, reply, done) => {
-    // The client was told that the connection ends, so it may send this request again: RFC 9112, section 9.6.
+    // An earlier answer announced the end of the connection, so the client may resend this request: RFC 9112, section 9.6.
     if (isDraining && tooLate.has(request.raw)) reply.hijack();
     else done();
   });
@@ -92,7 +92,7 @@ export function closeConnectionsInTime(app: FastifyInstance): Connections {
     }
     isEnding = true;
     settle();
-    // Node checks this itself, but stops when the server closes.
+    // Node checks this itself, but stops doing so when the server closes.
     const timeout = setTimeout(() => {
       const late = Object.assign(new Error('The request took too long to arrive.'), {
         code: 'ERR_HTTP_REQUEST_TIMEOUT',
@@ -106,5 +106,5 @@ export function closeConnectionsInTime(app: FastifyInstance): Connections {
   return { drain, lastAnswer: (socket) => lastAnswers.get(socket), isDue: (socket) => isOpen(lastAnswers.get(socket)) };
 }
 
-/** Whether some of it is still to come. */
+/** Whether the answer is unfinished. */
 const isOpen = (answer: ServerResponse | undefined): answer is ServerResponse => answer !== undefined && !answer.closed;

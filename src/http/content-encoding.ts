@@ -16,7 +16,7 @@ const br: Decoder = {
   decodeSync: brotliDecompressSync,
 };
 
-/** By name in lower case. `x-gzip` means gzip: RFC 9110, section 8.4.1.3. */
+/** By lower-case name. `x-gzip` means gzip: RFC 9110, section 8.4.1.3. */
 const decoders = new Map<string, Decoder | undefined>([
   ['gzip', gzip],
   ['x-gzip', gzip],

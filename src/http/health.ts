@@ -1,15 +1,15 @@
 import type { FastifyInstance } from 'fastify';
 
 export interface Health {
-  /** From now on it is not ready: whoever balances the load sends requests elsewhere. */
+  /** From now on, reports not ready, so that load balancers send requests elsewhere. */
   drain: () => void;
 }
 
 /**
- * Serves `/health/live` and `/health/ready`. Another part that is down is told, but does not make this server unready: its mutations
- * have to be refused in GraphQL's way, and where one of many servers cannot reach ZITADEL, none can.
+ * Serves `/health/live` and `/health/ready`. ZITADEL or Redis being down is reported, but does not make this server unready: clients need
+ * a GraphQL error for their mutations, and if one instance of this server cannot reach ZITADEL, usually none can.
  *
- * @param stateOfParts what to tell of the others
+ * @param stateOfParts the states of ZITADEL and Redis
  */
 export function serveHealth(app: FastifyInstance, stateOfParts: () => object): Health {
   let draining = false;

@@ -8,15 +8,15 @@ import { codeOfRefusal, refuse, refuseRaw } from './refusal.js';
 import { readBodies } from './request-body.js';
 import { endUntakenAnswers, watchAnswer } from './untaken-answers.js';
 
-/** How long a request may take to arrive in full. Answering it does not count. */
+/** How long a request may take to arrive in full. The time to answer it does not count. */
 const requestTimeoutMs = 10_000;
 /** Headers arrive in one piece, except from clients that want to tie up a connection. */
 const headersTimeoutMs = 5_000;
 
-/** A request id from outside that is safe in a log and in an answer. */
+/** A client's request id that is safe in a log and in an answer. */
 const requestId = /^[\w.:/=-]{1,128}$/;
 
-/** What a server is for, and how it directs clients there. */
+/** The main endpoint of a server, and the messages that direct clients to it. */
 interface Endpoint {
   path: string;
   method: string;
@@ -31,7 +31,7 @@ const graphqlEndpoint: Endpoint = {
   otherMethod: 'Use POST. GET is disabled so that variables never end up in access logs.',
 };
 
-/** For a server at METRICS_PORT. */
+/** For the server on METRICS_PORT. */
 export const metricsEndpoint: Endpoint = {
   path: '/metrics',
   method: 'GET',
@@ -39,7 +39,7 @@ export const metricsEndpoint: Endpoint = {
   otherMethod: 'Use GET.',
 };
 
-/** Fastify with limits, without its habit of logging each request's URL, and with refusals in the shape of GraphQL errors. */
+/** Fastify with limits, without logging the URL of each request, and with refusals in the shape of GraphQL errors. */
 export async function createHttpServer(
   config: HttpConfig,
   logger: FastifyBaseLogger,
@@ -57,7 +57,7 @@ export async function createHttpServer(
     genReqId({ headers: { 'x-request-id': given } }) {
       return typeof given === 'string' && requestId.test(given) ? given : randomUUID();
     },
-    // Requests that arrive while the server closes are answered. Gateways repeat a 503, even for a mutation.
+    // Answer requests that arrive while the server closes. Gateways retry a 503, even for a mutation.
     return503OnClosing: false,
     frameworkErrors(_error, request, reply) {
       logRefusal(request.id, 400);
@@ -72,7 +72,7 @@ export async function createHttpServer(
   const connections = closeConnectionsInTime(app);
   endUntakenAnswers(app, connections.isDue);
   app.addHook('onRequest', (_request, reply, done) => {
-    // Otherwise a gateway may cache a phone number for other callers.
+    // Otherwise a gateway might cache a phone number and serve it to other callers.
     reply.header('cache-control', 'no-store');
     done();
   });
@@ -91,11 +91,11 @@ export async function createHttpServer(
   app.setErrorHandler((error: { statusCode?: number }, request, reply) => {
     const { statusCode = 500 } = error;
     if (statusCode >= 500) {
-      // If there is a record of the request, its own log line has the cause.
+      // The log line of a recorded request includes the cause.
       if (request.record) request.record.fail(codeOfRefusal(statusCode), error);
       else logger.error({ requestId: request.id, err: error }, 'Unexpected error');
     }
-    // The playground says this of a path outside its folder. 403 is about the router's secret here.
+    // The playground's file server answers 403 for a path outside its folder. Here, 403 is reserved for a wrong router secret.
     if (statusCode === 403) return refuse(reply, 404, endpoint.otherPath);
     return refuse(reply, statusCode, statusCode === 413 ? tooLarge : undefined);
   });

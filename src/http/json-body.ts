@@ -3,13 +3,13 @@ import type { FastifyBodyParser, FastifyInstance, FastifyRequest } from 'fastify
 import { smallBody, type BodyMemory } from './body-memory.js';
 import { decoderOf, isTooLarge, type Decoder } from './content-encoding.js';
 
-/** Parses JSON of at most `limit` bytes, and decompresses it first if necessary. */
+/** Parses JSON of at most `limit` bytes, after decompressing it if necessary. */
 export function readJson(app: FastifyInstance, memory: BodyMemory, limit: number): FastifyBodyParser<Buffer> {
   const parse = app.getDefaultJsonParser('error', 'error');
   return (request, body, done) => {
     const parseUtf8 = (json: Buffer) => {
       memory.shrink(request, json.length);
-      // Invalid bytes would turn into replacement characters in a user id or a code. JSON must be UTF-8: RFC 8259, section 8.1.
+      // Otherwise invalid bytes in an id or a code would become replacement characters. JSON must be UTF-8: RFC 8259, section 8.1.
       if (isUtf8(json)) void parse(request, json.toString(), done);
       else done(unreadable('The body is not UTF-8.'));
     };
@@ -20,8 +20,8 @@ export function readJson(app: FastifyInstance, memory: BodyMemory, limit: number
 }
 
 /**
- * Decompresses a body that has arrived in full. Decompressing while it arrives would tie up a decoder for each client that never sends
- * the rest.
+ * Decompresses a body that has arrived in full. Decompressing during arrival would tie up a decoder for each client that never sends the
+ * rest.
  */
 async function decompress(
   request: FastifyRequest,
@@ -52,7 +52,7 @@ function upTo(maxOutputLength: number, decode: (options: { maxOutputLength: numb
   }
 }
 
-/** Waits for memory for as long as the client is still connected. */
+/** Waits for memory as long as the client stays connected. */
 function borrow(request: FastifyRequest, memory: BodyMemory, bytes: number): Promise<void> {
   const { socket } = request.raw;
   return new Promise((resolve, reject) => {

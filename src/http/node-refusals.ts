@@ -2,8 +2,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { refuse } from './refusal.js';
 
 /**
- * Refuses two kinds of requests that Node would refuse with an empty body: without a host, and with an expectation other than 100-continue.
- * The server must be created with `requireHostHeader: false`.
+ * Refuses two kinds of requests that Node would refuse with an empty body: those without `Host`, and those with an `Expect` other than
+ * 100-continue. The server must be created with `requireHostHeader: false`.
  */
 export function refuseInPlaceOfNode(app: FastifyInstance, log: (requestId: string, httpStatus: number) => void): void {
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));

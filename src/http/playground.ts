@@ -3,14 +3,14 @@ import fastifyStatic from '@fastify/static';
 import { getDistDirectory, renderAltair, type RenderOptions } from 'altair-static';
 import type { FastifyInstance } from 'fastify';
 
-/** What the tabs begin with. */
+/** The initial contents of the tabs. */
 export interface Examples {
   headers: Record<string, string>;
-  /** By the name of the operation's file. */
+  /** By the file name of the operation. */
   variables: Record<string, object>;
 }
 
-/** The example operations, by the names of their files, in the order of the journey; Altair opens the last. */
+/** The file names of the example operations, in the order in which a user needs them. Altair opens the last one. */
 const tabs = [
   'contact-phone',
   'set-contact-phone',
@@ -25,7 +25,7 @@ const prefix = '/playground/';
 const initScript = 'init.js';
 
 /**
- * Scripts come from this server alone, and talk to it alone. Of styles some are made on the page, and not all by parts that take a nonce.
+ * Scripts may only come from this server and connect to it. Some styles are created in the page, not all by code that supports a nonce.
  */
 const contentSecurityPolicy = [
   "default-src 'none'",
@@ -40,10 +40,10 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** Serves Altair at `/playground`, with a tab for each example operation, and leads there from `/`. */
+/** Serves Altair at `/playground`, with a tab for each example operation, and redirects `/` there. */
 export async function servePlayground(app: FastifyInstance, examples?: Examples): Promise<void> {
   const options: RenderOptions = {
-    // Nothing that was typed, such as a token, stays in the browser.
+    // Do not store input, such as a token, in the browser.
     preserveState: false,
     disableAccount: true,
     initialSettings: {
@@ -61,9 +61,9 @@ export async function servePlayground(app: FastifyInstance, examples?: Examples)
   const page = renderAltair({ baseURL: prefix, serveInitialOptionsInSeperateRequest: initScript });
   const init = `
     const options = ${JSON.stringify(options)};
-    // Altair takes no relative URL, and only the browser knows what this server is called.
+    // Altair does not accept a relative URL, and only the browser knows the public host name.
     for (const tab of options.initialWindows) tab.endpointURL = new URL('/graphql', location).href;
-    // It would else show an advertisement.
+    // Suppresses an advertisement.
     localStorage.setItem('altair:db:ai-plugin-showcased', '{"value":true}');
     AltairGraphQL.init(options);
   `;

@@ -4,9 +4,9 @@ import type { FastifyReply } from 'fastify';
 import { errorMessages } from '../errors.js';
 import { takeTimeoutMs } from './untaken-answers.js';
 
-/** What the HTTP layer says when it refuses a request before GraphQL sees it, by status. Some callers can say more. */
+/** By status, the messages for requests that are refused before GraphQL sees them. Callers may pass more specific ones. */
 const messages: Partial<Record<number, string>> = {
-  400: 'The request cannot be read: it must be HTTP with a JSON body in UTF-8.',
+  400: 'Cannot read the request: it must be HTTP with a JSON body in UTF-8.',
   403: 'Only the router may call this server: x-router-secret is missing or wrong.',
   406: 'Cannot satisfy Accept: the supported types are application/json and application/graphql-response+json.',
   408: 'The request took too long to arrive.',
@@ -15,23 +15,23 @@ const messages: Partial<Record<number, string>> = {
   431: `The request headers are too large: the limit is ${maxHeaderSize} bytes.`,
 };
 
-/** The code of an answer that is a refusal. */
+/** The error code of a refusal. */
 export function codeOfRefusal(statusCode: number): string {
   if (statusCode >= 500) return 'INTERNAL_SERVER_ERROR';
   return statusCode === 403 ? 'ROUTER_SECRET_MISSING' : 'BAD_REQUEST';
 }
 
-/** Has the shape of a GraphQL response, so that clients need to know only one. Repeats nothing of the request. */
+/** Has the shape of a GraphQL response, so that clients only need to handle one. Repeats nothing from the request. */
 function refusal(statusCode: number, message = messageOf(statusCode)): object {
   return { errors: [{ message, extensions: { code: codeOfRefusal(statusCode) } }] };
 }
 
 function messageOf(statusCode: number): string {
   if (statusCode >= 500) return errorMessages.INTERNAL_SERVER_ERROR;
-  return messages[statusCode] ?? 'The request cannot be served.';
+  return messages[statusCode] ?? 'Cannot serve the request.';
 }
 
-/** @param message replaces the one of the status */
+/** @param message replaces the default message of the status */
 export function refuse(reply: FastifyReply, statusCode: number, message?: string): FastifyReply {
   return reply.code(statusCode).send(refusal(statusCode, message));
 }
@@ -42,12 +42,12 @@ const statusOfParserError: Partial<Record<string, number>> = {
 };
 
 /**
- * Refuses bytes that are not HTTP, or requests that are late, on the bare socket, since there is no request yet. The client must not take
- * this refusal for the answer to another request: one that is still being answered, or the first one on a connection that it opened in
- * advance.
+ * Refuses bytes that are not HTTP, or requests that are late, on the bare socket, since there is no request object yet. The client must not
+ * mistake this refusal for the answer to another request: one that is still being answered, or the first one on a connection that it
+ * opened in advance.
  *
- * @param last the answer to the last request on this connection, done or not
- * @returns the status, if the client was answered
+ * @param last the answer to the last request on this connection, finished or not
+ * @returns the status, if the client got an answer
  */
 export function refuseRaw(
   error: Error & { code?: string },
@@ -78,12 +78,12 @@ export function refuseRaw(
   return isAnswerable ? statusCode : undefined;
 }
 
-/** Closes a connection that was opened in advance. If this server is busy, a request may be there that it has not read yet. */
+/** Closes a connection that was opened in advance. If this server is busy, there may be a request that it has not read yet. */
 function closeUnused(socket: Socket): void {
   const close = () => {
     if (socket.bytesRead === 0) socket.destroy();
   };
-  // What has arrived is read in this turn of the event loop or in the next.
+  // Anything that has arrived is read in this turn of the event loop or the next.
   setImmediate(() => setImmediate(close));
 }
 

@@ -7,7 +7,7 @@ import { refuse } from './refusal.js';
 
 const maxChunks = 10_000;
 
-/** Reads JSON bodies of at most `limit` bytes, compressed or not, and holds large ones back until there is memory for them. */
+/** Reads JSON bodies of at most `limit` bytes, compressed or not. Large ones wait until there is memory for them. */
 export function readBodies(app: FastifyInstance, limit: number): void {
   const memory = new BodyMemory();
   app.removeAllContentTypeParsers();
@@ -16,7 +16,7 @@ export function readBodies(app: FastifyInstance, limit: number): void {
   app.addHook('preParsing', (request, reply, payload, done) => {
     const { 'content-encoding': encoding, 'content-length': length, 'transfer-encoding': transfer } = request.headers;
     if (!isKnownEncoding(encoding)) {
-      // The header says that the problem is the encoding, not the type: RFC 9110, section 12.5.3.
+      // This header indicates that the problem is the encoding, not the type: RFC 9110, section 12.5.3.
       refuse(
         reply.header('accept-encoding', contentEncodings),
         415,
@@ -38,7 +38,7 @@ export function readBodies(app: FastifyInstance, limit: number): void {
   });
 }
 
-/** Each chunk is an event and a buffer of its own: 1 MB in chunks of one byte takes two seconds and 400 MB. */
+/** Each chunk costs an event and a buffer: 1 MB in chunks of one byte takes two seconds and 400 MB of memory. */
 function limitChunks(reply: FastifyReply, payload: Readable): void {
   let chunks = 0;
   const count = () => {
@@ -53,7 +53,7 @@ function limitChunks(reply: FastifyReply, payload: Readable): void {
 
 /**
  * Pauses a body after its first `smallBody` bytes until there is memory for all of it. A client that declares a large body but sends
- * nothing must not use any memory up.
+ * nothing must not reserve any memory.
  */
 function holdBack(
   request: FastifyRequest,
@@ -67,7 +67,7 @@ function holdBack(
     received += chunk.length;
     if (received <= smallBody) return;
     payload.off('data', count);
-    // Refused already: the rest is discarded, and its memory would never be given back.
+    // Already refused: the rest is discarded, and memory borrowed now would never be given back.
     if (reply.sent) return;
     payload.pause();
     memory.borrow(request, bytes, () => payload.resume());

@@ -6,11 +6,11 @@ const digest = (text: string) => createHash('sha256').update(text).digest();
 
 /** Refuses a request without one of the secrets in `x-router-secret`, before its body is read. */
 export function routerOnly(secrets: readonly string[]): onRequestHookHandler {
-  // Comparing in constant time needs equal lengths, which digests have.
+  // Constant-time comparison needs equal lengths, which digests have.
   const known = secrets.map(digest);
   return (request, reply, done) => {
     const shown = digest(String(request.headers['x-router-secret'] ?? ''));
-    // Compares with each, so that the time does not reveal which one matched.
+    // Compare with every secret, so that timing does not reveal which one matched.
     const matches = known.filter((secret) => timingSafeEqual(secret, shown));
     if (matches.length > 0) done();
     else refuse(reply, 403);
