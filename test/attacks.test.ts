@@ -22,13 +22,13 @@ test.for([
     'Aliases limit of 50 exceeded, found 51.',
   ],
   [
-    'an alias flood out of fragments',
+    'an alias flood from fragments',
     `{ ...a ...b } fragment a on Query { ${times(26, (i) => `a${i}: ${phone}`)} } fragment b on Query { ${times(26, (i) => `b${i}: ${phone}`)} }`,
     'GRAPHQL_VALIDATION_FAILED',
     'Aliases limit of 50 exceeded, found 52.',
   ],
   [
-    'an alias flood of what costs nothing once',
+    'a flood of aliases of a cheap field',
     `{ ${times(51, (i) => `a${i}: __typename`)} }`,
     'GRAPHQL_VALIDATION_FAILED',
     'Aliases limit of 50 exceeded, found 51.',
@@ -114,7 +114,7 @@ test.for([
   expect((await stage.resend()).errors).toBeUndefined();
 });
 
-test('lets through what is just within the limits', async () => {
+test('accepts requests just within the limits', async () => {
   await using stage = await openStage();
   const aliases = times(50, (i) => `a${i}: ${phone}`);
   const depth = '... on Query { '.repeat(8);
@@ -132,7 +132,7 @@ test('lets through what is just within the limits', async () => {
   expect((await post(stage.graphql, { query: long.replace('[', '[1 ') })).status).toBe(400);
 });
 
-test('has its rules find nothing in the query by which tools learn the schema', async () => {
+test('accepts the introspection query of tools', async () => {
   const { getIntrospectionQuery } = await import('graphql');
 
   expect(validate(createSchema(), parse(getIntrospectionQuery(), parseLimits(2_000)), queryLimits(50))).toEqual([]);
@@ -152,7 +152,7 @@ test.for([
   ],
   ['no content type', { headers: {}, body: Buffer.from(JSON.stringify({ query: mutation })) }, 415],
   [
-    'bytes that are no UTF-8',
+    'bytes that are not UTF-8',
     {
       body: Buffer.concat([
         Buffer.from('{"query":"{ contactPhone(userId: \\"1'),
@@ -181,7 +181,7 @@ test.for([
   expect((await stage.resend()).errors).toBeUndefined();
 });
 
-test('refuses what a page of another site can send without the browser asking first', async () => {
+test('refuses what another site can send without a preflight', async () => {
   await using stage = await openStage();
   const body = JSON.stringify({ query: mutation });
   const simple = [
@@ -200,7 +200,7 @@ test('refuses what a page of another site can send without the browser asking fi
 });
 
 test.for(['text/html', 'multipart/mixed', 'application/json;q=0'])(
-  'refuses whoever accepts but %s before anything is sent',
+  'refuses a client that accepts only %s before it does anything',
   async (accept) => {
     await using stage = await openStage();
 
@@ -211,7 +211,7 @@ test.for(['text/html', 'multipart/mixed', 'application/json;q=0'])(
   },
 );
 
-test('answers in the media type that is accepted', async () => {
+test('answers in an accepted media type', async () => {
   await using stage = await openStage();
   const typeFor = async (accept: string) =>
     (await post(stage.graphql, { query: '{ __typename }' }, { accept })).headers.get('content-type');
@@ -225,7 +225,7 @@ test('answers in the media type that is accepted', async () => {
   }
 });
 
-test('takes more tokens and aliases where the environment says so, and no more', async () => {
+test('raises the limits of tokens and aliases as configured, and no further', async () => {
   await using stage = await openStage({ MAX_TOKENS: '3000', MAX_ALIASES: '60' });
   const aliases = (count: number) => `{ ${times(count, (i) => `a${i}: __typename`)} }`;
   const tokens = (count: number) => `{ _entities(representations: [${'1 '.repeat(count - 12)}]) { __typename } }`;
@@ -237,7 +237,7 @@ test('takes more tokens and aliases where the environment says so, and no more',
   expect(answers.map(({ status }) => status)).toEqual([200, 400, 200, 400]);
 });
 
-test('lets a body be as large as BODY_LIMIT says', async () => {
+test('accepts a body up to BODY_LIMIT', async () => {
   await using stage = await openStage({ BODY_LIMIT: '2000000' });
   const padded = (length: number) => `{"query":"{__typename}"${' '.repeat(length - 24)}}`;
 
@@ -255,7 +255,7 @@ test('refuses a mutation by GET', async () => {
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-test('refuses headers that do not come to their end, at both ports, and serves others meanwhile', async () => {
+test('refuses incomplete headers on both ports, and serves other clients meanwhile', async () => {
   await using stage = await openStage({ METRICS_PORT: '0' });
   const origins = [stage.url, new URL(stage.metricsUrl).origin];
   const slow = await Promise.all(origins.map(openSocket));
@@ -275,7 +275,7 @@ test('refuses headers that do not come to their end, at both ports, and serves o
   expect(await Promise.all(unused.map(text))).toEqual(['', '']);
 });
 
-test('answers a request that it was too busy to read in time', async () => {
+test('answers a request that arrived in time but was read late', async () => {
   await using stage = await openStage();
   const accepted = acceptedSockets(stage.url);
   const socket = await openSocket(stage.url);
@@ -291,7 +291,7 @@ test('answers a request that it was too busy to read in time', async () => {
   socket.destroy();
 });
 
-test('refuses at METRICS_PORT in the same shape', async () => {
+test('refuses requests on METRICS_PORT in the same shape', async () => {
   await using stage = await openStage({ METRICS_PORT: '0' });
   const { origin } = new URL(stage.metricsUrl);
   const refusalOf = async (path: string, method = 'GET') => {

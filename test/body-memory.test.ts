@@ -20,7 +20,7 @@ function openMemory() {
   };
 }
 
-test('lends what there is, first come, first served', () => {
+test('lends memory first come, first served', () => {
   const { borrow, giveBack, granted } = openMemory();
 
   borrow('half', maxBodyMemory / 2);
@@ -36,7 +36,7 @@ test('lends what there is, first come, first served', () => {
   expect(granted).toEqual(['half', 'quarter', 'another half', 'small']);
 });
 
-test('does not wait for a request that has ended while it waited', () => {
+test('forgets a request that ends while waiting', () => {
   const { borrow, giveBack, granted } = openMemory();
   borrow('all', maxBodyMemory);
   borrow('gone', maxBodyMemory);
@@ -49,7 +49,7 @@ test('does not wait for a request that has ended while it waited', () => {
   expect(granted).toEqual(['all', 'waiting']);
 });
 
-test('lends the rest as soon as a body turns out to be smaller', () => {
+test('lends the rest once a body turns out to be smaller', () => {
   const { borrow, shrink, giveBack, granted } = openMemory();
   borrow('unknown', maxBodyMemory);
   borrow('all but ten', maxBodyMemory - 10);
@@ -63,7 +63,7 @@ test('lends the rest as soon as a body turns out to be smaller', () => {
   expect(granted).toContain('ten');
 });
 
-test('lends all of it to a body that BODY_LIMIT lets be larger still', () => {
+test('lends everything to a body that may be even larger', () => {
   const { borrow, giveBack, granted } = openMemory();
   borrow('small', 1);
   borrow('huge', 2 * maxBodyMemory);

@@ -21,7 +21,7 @@ afterEach(() => {
 const head = (length: number) =>
   `POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nExpect: 100-continue\r\n\r\n`;
 
-test('lets a request whose body is still on its way when it closes come in', async () => {
+test('receives the rest of a body that is still arriving when the server closes', async () => {
   const stage = await openStage();
   const socket = await openSocket(stage.url);
   const body = '{"query":"{__typename}"}';
@@ -37,7 +37,7 @@ test('lets a request whose body is still on its way when it closes come in', asy
   await stage[Symbol.asyncDispose]();
 });
 
-test('leaves the signals to the process', async () => {
+test('leaves signals to the process', async () => {
   vi.stubEnv('NODE_ENV', 'production');
   const before = process.listenerCount('SIGTERM');
 
@@ -47,7 +47,7 @@ test('leaves the signals to the process', async () => {
   expect(process.listenerCount('SIGTERM')).toBe(before);
 });
 
-test('closes only after the answer of a resend whose caller has hung up', async () => {
+test('waits for the answer to a resend whose caller has hung up before it closes', async () => {
   const stage = await openStage();
   const answering = await resendAndHangUp(stage);
   const events: string[] = [];
@@ -63,7 +63,7 @@ test('closes only after the answer of a resend whose caller has hung up', async 
   await stage[Symbol.asyncDispose]();
 });
 
-test('has everything done that is needed for a resend whose caller has hung up', async () => {
+test('makes every call for a resend whose caller has hung up', async () => {
   const stage = await openStage({ SMS_COUNTRIES: 'CH' });
   const answering = await resendAndHangUp(stage);
   const closed = stage.closeServer();
@@ -76,14 +76,14 @@ test('has everything done that is needed for a resend whose caller has hung up',
   await stage[Symbol.asyncDispose]();
 });
 
-test('gives a request ten seconds to come in, and its headers five', async () => {
+test('gives a request ten seconds to arrive, and its headers five', async () => {
   const { http } = readConfig({ ZITADEL_URL: 'http://localhost' });
   const { app } = await createHttpServer(http, await createLogger({ level: 'silent', format: 'json' }));
 
   expect(app.server).toMatchObject({ requestTimeout: 10_000, headersTimeout: 5_000 });
 });
 
-test('waits for a request that never comes to its end no longer than that, and for one in flight longer', async () => {
+test('waits that long for an incomplete request, and longer for one in flight', async () => {
   const stage = await openStage({ ZITADEL_TIMEOUT_MS: '60000' });
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened });
@@ -145,8 +145,8 @@ async function drainingStage(connections: number) {
 test.for([
   ['GraphQL', typename, 200],
   ['a mutation', resend, 200],
-  ['a body that is no JSON', rawPost('{'), 400],
-  ['a type that is not supported', rawPost('a=b', { 'content-type': 'application/x-www-form-urlencoded' }), 415],
+  ['a body that is not JSON', rawPost('{'), 400],
+  ['an unsupported content type', rawPost('a=b', { 'content-type': 'application/x-www-form-urlencoded' }), 415],
   ['a request by GET', rawGet('/graphql'), 405],
   ['a preflight', 'OPTIONS /graphql HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example.com\r\n\r\n', 204],
   ['liveness', rawGet('/health/live'), 200],
@@ -155,8 +155,8 @@ test.for([
   ['nothing', rawGet('/nothing'), 404],
   ['a URL that cannot be decoded', rawGet('/%zz'), 400],
   ['a request without a host', 'GET /health/live HTTP/1.1\r\n\r\n', 400],
-  ['what is no HTTP', 'S3CR3T\r\n\r\n', 400],
-] as const)('from the signal on, ends the connection with the answer to %s, and says so', async ([, bytes, status]) => {
+  ['something other than HTTP', 'S3CR3T\r\n\r\n', 400],
+] as const)('after the signal, closes the connection with the answer to %s, and says so', async ([, bytes, status]) => {
   const { kept, end } = await drainingStage(1);
 
   for (const { socket, answers } of kept) {
@@ -169,7 +169,7 @@ test.for([
   await end();
 });
 
-test('ends a connection only with the last answer that is due on it', async () => {
+test('closes a connection only with its last pending answer', async () => {
   const { stage, kept, end } = await drainingStage(1);
 
   for (const { socket, answers } of kept) {
@@ -183,7 +183,7 @@ test('ends a connection only with the last answer that is due on it', async () =
   await end();
 });
 
-test('carries nothing out that comes behind an answer that has ended the connection', async () => {
+test('does not execute a request that follows an answer with Connection: close', async () => {
   const { stage, kept, end } = await drainingStage(1);
 
   for (const { socket, answers } of kept) {
@@ -196,7 +196,7 @@ test('carries nothing out that comes behind an answer that has ended the connect
   expect(stage.zitadel.outbox).toEqual([]);
 });
 
-test('answers what has arrived before it ends, though nobody has read it yet', async () => {
+test('answers requests that have arrived but are still unread when it closes', async () => {
   const stage = await openStage();
   const kept = await Promise.all(Array.from({ length: 5 }, () => openKeptAlive(stage.url)));
   const fresh = await Promise.all(
@@ -223,7 +223,7 @@ test('answers what has arrived before it ends, though nobody has read it yet', a
   await stage[Symbol.asyncDispose]();
 });
 
-test('answers a request of which only a part has arrived when it ends', async () => {
+test('answers a request that has only partly arrived when it closes', async () => {
   const stage = await openStage();
   const socket = await openSocket(stage.url);
   const answers = answersOn(socket);

@@ -9,7 +9,7 @@ test('composes with the subgraph that owns users, without an error and without a
   expect(hints).toEqual([]);
 });
 
-test('gives the supergraph what rover.yaml says, and users a contact phone', () => {
+test('adds the subgraph of rover.yaml to the supergraph, and a contact phone to users', () => {
   const sdl = supergraphSdl();
   const supergraph = buildSchema(sdl, { assumeValidSDL: true });
 
@@ -23,7 +23,7 @@ test('gives the supergraph what rover.yaml says, and users a contact phone', () 
   });
 });
 
-test('leaves it to others to describe what is not its own', () => {
+test('does not describe what belongs to other subgraphs', () => {
   const supergraph = buildSchema(supergraphSdl(), { assumeValidSDL: true });
   const user = assertObjectType(supergraph.getType('User'));
 

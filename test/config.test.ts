@@ -3,7 +3,7 @@ import { ConfigError, effectiveLimits, readConfig } from '../src/config.js';
 
 const ZITADEL_URL = 'https://example.zitadel.cloud';
 
-test('needs nothing but ZITADEL_URL', () => {
+test('requires only ZITADEL_URL', () => {
   expect(readConfig({ ZITADEL_URL, PATH: '/usr/bin' })).toEqual({
     http: {
       host: '0.0.0.0',
@@ -34,13 +34,13 @@ test('needs nothing but ZITADEL_URL', () => {
   });
 });
 
-test('takes an empty variable for one that is not set', () => {
+test('treats an empty variable as unset', () => {
   expect(readConfig({ ZITADEL_URL, PORT: '', LOG_LEVEL: '', ZITADEL_INSTANCE_HOST: '' })).toEqual(
     readConfig({ ZITADEL_URL }),
   );
 });
 
-test('takes one secret of the router, or two during a rotation', () => {
+test('accepts one router secret, or two during a rotation', () => {
   const secretsOf = (ROUTER_SECRETS: string) => readConfig({ ZITADEL_URL, ROUTER_SECRETS }).http.routerSecrets;
 
   expect(secretsOf('sixteen-letters!')).toEqual(['sixteen-letters!']);
@@ -50,11 +50,11 @@ test('takes one secret of the router, or two during a rotation', () => {
   ]);
 });
 
-test('takes the countries that SMS may be sent to', () => {
+test('accepts the countries that SMS may be sent to', () => {
   expect(readConfig({ ZITADEL_URL, SMS_COUNTRIES: 'CH, DE,AT' }).sms.countries).toEqual(['CH', 'DE', 'AT']);
 });
 
-test('takes limits in any order, or none', () => {
+test('accepts limits in any order, or none', () => {
   const guardOf = (env: Record<string, string>) => readConfig({ ZITADEL_URL, ...env }).guard;
 
   expect(guardOf({ SMS_LIMITS: '30/24d, 2/45s' }).smsLimits).toEqual([
@@ -70,7 +70,7 @@ test('takes limits in any order, or none', () => {
 });
 
 test.for(['redis://localhost', 'redis://:p%C3%A4ss@[::1]:6380/15', 'rediss://user:password@redis.example.com'])(
-  'takes %s for Redis',
+  'accepts %s for Redis',
   (REDIS_URL) => {
     expect(readConfig({ ZITADEL_URL, REDIS_URL }).guard.redisUrl).toEqual(new URL(REDIS_URL));
   },
@@ -97,20 +97,20 @@ test.for([
   ['ZITADEL_TIMEOUT', 'ZITADEL_TIMEOUT_MS'],
   ['ZITADEL_TIMEOUT_SECONDS', 'ZITADEL_TIMEOUT_MS'],
   ['ZITADEL_INSTANCE', 'ZITADEL_INSTANCE_HOST'],
-] as const)('refuses the unknown variable %s, and names %s as the one probably meant', ([name, meant]) => {
+] as const)('rejects the unknown variable %s, and suggests %s', ([name, meant]) => {
   expect(mistakesOf({ ZITADEL_URL, [name]: 'S3CR3T' })).toEqual([
     `  ${name} is not a variable of this server; did you mean ${meant}?`,
   ]);
 });
 
-test('names no other variable where none is like the unknown one', () => {
+test('suggests nothing if no variable is similar to the unknown one', () => {
   expect(mistakesOf({ ZITADEL_URL, ZITADEL_MASTERKEY: 'S3CR3T', SMS_: 'S3CR3T' })).toEqual([
     '  ZITADEL_MASTERKEY is not a variable of this server',
     '  SMS_ is not a variable of this server',
   ]);
 });
 
-test('names unknown variables together with all other mistakes', () => {
+test('reports unknown variables together with all other mistakes', () => {
   expect(mistakesOf({ VERIFY_LIMITS: 'off', PORT: 'S3CR3T', SMS_COUNTRY: 'CH' })).toEqual([
     expect.stringMatching(/^ {2}ZITADEL_URL is required/),
     '  PORT must be a whole number from 0 to 65535',
@@ -119,7 +119,7 @@ test('names unknown variables together with all other mistakes', () => {
   ]);
 });
 
-test('ignores what Kubernetes sets for Services, empty variables, and those of others', () => {
+test('ignores the variables of Kubernetes Services, empty ones, and those of other programs', () => {
   const ofServices = {
     ZITADEL_SERVICE_HOST: '10.0.0.1',
     ZITADEL_SERVICE_PORT: '8080',
@@ -137,7 +137,7 @@ test('ignores what Kubernetes sets for Services, empty variables, and those of o
   expect(readConfig({ ZITADEL_URL, ...ofServices, ...others })).toEqual(readConfig({ ZITADEL_URL }));
 });
 
-test('shows the limits that hold as they would be set, and no password of Redis', () => {
+test('shows the limits in effect in the format of the variables, and no Redis password', () => {
   const effective = (env: Record<string, string>) => effectiveLimits(readConfig({ ZITADEL_URL, ...env }));
 
   expect(effective({})).toEqual({
@@ -160,7 +160,7 @@ test('shows the limits that hold as they would be set, and no password of Redis'
   expect(JSON.stringify(shown)).not.toContain('S3CR3T');
 });
 
-test('lets the environment override the defaults of the demo, save with nothing', () => {
+test('lets the environment override the defaults of the demo, except with empty variables', () => {
   const defaults = { HOST: '127.0.0.1', LOG_LEVEL: 'warn' };
 
   const { http, log } = readConfig({ ZITADEL_URL, HOST: '', LOG_LEVEL: 'debug' }, defaults);
@@ -244,7 +244,7 @@ test.for([
   ['MAX_ALIASES', '1001'],
   ['INTROSPECTION', '1'],
   ['LOG_LEVEL', 'INFO'],
-] as const)('refuses %s=%s in one line that does not repeat it', ([name, value]) => {
+] as const)('rejects %s=%s in one line without repeating the value', ([name, value]) => {
   const message = (() => {
     try {
       readConfig({ ZITADEL_URL, [name]: value });

@@ -21,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const start = (env: NodeJS.ProcessEnv, [command = '', ...args] = image.command) =>
   startChild(args, { ...image.env, HOST: '127.0.0.1', ...env }, command, join(image.root, image.workdir));
 
-test('it holds what a start needs, and no more', () => {
+test('it contains only what is needed to start', () => {
   const root = join(image.root, image.workdir);
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(
     (path) => !path.startsWith('node_modules'),
@@ -36,12 +36,12 @@ test('it holds what a start needs, and no more', () => {
   expect(['typescript', 'vitest', 'playwright-core', '@opentelemetry/sdk-trace-node'].filter(has)).toEqual([]);
 });
 
-test('Node.js is process 1, under a user who may do nothing, in its production mode', () => {
+test('Node.js is process 1, as an unprivileged user, in production mode', () => {
   expect(image).toMatchObject({ command: ['node', 'dist/main.js'], user: 'node', env: { NODE_ENV: 'production' } });
   expect(image.from).toMatch(/^node:\d+-slim$/);
 });
 
-test('it starts, is healthy, resends a code, and obeys a signal', async () => {
+test('it starts, is healthy, resends a code, and handles a signal', async () => {
   await using zitadel = await startEmbeddedZitadel();
   await using server = start({
     ZITADEL_URL: zitadel.url,
@@ -62,13 +62,13 @@ test('it starts, is healthy, resends a code, and obeys a signal', async () => {
   expect(await gone.exited).toBe(1);
 });
 
-test('it logs for people, too', async () => {
+test('it can also log for people', async () => {
   await using server = start({ ZITADEL_URL: 'http://127.0.0.1:1', PORT: '0', LOG_FORMAT: 'pretty' });
 
   await server.printed(/INFO.*listening/);
 });
 
-test('it says what to install for traces, and that is enough', async () => {
+test('it reports what to install for traces, and that is enough', async () => {
   const env = { ZITADEL_URL: 'http://127.0.0.1:1', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', PORT: '0' };
   await using without = start(env);
   expect(await without.exited).toBe(1);

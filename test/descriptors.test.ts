@@ -56,7 +56,7 @@ test.for(phoneRequests)('%s with %o is sent as %s', async ([name, variables, rpc
   expect(fromJson(method.input, JSON.parse(call?.body || '{}') as JsonValue)).toMatchObject(message);
 });
 
-test('several users are asked for in a ListUsersRequest, with room for all of them', async () => {
+test('requests several users with a ListUsersRequest whose limit fits all of them', async () => {
   await using stage = await openStage();
   const ids = [users.verified.userId, unverified];
 
@@ -73,7 +73,7 @@ test('several users are asked for in a ListUsersRequest, with room for all of th
   expect(call?.method).toBe('POST');
 });
 
-test('one user is asked for where GetUserByID is', async () => {
+test('requests one user at the route of GetUserByID', async () => {
   await using stage = await openStage();
 
   await readOne(stage.graphql, unverified);
@@ -83,7 +83,7 @@ test('one user is asked for where GetUserByID is', async () => {
   expect(stage.zitadel.calls).toMatchObject([{ method: 'GET', path: `/v2/users/${unverified}`, body: '' }]);
 });
 
-test('no route of the user service ends in a verb, which a colon in a user id could be taken for', () => {
+test('no route of the user service ends in a verb, so a colon in a user id is harmless', () => {
   const routes = UserService.methods.flatMap((method) => {
     const rule = getOption(method, http);
     return [rule, ...rule.additionalBindings].map(({ pattern }) => pattern.value as string | undefined);

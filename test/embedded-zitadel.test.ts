@@ -14,7 +14,7 @@ const request = async (url: string, init: RequestInit = {}) => {
   return { status: response.status, body: (await response.json()) as { verificationCode?: string } };
 };
 
-test('makes codes of six capital letters and digits; each replaces the one before and lives an hour', async () => {
+test('creates codes of six capital letters and digits; each replaces the previous one and is valid for an hour', async () => {
   let now = Date.parse('2026-01-01T00:00:00Z');
   await using zitadel = await startEmbeddedZitadel({ now: () => now });
 
@@ -30,7 +30,7 @@ test('makes codes of six capital letters and digits; each replaces the one befor
   expect(zitadel.pendingCode(unverified)).toBeUndefined();
 });
 
-test('takes an empty or a misspelt mode for "send an SMS", as ZITADEL does', async () => {
+test('treats an empty or misspelt mode as "send an SMS", as ZITADEL does', async () => {
   await using zitadel = await startEmbeddedZitadel();
 
   const empty = await request(zitadel.url + path, { body: '{}' });
@@ -43,28 +43,28 @@ test('takes an empty or a misspelt mode for "send an SMS", as ZITADEL does', asy
 test.for([
   ['both modes', path, { body: '{"sendCode":{},"returnCode":{}}' }, 400, 3],
   [
-    'a mode beside a verified phone',
+    'a mode together with a verified phone',
     setPath,
     { body: '{"phone":"+41795550101","sendCode":{},"isVerified":true}' },
     400,
     3,
   ],
-  ['a phone that is said to be unverified', setPath, { body: '{"phone":"+41795550101","isVerified":false}' }, 400, 3],
+  ['a phone that is explicitly unverified', setPath, { body: '{"phone":"+41795550101","isVerified":false}' }, 400, 3],
   ['a phone of more than 200 characters', setPath, { body: JSON.stringify({ phone: '0'.repeat(201) }) }, 400, 3],
-  ['a phone to verify without a code', verifyPath, { body: '{}' }, 400, 3],
+  ['a verification without a code', verifyPath, { body: '{}' }, 400, 3],
   ['an empty code', verifyPath, { body: '{"verificationCode":""}' }, 400, 3],
   ['a code of more than 20 characters', verifyPath, { body: '{"verificationCode":"S3CR3T-S3CR3T-S3CR3T-"}' }, 400, 3],
-  ['a phone to remove by another verb', setPath, { method: 'PUT' }, 405, 12],
-  ['no JSON', path, { body: 'sendCode' }, 400, 3],
-  ['no object', path, { body: '[]' }, 400, 3],
+  ['the phone path with another verb', setPath, { method: 'PUT' }, 405, 12],
+  ['a body that is not JSON', path, { body: 'sendCode' }, 400, 3],
+  ['a body that is not an object', path, { body: '[]' }, 400, 3],
   ['a user id that is too long', `/v2/users/${'1'.repeat(201)}/phone/resend`, {}, 400, 3],
   ['no Authorization', path, { headers: {} }, 401, 16],
   ['another verb', path, { method: 'PUT' }, 405, 12],
   ['another path', '/v2/organizations', {}, 404, 5],
   ['another verb for a user', `/v2/users/${unverified}`, { method: 'POST' }, 405, 12],
-  ['a list that is no message', '/v2/users', { body: '{"queries":{}}' }, 400, 3],
+  ['an object that is not a ListUsersRequest', '/v2/users', { body: '{"queries":{}}' }, 400, 3],
   ['an encoded slash', `/v2/users/1%2F2/phone/resend`, {}, 404, 5],
-  ['an id that is not ASCII, before it looks at the token', '/v2/users/%C3%A9/phone', { headers: {} }, 500, 13],
+  ['an id that is not ASCII, before it checks the token', '/v2/users/%C3%A9/phone', { headers: {} }, 500, 13],
   ['a token that is not ASCII', path, { headers: { authorization: 'Bearer \u00e9' } }, 500, 13],
   ['another instance', path, { headers: { ...manager, 'x-zitadel-instance-host': 'elsewhere.example.com' } }, 404, 5],
 ] as const)('refuses %s', async ([, path, init, status, code]) => {
@@ -79,10 +79,10 @@ test.for([
 
 test.for([
   ['is empty', '{"phone":"","returnCode":{}}', 'PHONE-Zt0NV'],
-  ['is left out', '{"returnCode":{}}', 'PHONE-Zt0NV'],
-  ['is no number', '{"phone":"no number","returnCode":{}}', 'PHONE-so0wa'],
-  ['is there already, typed in another way', '{"phone":"+41 79 123 45 67","returnCode":{}}', 'COMMAND-Uch5e'],
-  ['is there already, without its country', '{"phone":"0791234567","isVerified":true}', 'COMMAND-Uch5e'],
+  ['is omitted', '{"returnCode":{}}', 'PHONE-Zt0NV'],
+  ['is not a number', '{"phone":"no number","returnCode":{}}', 'PHONE-so0wa'],
+  ['is already set, typed differently', '{"phone":"+41 79 123 45 67","returnCode":{}}', 'COMMAND-Uch5e'],
+  ['is already set, without its country code', '{"phone":"0791234567","isVerified":true}', 'COMMAND-Uch5e'],
 ] as const)('does not set a phone that %s', async ([, body, id]) => {
   await using zitadel = await startEmbeddedZitadel();
 
@@ -91,7 +91,7 @@ test.for([
   expect(answer).toMatchObject({ status: 400, body: { code: id === 'COMMAND-Uch5e' ? 9 : 3, details: [{ id }] } });
 });
 
-test('takes a phone without a country for Swiss, and does not ask whether there is such a number', async () => {
+test('treats a phone without a country as Swiss, and does not check whether the number is valid', async () => {
   await using zitadel = await startEmbeddedZitadel();
 
   const answers = [
@@ -103,7 +103,7 @@ test('takes a phone without a country for Swiss, and does not ask whether there 
   expect(zitadel.outbox.map(({ number }) => number)).toEqual(['+41795550101', '+41001234567']);
 });
 
-test('lists users in the order of their ids, a hundred unless told otherwise, a thousand at most', async () => {
+test('lists users in the order of their ids, a hundred by default, at most a thousand', async () => {
   const people = crowd(120);
   await using zitadel = await startEmbeddedZitadel({ moreUsers: people.toReversed() });
   const userIds = people.map(({ userId }) => userId);
@@ -121,7 +121,7 @@ test('lists users in the order of their ids, a hundred unless told otherwise, a 
   expect((await list({}, { unknownQuery: {} })).details[0].id).toBe('GRPC-vR9nC');
 });
 
-test('lets nobody name an organisation that he is no member of', async () => {
+test('refuses an organisation that the caller is not a member of', async () => {
   await using zitadel = await startEmbeddedZitadel();
   const inOrganisation = (id: string) =>
     request(zitadel.url + path, { headers: { ...manager, 'x-zitadel-orgid': id } });
@@ -130,7 +130,7 @@ test('lets nobody name an organisation that he is no member of', async () => {
   expect(await inOrganisation(users.unverified.organisation)).toMatchObject({ status: 200 });
 });
 
-test('starts with nobody changed, whatever happened to another one', async () => {
+test('starts with fresh users, whatever happened in another instance', async () => {
   await using first = await startEmbeddedZitadel();
   await request(first.url + path);
   await using second = await startEmbeddedZitadel();

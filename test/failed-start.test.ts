@@ -17,8 +17,8 @@ const start = (options: string) => [
 ];
 
 test.for([
-  ['its port is taken', 'PORT', '{}', 'EADDRINUSE'],
-  ['the port of its metrics is taken', 'METRICS_PORT', '{}', 'EADDRINUSE'],
+  ['its port is in use', 'PORT', '{}', 'EADDRINUSE'],
+  ['the port of its metrics is in use', 'METRICS_PORT', '{}', 'EADDRINUSE'],
   ['its playground fails', 'OTHER', '{ examples: { variables: { "contact-phone": { number: 1n } } } }', 'BigInt'],
 ] as const)('leaves nothing open when %s', async ([, variable, options, message]) => {
   const taken = createServer().listen(0, '127.0.0.1');

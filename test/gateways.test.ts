@@ -121,7 +121,7 @@ test.for(gateways)('%s: reads the phones of a hundred users in one call', async 
   expect(supergraph.zitadel.calls).toMatchObject([{ method: 'POST', path: '/v2/users' }]);
 });
 
-test.for(gateways)('%s: sends a mutation once, though ZITADEL answers 503', async ([, openGateway]) => {
+test.for(gateways)('%s: sends a mutation once, even if ZITADEL answers 503', async ([, openGateway]) => {
   await using supergraph = await openSupergraph(openGateway);
   supergraph.zitadel.misbehave({ answer: { status: 503, headers: json, body: '{"code":14}' } });
   const query = 'mutation ($userId: ID!) { resendContactPhoneCode(userId: $userId) { verificationCode } }';
@@ -141,7 +141,7 @@ test.for(gateways)('%s: sends a mutation once, though ZITADEL answers 503', asyn
   expect(supergraph.zitadel.calls).toHaveLength(1);
 });
 
-test.for(gateways)('%s: refuses a number or a code of a wrong type, and repeats neither', async ([, openGateway]) => {
+test.for(gateways)('%s: refuses a number or a code of the wrong type without repeating it', async ([, openGateway]) => {
   // Where an Apollo Server adds the stack of an error by default, and with it the message as it was.
   vi.stubEnv('NODE_ENV', 'development');
   onTestFinished(() => void vi.unstubAllEnvs());

@@ -82,7 +82,7 @@ const secret = 'S3CR3T';
 
 test.for([
   [
-    'a variable that is no enum value',
+    'a variable that is not an enum value',
     {
       query: 'mutation ($v: PhoneCodeMode!) { resendContactPhoneCode(userId: "1", mode: $v) { verificationCode } }',
       variables: { v: secret },
@@ -91,7 +91,7 @@ test.for([
     'Variable "$v" got a value that is not a valid PhoneCodeMode!.',
   ],
   [
-    'a variable that is no id',
+    'a variable that is not an id',
     {
       query: 'mutation ($v: ID!) { resendContactPhoneCode(userId: $v) { verificationCode } }',
       variables: { v: { a: secret } },
@@ -100,7 +100,7 @@ test.for([
     'Variable "$v" got a value that is not a valid ID!.',
   ],
   [
-    'a variable left out',
+    'an omitted variable',
     { query: 'mutation ($v: ID!) { resendContactPhoneCode(userId: $v) { verificationCode } }' },
     'BAD_USER_INPUT',
     'Variable "$v" of required type "ID!" was not provided.',
@@ -163,13 +163,13 @@ test.for([
     'This value is not a valid PhoneNumber!.',
   ],
   [
-    'a string where there may be none',
+    'a misplaced string',
     { query: `mutation { resendContactPhoneCode("${secret}") { verificationCode } }` },
     'GRAPHQL_PARSE_FAILED',
     'Syntax Error: Expected Name, found String.',
   ],
   [
-    'a name where there may be none',
+    'a misplaced name',
     { query: `mutation { resendContactPhoneCode(userId ${secret}) { verificationCode } }` },
     'GRAPHQL_PARSE_FAILED',
     'Syntax Error: Expected ":", found Name.',
@@ -192,7 +192,7 @@ test.for([
     'GRAPHQL_VALIDATION_FAILED',
     'Unknown argument "mod" on field "Mutation.resendContactPhoneCode".',
   ],
-] as const)('repeats no value and gives no hint when it refuses %s', async ([, body, code, message]) => {
+] as const)('repeats no value and makes no suggestion when it refuses %s', async ([, body, code, message]) => {
   await using stage = await openStage();
 
   const answer = await post(stage.graphql, body, manager);
@@ -208,7 +208,7 @@ const nullable = (declared: string) =>
 
 test.for([
   [
-    'null for a variable that may be left out',
+    'null for an optional variable',
     { query: nullable('$v: PhoneCodeMode'), variables: { v: null } },
     'BAD_USER_INPUT',
     'Argument "mode" of non-null type "PhoneCodeMode!" must not be null.',
@@ -232,7 +232,7 @@ test.for([
     'Schema is not configured to execute subscription operation.',
   ],
   [
-    'an operation that is not in the document',
+    'an operation that the document does not contain',
     { query: 'query A { __typename }', operationName: secret },
     'OPERATION_RESOLUTION_FAILURE',
     'Unknown operation.',
@@ -265,7 +265,7 @@ const bad = 'Cannot read the request: it must be HTTP with a JSON body in UTF-8.
 
 test.for([
   ['a URL that cannot be decoded', 'GET /%zz?code=S3CR3T HTTP/1.1\r\nHost: a\r\n\r\n', 400, bad],
-  ['a header that is none', 'POST /graphql HTTP/1.1\r\nHost: a\r\nS3CR3T\r\n\r\n', 400, bad],
+  ['an invalid header', 'POST /graphql HTTP/1.1\r\nHost: a\r\nS3CR3T\r\n\r\n', 400, bad],
   ['a TLS handshake', '\x16\x03\x01\x02\x00\x01', 400, bad],
   [
     'headers of 24 KB',
@@ -280,12 +280,12 @@ test.for([
     'Set the Host header: HTTP/1.1 requires it.',
   ],
   [
-    'an expectation that it cannot meet',
+    'an unsupported expectation',
     'POST /graphql HTTP/1.1\r\nHost: a\r\nExpect: S3CR3T\r\n\r\n',
     417,
     'Cannot satisfy Expect: only 100-continue is supported.',
   ],
-] as const)('refuses %s as GraphQL would, and repeats nothing', async ([, bytes, status, message]) => {
+] as const)('refuses %s as GraphQL would, without repeating anything', async ([, bytes, status, message]) => {
   await using stage = await openStage();
 
   const answer = await sendRaw(stage.url, bytes);
@@ -299,9 +299,9 @@ test.for([
 });
 
 test.for([
-  ['what is no HTTP', 'S3CR3T\r\n\r\n'],
+  ['something other than HTTP', 'S3CR3T\r\n\r\n'],
   ['headers that are too large', `GET / HTTP/1.1\r\nX: ${'x'.repeat(24_000)}\r\n\r\n`],
-] as const)('does not let the refusal of %s pass for the answer to the request before it', async ([, bytes]) => {
+] as const)('does not let the refusal of %s look like the answer to the previous request', async ([, bytes]) => {
   await using stage = await openStage();
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened });
@@ -319,7 +319,7 @@ test.for([
   expect((await answers.next()).done).toBe(true);
 });
 
-test('does not refuse a request that is late once it has been answered', async () => {
+test('does not refuse a late request that has already been answered', async () => {
   await using stage = await openStage();
   const accepted = acceptedSockets(stage.url);
   const socket = await openSocket(stage.url);
@@ -334,7 +334,7 @@ test('does not refuse a request that is late once it has been answered', async (
   expect((await answers.next()).done).toBe(true);
 });
 
-test('lets no cache keep an answer', async () => {
+test('lets no cache store an answer', async () => {
   await using stage = await openStage();
 
   for (const answer of [await stage.resend(), await post(stage.graphql, { query: '{ nothing }' })]) {
@@ -352,7 +352,7 @@ test('closes a connection that has been idle for longer than KEEP_ALIVE_TIMEOUT_
   expect((await answers.next()).done).toBe(true);
 });
 
-test('says how long it keeps an idle connection, which KEEP_ALIVE_TIMEOUT_MS is for', async () => {
+test('announces how long it keeps an idle connection, as set by KEEP_ALIVE_TIMEOUT_MS', async () => {
   await using stage = await openStage({ KEEP_ALIVE_TIMEOUT_MS: '620000' });
 
   expect((await stage.resend()).headers.get('keep-alive')).toBe('timeout=620');
@@ -374,7 +374,7 @@ test('keeps the variables of a URL out of the log', async () => {
   expect(stage.lines.join('')).not.toContain(secret);
 });
 
-test('names the place of a mistake in the document, and the path of a field that failed', async () => {
+test('reports the location of an error in the document, and the path of a failed field', async () => {
   await using stage = await openStage();
   const ask = (query: string) => post(stage.graphql, { query });
 
@@ -387,7 +387,7 @@ test('names the place of a mistake in the document, and the path of a field that
   }
 });
 
-test('keeps a long id that is written as a number in the document', async () => {
+test('preserves a long id that is written as a number in the document', async () => {
   await using stage = await openStage();
 
   await post(
@@ -399,7 +399,7 @@ test('keeps a long id that is written as a number in the document', async () => 
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-test('shows its schema when told to, whatever NODE_ENV says', async () => {
+test('shows its schema if configured, regardless of NODE_ENV', async () => {
   const query = '{ __schema { mutationType { name } } }';
   await using shown = await openStage({ INTROSPECTION: 'true' });
   await using hidden = await openStage({ INTROSPECTION: 'false' });
@@ -412,7 +412,7 @@ test('shows its schema when told to, whatever NODE_ENV says', async () => {
   });
 });
 
-test('lets the browsers of the given origins in, and no others', async () => {
+test('allows browsers from the configured origins, and no others', async () => {
   await using stage = await openStage({ CORS_ORIGINS: 'https://app.example.com, https://admin.example.com' });
   const preflight = (origin: string) =>
     fetch(stage.graphql, {
@@ -436,7 +436,7 @@ test('lets the browsers of the given origins in, and no others', async () => {
   expect([noPreflight.status, await noPreflight.text()]).toEqual([204, '']);
 });
 
-test('lets no browser of another origin in by default', async () => {
+test('allows no browser from another origin by default', async () => {
   await using stage = await openStage();
 
   const answer = await resend(stage.url, {}, { ...manager, origin: 'https://app.example.com' });
@@ -444,7 +444,7 @@ test('lets no browser of another origin in by default', async () => {
   expect(answer.headers.get('access-control-allow-origin')).toBeNull();
 });
 
-test('says that it lives and that it is ready', async () => {
+test('reports that it is live and ready', async () => {
   await using stage = await openStage();
 
   for (const path of ['/health/live', '/health/ready']) {

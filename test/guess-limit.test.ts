@@ -28,7 +28,7 @@ async function openWithCode(VERIFY_LIMIT = '') {
 const wrong = { code: 'INVALID_VERIFICATION_CODE' };
 const limited = (retryAfter: number) => ({ code: 'RATE_LIMITED', retryAfter });
 
-test('asks ZITADEL about five wrong codes in ten minutes, whichever ten, and about no more', async () => {
+test('passes at most five wrong codes to ZITADEL in any ten minutes', async () => {
   const clock = stopClock();
   await using stage = await openWithCode();
   const { verify } = stage;
@@ -106,7 +106,7 @@ test('does not count what it has refused itself', async () => {
   for (const code of [wrong.code, wrong.code, 'RATE_LIMITED']) expect(await verify()).toMatchObject({ code });
 });
 
-test('allows no guess more for one that is given back when its ten minutes are over', async () => {
+test('allows no extra guess if one is released after its ten minutes', async () => {
   const clock = stopClock();
   await using stage = await openWithCode('2/10m');
   const { verify } = stage;
@@ -123,7 +123,7 @@ test('allows no guess more for one that is given back when its ten minutes are o
   for (const code of [wrong.code, 'RATE_LIMITED']) expect(await verify()).toMatchObject({ code });
 });
 
-test('limits nothing when told so', async () => {
+test('limits nothing when switched off', async () => {
   await using stage = await openWithCode('off');
 
   const codes = await stage.codesOf(Array.from({ length: 20 }, () => stage.verify()));

@@ -15,7 +15,7 @@ const readiness = async (url: string) => {
 const ready = (zitadel: string) => ({ httpStatus: 200, status: 'ok', zitadel });
 const html = { 'content-type': 'text/html' };
 
-test('probes ZITADEL at the start, and again after 30 seconds and not before', async () => {
+test('probes ZITADEL at startup, and again after 30 seconds but not before', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   await using stage = await openStage();
   const { zitadel, url } = stage;
@@ -35,7 +35,7 @@ test('probes ZITADEL at the start, and again after 30 seconds and not before', a
   expect(zitadel.calls).toEqual([]);
 });
 
-test('tells a ZITADEL that is down from one that is misconfigured, and stays ready', async () => {
+test('distinguishes a ZITADEL that is down from one that is misconfigured, and stays ready', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   await using stage = await openStage();
   const { zitadel, url } = stage;
@@ -68,13 +68,13 @@ test('tells a ZITADEL that is down from one that is misconfigured, and stays rea
   expect(warnings).not.toContain('S3CR3T');
 });
 
-test('sees a wrong host name', async () => {
+test('detects a wrong host name', async () => {
   await using stage = await openStage({ ZITADEL_INSTANCE_HOST: 'other.example.com' });
 
   await until(async () => (await readiness(stage.url)).zitadel === 'misconfigured');
 });
 
-test('does not call ZITADEL down for a call that it refuses, answers oddly, or breaks off', async () => {
+test('does not report ZITADEL as down for a call that it rejects, answers oddly, or aborts', async () => {
   await using stage = await openStage();
   const { zitadel, url } = stage;
   await until(async () => (await readiness(url)).zitadel === 'up');
@@ -92,7 +92,7 @@ test('does not call ZITADEL down for a call that it refuses, answers oddly, or b
   expect(zitadel.probes).toHaveLength(1);
 });
 
-test('does not wait for a probe: not with its readiness, and not when it ends', async () => {
+test('waits for a probe neither in readiness checks nor at shutdown', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   const stage = await openStage({ ZITADEL_TIMEOUT_MS: '300000' });
   await stage.zitadel.probed(1);
@@ -107,7 +107,7 @@ test('does not wait for a probe: not with its readiness, and not when it ends', 
   expect(stage.lines.filter((line) => line.includes('ZITADEL is down'))).toEqual([]);
 });
 
-test('says that ZITADEL is down when no connection can be made, and that it is ready itself', async () => {
+test('reports ZITADEL as down when it cannot connect, and stays ready', async () => {
   await using stage = await openStage({ ZITADEL_URL: 'http://127.0.0.1:1' });
 
   await until(async () => (await readiness(stage.url)).zitadel === 'down');
@@ -115,7 +115,7 @@ test('says that ZITADEL is down when no connection can be made, and that it is r
   expect(await readiness(stage.url)).toEqual(ready('down'));
 });
 
-test('learns from a call that no connection can be made, before a probe is due', async () => {
+test('notices from a failed call that it cannot connect, before a probe is due', async () => {
   const gone = await openStage();
   await using stage = await openStage({ ZITADEL_URL: gone.zitadel.url });
   await until(async () => (await readiness(stage.url)).zitadel === 'up');
@@ -127,7 +127,7 @@ test('learns from a call that no connection can be made, before a probe is due',
   expect(await readiness(stage.url)).toEqual(ready('down'));
 });
 
-test('says that it is not ready, and serves all the same, for SHUTDOWN_DELAY_MS', async () => {
+test('reports not ready but keeps serving during SHUTDOWN_DELAY_MS', async () => {
   const stage = await openStage({ SHUTDOWN_DELAY_MS: '300000', SMS_LIMITS: 'off' });
   await until(async () => (await readiness(stage.url)).zitadel === 'up');
   vi.useFakeTimers({ toFake: ['setTimeout'] });

@@ -94,7 +94,7 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
   expect(examples.sort()).toEqual([...done].sort());
 });
 
-test('runs the mutations of one document in order, and lets each fail alone', async () => {
+test('runs the mutations of one document in order, and each may fail on its own', async () => {
   await using stage = await openStage();
   const query = `mutation ($id: ID!, $verified: ID!) {
     set: setContactPhone(userId: $id, number: "+41 79 555 01 01") { user { contactPhone { number isVerified } } }
@@ -136,7 +136,7 @@ test('runs the mutations of one document in order, and lets each fail alone', as
   );
 });
 
-test('lets a user set his own phone and verify it, but not vouch for it, see the code or remove it', async () => {
+test('lets users set and verify their own phone, but not vouch for it, see the code or remove it', async () => {
   await using stage = await openStage();
   const himself = bearer(tokens.self.token);
   const userId = unverified;

@@ -10,7 +10,7 @@ const read = (ending: string) =>
     .filter((file) => file.endsWith(ending))
     .map((file) => readFileSync(join(folder, file), 'utf8'));
 
-test('the logs of the whole suite hold no token, no verification code and no phone number', () => {
+test('the logs of the whole suite contain no token, verification code or phone number', () => {
   const lines = read('.log').flatMap((log) => log.split('\n').filter(Boolean));
   const spaced = lines.map((line) => line.replaceAll('\\n', '\n'));
   const codes = read('.secrets').flatMap((secrets) => JSON.parse(secrets) as string[]);

@@ -14,7 +14,7 @@ import { leaveForLogTest, openStage, post, resend } from './support/stage.js';
 
 const mask = (error: GraphQLError): GraphQLFormattedError => maskError(error.toJSON(), error);
 
-test('tells a client nothing of an unexpected fault', () => {
+test('reveals nothing about an unexpected fault', () => {
   const fault = new TypeError('x is not a function', { cause: new RangeError('deeper') });
 
   const formatted = mask(new GraphQLError(fault.message, { path: ['resendContactPhoneCode'], originalError: fault }));
@@ -32,7 +32,7 @@ test.for([
   ['BAD_USER_INPUT', 'The variables are not valid.'],
   ['OPERATION_RESOLUTION_FAILURE', 'The operation cannot be run.'],
   ['BAD_REQUEST', 'The request is not valid.'],
-] as const)('says no more than %s in a sentence that it does not know', ([code, message]) => {
+] as const)('replaces unknown sentences of %s with a generic message', ([code, message]) => {
   for (const sentence of [
     'A sentence of the next graphql-js, found "S3CR3T".',
     'Cannot query field "S3CR3T 1" on type "Query".',
@@ -45,7 +45,7 @@ test.for([
   }
 });
 
-test('reads a message of any length and of any kind as fast as a short one', () => {
+test('masks a message of any length and kind as fast as a short one', () => {
   const million = 1_000_000;
   for (const part of ['Did you mean ', 'Syntax Error: Name "', '"', ' ', 'a', '.', 'via "', '\n']) {
     const sentence = part.repeat(million / part.length);
@@ -56,7 +56,7 @@ test('reads a message of any length and of any kind as fast as a short one', () 
   }
 });
 
-test('names a few of the places that clash', () => {
+test('reports only a few of the conflicting locations', () => {
   const locations = Array.from({ length: 1_000 }, (_, line) => ({ line, column: 1 }));
   const error = new GraphQLError('Fields "a" conflict.', { extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } });
 
@@ -65,7 +65,7 @@ test('names a few of the places that clash', () => {
 
 test.for([
   [
-    'a name of an operation that is not there',
+    'an operation name that does not exist',
     { query: 'query A { __typename } query B { __typename }', operationName: 'LONG' },
   ],
   ['a field', { query: '{ LONG }' }],
@@ -73,9 +73,9 @@ test.for([
   ['a variable', { query: '{ __typename @skip(if: $LONG) }' }],
   ['an enum value', { query: 'mutation { resendContactPhoneCode(userId: "1", mode: LONG) { user { id } } }' }],
   ['a string', { query: 'mutation { resendContactPhoneCode(userId: "1", mode: "LONG") { user { id } } }' }],
-  ['a name where none may be', { query: '{ __typename } LONG' }],
+  ['a misplaced name', { query: '{ __typename } LONG' }],
   ['a value of a variable', { query: 'query ($v: Boolean!) { __typename @skip(if: $v) }', variables: { v: 'LONG' } }],
-] as const)('does not echo %s that is as long as a body', async ([, body]) => {
+] as const)('does not echo %s as long as the body', async ([, body]) => {
   await using stage = await openStage();
 
   for (const part of ['Did you mean ', 'Didyoumean', 'a']) {
@@ -127,7 +127,7 @@ test('answers HTTP 200 with a bare code when a fault of its own comes up', async
   leaveForLogTest(lines, zitadel);
 });
 
-test('has a fault of Apollo Server itself logged with its cause', async () => {
+test('logs a fault of Apollo Server itself with its cause', async () => {
   const record = new RequestRecord('1', undefined);
   const lines: string[] = [];
   const requestContext = { contextValue: { record } } as GraphQLRequestContext<RequestContext>;
@@ -139,7 +139,7 @@ test('has a fault of Apollo Server itself logged with its cause', async () => {
   expect(JSON.parse(lines.join(''))).toMatchObject({ code: 'INTERNAL_SERVER_ERROR', err: { message: 'a fault' } });
 });
 
-test('takes no code from a stranger', () => {
+test('does not adopt error codes from unknown errors', () => {
   const foreign = new GraphQLError('from some library', {
     path: ['a'],
     extensions: { code: 'BAD_USER_INPUT', secret: 1 },
@@ -148,7 +148,7 @@ test('takes no code from a stranger', () => {
   expect(mask(foreign).extensions).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
 });
 
-test('cuts fields that could hold a secret from every log line', async () => {
+test('redacts fields that could contain a secret from every log line', async () => {
   const lines: string[] = [];
   const logger = await createLogger({ level: 'info', format: 'json' }, { write: (line) => void lines.push(line) });
 

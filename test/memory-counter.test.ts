@@ -4,7 +4,7 @@ import { stopClock } from './support/clock.js';
 
 const nothing = { count: 0, endsAt: 0 };
 
-test('counts under each key until its time is over', () => {
+test('counts each key until it expires', () => {
   const clock = stopClock();
   const counter = new MemoryCounter({ count: 1, seconds: 30 });
   const endsAt = performance.now() + 30_000;
@@ -21,7 +21,7 @@ test('counts under each key until its time is over', () => {
   expect(counter.add('a')).toEqual({ count: 1, endsAt: endsAt + 30_000 });
 });
 
-test('forgets what is over while it counts others', () => {
+test('removes expired keys while it counts others', () => {
   const clock = stopClock();
   const counter = new MemoryCounter({ count: 1, seconds: 30 });
   for (let key = 0; key < 100; key += 1) counter.add(`old${key}`);
@@ -36,7 +36,7 @@ test('forgets what is over while it counts others', () => {
   expect(counter.get('old0').count).toBe(1);
 });
 
-test('forgets the oldest when there are too many', () => {
+test('removes the oldest keys if there are too many', () => {
   const clock = stopClock();
   const counter = new MemoryCounter({ count: 1, seconds: 30 }, 3);
   for (const key of ['a', 'b', 'c', 'a', 'd', 'e']) {

@@ -26,7 +26,7 @@ const unused = (values: string) => `__typename _entities(representations: [${val
 test.for([
   ['small values', unused('{ a: 1 } '.repeat(380))],
   ['fields', '... { __typename } '.repeat(450)],
-] as const)('keeps documents of 16 MB in all: %s', slow, async ([, selection]) => {
+] as const)('caches at most 16 MB of documents: %s', slow, async ([, selection]) => {
   await using server = await openMeasured();
 
   const bytes = await growth(server, 120, async (index) => {
@@ -37,7 +37,7 @@ test.for([
   expect(bytes).toBeLessThan(20 * megabyte);
 });
 
-test('keeps no text of a document that is long, though there is little in it', slow, async () => {
+test('does not keep the text of a long document with little content', slow, async () => {
   await using server = await openMeasured();
 
   const bytes = await growth(server, 100, async (index) => {
@@ -48,7 +48,7 @@ test('keeps no text of a document that is long, though there is little in it', s
   expect(bytes).toBeLessThan(3 * megabyte);
 });
 
-test('keeps of 300 SMS their counts, and no document in which a user id stood', slow, async () => {
+test('keeps only the counts of 300 SMS, and no document that contained a user id', slow, async () => {
   const people = crowd(301).map((person) => ({ ...person, phone: { ...person.phone, isVerified: false } }));
   await using server = await openMeasured({ SMS_LIMITS: '' }, { moreUsers: people });
 
@@ -62,7 +62,7 @@ test('keeps of 300 SMS their counts, and no document in which a user id stood', 
   expect(bytes).toBeLessThan(6 * megabyte);
 });
 
-test('keeps no request that waits to be counted', slow, async () => {
+test('does not keep requests in memory that wait to be counted', slow, async () => {
   await using server = await openMeasured();
   const details = [{ text: 'x'.repeat(500_000) }];
   const body = JSON.stringify({ code: 13, message: 'No.', details });

@@ -18,7 +18,7 @@ const ofName = (series: Record<string, number>, name: string) =>
     }),
   );
 
-test('counts requests, calls, SMS and batches, as ZITADEL has counted them', async () => {
+test('counts requests, calls, SMS and batches in agreement with ZITADEL', async () => {
   await using stage = await openStage({ SMS_LIMITS: '', SMS_BUDGET: '2/1h' }, { moreUsers: crowd(150) });
   const { zitadel, graphql } = stage;
 
@@ -84,7 +84,7 @@ test('counts requests, calls, SMS and batches, as ZITADEL has counted them', asy
   expect(JSON.stringify(series)).not.toContain('made_up');
 });
 
-test('tells how many requests are in flight', async () => {
+test('reports how many requests are in flight', async () => {
   await using stage = await openStage();
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened }, { hold: answering.opened });
@@ -99,7 +99,7 @@ test('tells how many requests are in flight', async () => {
   expect(await inFlight()).toBe(0);
 });
 
-test('serves its metrics at a port of their own alone, if it is told one', async () => {
+test('serves metrics only on METRICS_PORT if it is set', async () => {
   await using stage = await openStage({ METRICS_PORT: '0' });
   await stage.resend();
 

@@ -29,7 +29,7 @@ test.for([
   expect(stage.zitadel.outbox).toHaveLength(sms);
 });
 
-test('makes a number of what a person types', async () => {
+test('parses numbers as people type them', async () => {
   await using stage = await openStage();
   const typed = [
     ['+41 79 555 01 01', '+41795550101'],
@@ -60,33 +60,33 @@ const noString = 'The phone number must be a string.';
 
 test.for([
   ['a national number, which ZITADEL would take for Swiss', '0791234567', noPlus],
-  ['an international one without its plus', '41791234567', noPlus],
+  ['an international number without its plus', '41791234567', noPlus],
   ['an international prefix', '0041791234567', noPlus],
-  ['no number at all', '', noPlus],
+  ['an empty number', '', noPlus],
   ['text before it', 'call +41791234567', noPlus],
   ['a URI', 'tel:+41791234567', noPlus],
   ['text after it', '+41791234567 or so', invalid],
   ['two numbers', '+41791234567 +41791234567', invalid],
   ['a number too short', '+4179123456', invalid],
   ['a number too long', '+417912345678', invalid],
-  ['a number that nobody can have', '+41001234567', invalid],
-  ['a range of numbers that was never given out', '+41981466019', invalid],
+  ['an impossible number', '+41001234567', invalid],
+  ['a number from an unassigned range', '+41981466019', invalid],
   ['a country that does not exist', '+9991234567', invalid],
-  ['a plus alone', '+', invalid],
+  ['only a plus', '+', invalid],
   ['letters for digits', '+1 800 CONTACT', invalid],
   ['a control character', '+41\u000079123 45 67', invalid],
   ['a lone surrogate', '+41791234567\ud800', invalid],
   ['a subaddress', '+41791234567;isub=7', invalid],
   ['a book', `+${'41791234567'.repeat(10_000)}`, tooLong],
-  ['invisible characters without end', '+41791234567'.padEnd(340_000, '\u200b'), tooLong],
-  ['spaces without end', '+41791234567'.padEnd(101), tooLong],
+  ['endless invisible characters', '+41791234567'.padEnd(340_000, '\u200b'), tooLong],
+  ['too many trailing spaces', '+41791234567'.padEnd(101), tooLong],
   ['an extension', '+41 79 123 45 67 ext. 7', extension],
   ['an extension with an x', '+41791234567x7', extension],
   ['an integer', 41791234567, noString],
   ['a list', ['+41791234567'], noString],
   ['an object', { number: '+41791234567' }, noString],
   ['a flag', true, noString],
-] as const)('refuses %s without asking ZITADEL, and does not repeat it', async ([, number, message]) => {
+] as const)('refuses %s without calling ZITADEL or repeating the input', async ([, number, message]) => {
   await using stage = await openStage();
 
   for (const mode of ['SEND_CODE', 'MARK_VERIFIED']) {

@@ -48,7 +48,7 @@ test('a newcomer opens the demo in a browser, resends a code with one click, and
   expect(complaints).toEqual([]);
 });
 
-test('each tab works as it is', async () => {
+test('each tab works without changes', async () => {
   await using demo = startChild(['dist/demo.js'], { PORT: '0' });
   const [, origin = ''] = await demo.printed(/(http:\/\/127\.0\.0\.1:\d+)\/playground/);
   const script = await (await fetch(`${origin}/playground/init.js`)).text();
@@ -84,7 +84,7 @@ test('each tab works as it is', async () => {
   });
 });
 
-test('lets the page of the playground run no script but its own', async () => {
+test('allows no foreign scripts in the playground', async () => {
   await using stage = await openStage({ PLAYGROUND: 'true' });
 
   for (const path of ['', 'init.js', 'main.js', 'styles.css']) {
@@ -101,7 +101,7 @@ test('lets the page of the playground run no script but its own', async () => {
   expect(init).not.toContain('embedded-token');
 });
 
-test('is not there unless it is asked for', async () => {
+test('is off by default', async () => {
   await using stage = await openStage();
 
   for (const path of ['/', '/playground', '/playground/', '/playground/main.js']) {
@@ -109,7 +109,7 @@ test('is not there unless it is asked for', async () => {
   }
 });
 
-test('has nothing outside its folder', async () => {
+test('serves nothing outside its folder', async () => {
   await using stage = await openStage({ PLAYGROUND: 'true' });
   const socket = await openSocket(stage.url);
   const answers = answersOn(socket);
@@ -122,7 +122,7 @@ test('has nothing outside its folder', async () => {
   socket.destroy();
 });
 
-test('has nothing but its files', async () => {
+test('serves only its files', async () => {
   await using stage = await openStage({ PLAYGROUND: 'true' });
 
   for (const path of ['/playground/..%2f..%2fpackage.json', '/playground/%2e%2e/index.js', '/playground/nothing.js']) {

@@ -8,7 +8,7 @@ import { linesOf, listening, main, openProduction } from './support/production.j
 import { openSocket, refusesConnections } from './support/sockets.js';
 import { manager, post, resend } from './support/stage.js';
 
-test('says everything that is wrong with the environment at once, and ends with 1', async () => {
+test('reports everything that is wrong with the environment at once, and exits with 1', async () => {
   await using server = startChild([main], {
     ZITADEL_INSTANCE_HOST: 'https://example.com',
     ZITADEL_TIMEOUT_MS: '10s',
@@ -61,7 +61,7 @@ test('says everything that is wrong with the environment at once, and ends with 
   });
 });
 
-test('logs at start which limits hold, and at the end which signal came', async () => {
+test('logs the limits in effect at startup, and the signal at shutdown', async () => {
   const REDIS_URL = 'redis://:S3CR3T@127.0.0.1:1';
   await using production = await openProduction({ SMS_BUDGET: '9/1m', SMS_COUNTRIES: 'CH,DE', REDIS_URL });
   const { server } = production;
@@ -80,7 +80,7 @@ test('logs at start which limits hold, and at the end which signal came', async 
   expect(lines).toContainEqual(expect.objectContaining({ level: 30, msg: 'SIGTERM received: shutting down' }));
 });
 
-test('says in a line that its port is taken', async () => {
+test('reports in one line that its port is in use', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;
@@ -91,7 +91,7 @@ test('says in a line that its port is taken', async () => {
   other.close();
 });
 
-test.for(['SIGTERM', 'SIGINT'] as const)('lets a resend in flight end on %s, and exits with 0', async (signal) => {
+test.for(['SIGTERM', 'SIGINT'] as const)('finishes a resend in flight on %s, and exits with 0', async (signal) => {
   // Its clock stands still, so that the second signal comes at once on the slowest machine.
   const clock = 'data:text/javascript,performance.now = () => 1_000_000';
   await using production = await openProduction({}, ['--import', clock, main]);
@@ -119,7 +119,7 @@ test.for(['SIGTERM', 'SIGINT'] as const)('lets a resend in flight end on %s, and
   unused.destroy();
 });
 
-test('answers 20 resends in flight when it is told to end, each with its SMS', async () => {
+test('answers 20 resends in flight at shutdown, each with its SMS', async () => {
   await using production = await openProduction({ SMS_LIMITS: 'off' });
   const { server, zitadel, url } = production;
   const answering = gate();
@@ -137,7 +137,7 @@ test('answers 20 resends in flight when it is told to end, each with its SMS', a
   expect(await server.exited).toBe(0);
 });
 
-test('cuts off what is in flight after SHUTDOWN_TIMEOUT_MS, and ends with 1', async () => {
+test('aborts requests in flight after SHUTDOWN_TIMEOUT_MS, and exits with 1', async () => {
   await using production = await openProduction({ SHUTDOWN_TIMEOUT_MS: '300', ZITADEL_TIMEOUT_MS: '300000' });
   const { server, zitadel, url } = production;
   zitadel.misbehave({ hold: new Promise(() => {}) });
@@ -156,7 +156,7 @@ test('cuts off what is in flight after SHUTDOWN_TIMEOUT_MS, and ends with 1', as
   ]);
 });
 
-test('ends at once by a second signal, if that comes a second after the first or later', async () => {
+test('exits immediately on a second signal if it comes at least a second after the first', async () => {
   // Its clock goes on by SIGUSR2; what it runs never ends.
   const script = `
     import { run } from './dist/run.js';
@@ -195,7 +195,7 @@ test('ends at once by a second signal, if that comes a second after the first or
   ]);
 });
 
-test('carries a resend through when the caller hangs up and the process is told to end', async () => {
+test('completes a resend when the caller hangs up and the process shuts down', async () => {
   await using production = await openProduction();
   const { server, zitadel, url } = production;
   const answering = gate();
@@ -214,7 +214,7 @@ test('carries a resend through when the caller hangs up and the process is told 
   expect(await server.exited).toBe(0);
 });
 
-test('is what `npm start` starts, and what its signal reaches', async () => {
+test('is started by `npm start`, which passes its signals on', async () => {
   await using npm = startChild(['start'], { ZITADEL_URL: 'http://127.0.0.1:1', PORT: '0', HOST: '127.0.0.1' }, 'npm');
   const [, url = ''] = await npm.printed(listening);
 
@@ -224,7 +224,7 @@ test('is what `npm start` starts, and what its signal reaches', async () => {
   await refusesConnections(url);
 });
 
-test('takes a signal that comes while it starts: it ends as soon as it has started', async () => {
+test('handles a signal during startup: it exits once it has started', async () => {
   // A start that comes to its end only after the signal.
   const script = `
     import { run } from './dist/run.js';
@@ -244,7 +244,7 @@ test('takes a signal that comes while it starts: it ends as soon as it has start
   expect(child.output.stdout).toBe('starting\nSIGTERM received: shutting down\ndisposed\n');
 });
 
-test('ends at once when there is nothing to wait for', async () => {
+test('exits immediately if there is nothing to wait for', async () => {
   await using production = await openProduction();
   await resend(production.url);
 
@@ -253,7 +253,7 @@ test('ends at once when there is nothing to wait for', async () => {
   expect(await production.server.exited).toBe(0);
 });
 
-test('is hidden from strangers: no introspection, no hint, no stack, with a development NODE_ENV too', async () => {
+test('reveals no introspection, suggestions or stacks, even with a development NODE_ENV', async () => {
   await using production = await openProduction({ NODE_ENV: 'development' });
 
   const answer = await post(`${production.url}/graphql`, { query: '{ __schema { queryType { name } } __typenam }' });

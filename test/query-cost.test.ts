@@ -45,7 +45,7 @@ test.for([
     5_000,
     bytes,
   ],
-] as const)('refuses a query before anything of it runs: %s', async ([, query, count, message]) => {
+] as const)('refuses a query before any of it runs: %s', async ([, query, count, message]) => {
   await using stage = await openStage({ BODY_LIMIT: '3000000' });
   const of = count === 500_000 ? Array(count).fill(1) : people(count);
 
@@ -61,7 +61,7 @@ test.for([
   expect(stage.lines.at(-1)).toContain('"code":"BAD_USER_INPUT"');
 });
 
-test('counts representations that stand in the document, or are the default of a variable', async () => {
+test('counts representations in the document and in the default of a variable', async () => {
   await using stage = await openStage({ MAX_TOKENS: '5000' });
   const ones = '1 '.repeat(1_700);
   const query = `query ($of: [_Any!]! = [${ones}], $one: _Any! = 1) {
@@ -133,7 +133,7 @@ test(
   },
 );
 
-test('lets no bound stop a mutation that has begun', async () => {
+test('never stops a mutation that has begun', async () => {
   await using stage = await openStage({ MAX_ALIASES: '300', MAX_TOKENS: '5000' });
   const long = 'a'.repeat(95);
   const query = `mutation { ${times(60, (i) => `${long}${i}: resendContactPhoneCode(userId: "1") { user { ${times(4, (j) => `${long}${j}: id`)} } }`)} }`;
@@ -146,7 +146,7 @@ test('lets no bound stop a mutation that has begun', async () => {
   expect(stage.zitadel.calls).toHaveLength(60);
 });
 
-test('refuses null for a condition once, and not for each user', async () => {
+test('refuses null for a condition once, not for each user', async () => {
   await using stage = await openStage();
   const query = `query ($of: [_Any!]!, $wanted: Boolean = true) {
     _entities(representations: $of) { ... on User { contactPhone { number @include(if: $wanted) } } }

@@ -90,7 +90,7 @@ test('the demo prints the curl of the README, which answers with details and a c
   expect(demo.output.stderr).toBe('');
 });
 
-test('its journey, pasted line by line in front of the demo, goes as it says', async () => {
+test('its journey, pasted line by line in front of the demo, works as described', async () => {
   await using demo = startChild(['dist/demo.js'], { PORT: '0' });
   const [, origin = ''] = await demo.printed(/The subgraph is at (http:\/\/127\.0\.0\.1:\d+)\/graphql/);
   const [, journey = ''] = /^### The whole journey\n(.*?)^## /ms.exec(readme) ?? [];
@@ -121,7 +121,7 @@ test('its journey, pasted line by line in front of the demo, goes as it says', a
   expect(new Set(run)).toEqual(new Set(examples));
 });
 
-test('its table of variables is the one that is read', () => {
+test('its table of variables matches the configuration', () => {
   const { data = {} } = environment.safeParse({ ZITADEL_URL: 'https://example.com' });
   const defaults: Record<string, unknown> = {
     ...data,
@@ -154,11 +154,11 @@ test('its table of variables is the one that is read', () => {
   );
 });
 
-test('its table of error codes is the closed list', () => {
+test('its table of error codes matches the closed list', () => {
   expect(table('Errors').map(([code]) => code)).toEqual(Object.keys(errorMessages));
 });
 
-test('its table of metrics is what is served', async () => {
+test('its table of metrics matches the served ones', async () => {
   await using stage = await openStage();
   const text = await (await fetch(stage.metricsUrl)).text();
 
@@ -166,7 +166,7 @@ test('its table of metrics is what is served', async () => {
   expect(table('In production').map(([name]) => name)).toEqual(served);
 });
 
-test('its limits for what comes in are those that hold', () => {
+test('its limits for requests match the code', () => {
   const limits = [maxDepth, maxDirectives, maxNameLength, maxRepresentations];
 
   expect(readme.replaceAll('\n', ' ')).toMatch(
@@ -184,7 +184,7 @@ test('its table of parts names every production dependency', () => {
   expect(parts).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
 });
 
-test('its lines for routers hand on two headers, show the secret, and let the whole error through', () => {
+test('its settings for routers forward two headers, send the secret, and pass the whole error through', () => {
   const blocks = [...readme.matchAll(/^\*\*(.*? Router)\*\*, .*?^```yaml\n(.*?)^```/gms)];
   expect(blocks.map(([, router]) => router)).toEqual(['Apollo Router', 'Hive Router', 'Cosmo Router']);
   for (const [, , yaml = ''] of blocks) {
@@ -206,7 +206,7 @@ test('its lines for routers hand on two headers, show the secret, and let the wh
 
 type KeyOfUnion<T> = T extends unknown ? keyof T : never;
 
-test('its GraphQL is what a supergraph with users serves', () => {
+test('its GraphQL is valid in a supergraph with users', () => {
   const supergraph = buildSchema(supergraphSdl(), { assumeValidSDL: true });
   const inline = [...readme.matchAll(/`(\{[^`]+\})`/g)].map(([, document = '']) => document);
   const blocks = [...readme.matchAll(/^```graphql\n(.*?)^```/gms)].map(([, document = '']) => document);

@@ -12,8 +12,12 @@ const unavailable = { answer: { status: 503, headers: { 'content-type': 'applica
 test.for([
   ['a connection breaks', { reset: true }, 'UPSTREAM_UNAVAILABLE'],
   ['a connection breaks in the middle of an answer', { cutOffAfter: 20 }, 'UPSTREAM_ERROR'],
-  ['ZITADEL is not available', unavailable, 'UPSTREAM_UNAVAILABLE'],
-  ['what stands in front of it says so', { answer: { status: 503, body: 'busy' } }, 'UPSTREAM_UNAVAILABLE'],
+  ['ZITADEL is unavailable', unavailable, 'UPSTREAM_UNAVAILABLE'],
+  [
+    'a proxy in front of it reports it as unavailable',
+    { answer: { status: 503, body: 'busy' } },
+    'UPSTREAM_UNAVAILABLE',
+  ],
 ] as const)('repeats a read once when %s', async ([, misbehaviour, code]) => {
   await using stage = await openStage();
 
@@ -39,8 +43,8 @@ test.for([
   ['a failure', { answer: { status: 500, headers: { 'content-type': 'application/json' }, body: '{"code":13}' } }],
   ['an answer over 1 MiB', { answer: { status: 200, body: ' '.repeat(1024 * 1024 + 1) } }],
   ['a bad gateway', { answer: { status: 502 } }],
-  ['a gateway that has waited long enough', { answer: { status: 504 } }],
-  ['an answer that cannot be read', { answer: { status: 200, headers: { 'content-type': 'application/json' } } }],
+  ['a gateway timeout', { answer: { status: 504 } }],
+  ['an unreadable answer', { answer: { status: 200, headers: { 'content-type': 'application/json' } } }],
 ] as const)('does not repeat a read after %s', async ([, misbehaviour]) => {
   await using stage = await openStage();
   stage.zitadel.misbehave(misbehaviour);
@@ -51,7 +55,7 @@ test.for([
   expect(stage.zitadel.calls).toHaveLength(1);
 });
 
-test('gives a repeated read no more than what is left of its time', async () => {
+test('gives a repeated read only the time that is left', async () => {
   const timeoutMs = 300_000;
   await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(timeoutMs) });
   const [first, second] = [gate(), gate()];
@@ -74,7 +78,7 @@ test('gives a repeated read no more than what is left of its time', async () => 
   second.open();
 });
 
-test('does not repeat a read when all of its time is used up', async () => {
+test('does not repeat a read when no time is left', async () => {
   const timeoutMs = 300_000;
   await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(timeoutMs) });
   const first = gate();
@@ -94,7 +98,7 @@ test('does not repeat a read when all of its time is used up', async () => {
 test.for([
   ['nothing', ''],
   ['half an answer', 'HTTP/1.1 503 Status\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"code"'],
-] as const)('does not repeat a read whose time is over, after %s', async ([, begun]) => {
+] as const)('does not repeat a read after its deadline, after %s', async ([, begun]) => {
   await using upstream = await openRawUpstream((socket) => socket.write(begun));
   await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '500' });
 
@@ -107,7 +111,7 @@ test.for([
   expect(upstream.seen.requests).toBe(1);
 });
 
-test('does not take all connections for one request, however many users it asks for', async () => {
+test('does not use all connections for one request, however many users it asks for', async () => {
   await using stage = await openStage();
   const lists = gate();
   const people = crowd(2_000).map(({ userId }) => user(userId));
@@ -125,7 +129,7 @@ test('does not take all connections for one request, however many users it asks 
   expect(stage.zitadel.calls).toHaveLength(21);
 });
 
-test('does not repeat a read that never left', async () => {
+test('does not repeat a read that was never sent', async () => {
   await using upstream = await openRawUpstream(undefined, (socket) => socket.destroy());
   await using stage = await openStage({ ZITADEL_URL: upstream.url.replace('http:', 'https:') });
 
@@ -136,7 +140,7 @@ test('does not repeat a read that never left', async () => {
   expect(upstream.seen).toEqual({ connections: 2, requests: 0 });
 });
 
-test('takes what proto3 JSON leaves out, or has null, for what it means', async () => {
+test('interprets omitted fields and null as proto3 JSON defines them', async () => {
   await using stage = await openStage();
   const userId = unverified;
   const shapes: [object, Phone][] = [
@@ -170,9 +174,12 @@ test.for<[string, object | undefined]>([
   ['a user without an id', { human: {} }],
   ['another user', { userId: users.verified.userId, human: { phone: { phone } } }],
   ['neither human nor machine', { userId: unverified }],
-  ['a number that is none', { userId: unverified, human: { phone: { phone: 41791234567 } } }],
-  ['a number that may be verified', { userId: unverified, human: { phone: { phone, isVerified: 'perhaps' } } }],
-])('does not make a phone of %s, nor logs it', async ([what, shape]) => {
+  ['a number that is not a string', { userId: unverified, human: { phone: { phone: 41791234567 } } }],
+  [
+    'a number with an invalid verification flag',
+    { userId: unverified, human: { phone: { phone, isVerified: 'perhaps' } } },
+  ],
+])('neither accepts %s as a phone nor logs it', async ([what, shape]) => {
   await using stage = await openStage();
   stage.zitadel.misbehave(answered({ user: shape }), answered({ details: {}, result: [shape] }));
 
@@ -190,7 +197,7 @@ test.for<[string, object | undefined]>([
   expect(stage.lines.join('')).not.toContain('41791234567');
 });
 
-test('does not take any JSON for an empty list', async () => {
+test('does not accept arbitrary JSON as an empty list', async () => {
   await using stage = await openStage();
   stage.zitadel.misbehave(answered({}));
 
@@ -199,7 +206,7 @@ test('does not take any JSON for an empty list', async () => {
   expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['UPSTREAM_ERROR', 'UPSTREAM_ERROR']);
 });
 
-test('logs the cause of one failed call once, however many fields it leaves empty', async () => {
+test('logs the cause of a failed call once, however many fields it affects', async () => {
   await using stage = await openStage();
   stage.zitadel.misbehave({ answer: { status: 500 } }, { answer: { status: 500 } });
 

@@ -51,7 +51,7 @@ test.for([
     unverified,
     { code: 'UNAUTHENTICATED', zitadel: zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-7fs1e', 'Errors.Token.Invalid') },
   ],
-] as const)('tells why a phone cannot be read: %s', async ([, headers, userId, extensions]) => {
+] as const)('reports why a phone cannot be read: %s', async ([, headers, userId, extensions]) => {
   await using stage = await openStage();
 
   const direct = await readOne(stage.graphql, userId, headers);
@@ -67,7 +67,7 @@ test.for([
   expect(stage.zitadel.calls).toHaveLength(2);
 });
 
-test('does not bother ZITADEL to read for a nameless caller', async () => {
+test('does not call ZITADEL to read for an anonymous caller', async () => {
   await using stage = await openStage();
 
   const { data, errors } = await readMany(stage.graphql, [user(unverified), user('..')], {});
@@ -82,7 +82,7 @@ test('does not bother ZITADEL to read for a nameless caller', async () => {
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-test('lets a user read his own phone, though he may read nobody else', async () => {
+test('lets users read their own phone even if they may read nobody else', async () => {
   await using stage = await openStage();
   const himself = bearer(tokens.self.token);
 
@@ -103,7 +103,7 @@ test.for([
   [100, 1],
   [101, 2],
   [250, 3],
-] as const)('reads the users behind %i representations in %i calls, in the order asked', async ([count, calls]) => {
+] as const)('reads the users of %i representations in %i calls, in the requested order', async ([count, calls]) => {
   const people = crowd(300);
   await using stage = await openStage({}, { moreUsers: people });
   // Of the different ids, the second and every fiftieth after it is of nobody. They are asked for in an order that is not ZITADEL's,
@@ -132,7 +132,7 @@ test.for([
   expect(lists.filter(({ limit, asked }) => asked > 100 || !(limit >= asked))).toEqual([]);
 });
 
-test('reads what is asked for twice in one request once', async () => {
+test('reads a user once that is requested twice in one request', async () => {
   await using stage = await openStage();
   const query = `query ($id: ID!) {
     first: contactPhone(userId: $id) { number }
@@ -149,7 +149,7 @@ test.for([
   ['asks for nothing that is ours', ''],
   ['skips it', 'contactPhone @skip(if: true) { number }'],
   ['does not include it', '... on User @include(if: false) { contactPhone { number } }'],
-])('asks ZITADEL for nothing when a router %s', async ([, selection]) => {
+])('makes no call to ZITADEL when a router %s', async ([, selection]) => {
   await using stage = await openStage();
   const query = `query ($of: [_Any!]!) { _entities(representations: $of) { __typename ... on User { id ${selection} } } }`;
 
@@ -159,7 +159,7 @@ test.for([
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-test('reads the phones that a router asks for under a condition', async () => {
+test('reads phones that a router selects conditionally', async () => {
   await using stage = await openStage();
   const query = `query ($of: [_Any!]!, $wanted: Boolean!) {
     _entities(representations: $of) { ... on User { id contactPhone @include(if: $wanted) { number } } }
@@ -175,7 +175,7 @@ test('reads the phones that a router asks for under a condition', async () => {
   expect(stage.zitadel.calls).toHaveLength(1);
 });
 
-test('reads phones that are asked for in a fragment, and under other names, in one call', async () => {
+test('reads phones selected in a fragment and under aliases in one call', async () => {
   const people = crowd(3);
   await using stage = await openStage({}, { moreUsers: people });
   const query = `
@@ -190,7 +190,7 @@ test('reads phones that are asked for in a fragment, and under other names, in o
   expect(stage.zitadel.calls).toMatchObject([{ method: 'POST', path: '/v2/users' }]);
 });
 
-test('lets a representation with a bad id fail alone', async () => {
+test('fails only the representation with a bad id', async () => {
   await using stage = await openStage();
   const bad = [
     ...['1/passkeys', '', '..', 'a'.repeat(201), 'a'.repeat(500_000), '\ud800', 'é0'].map(user),
@@ -227,7 +227,7 @@ test('lets a representation with a bad id fail alone', async () => {
   expect(stage.lines.join('')).not.toContain('Unexpected error');
 });
 
-test('never shows one caller what another may read, however their requests meet', async () => {
+test('never shows one caller what only another may read, even with concurrent requests', async () => {
   await using stage = await openStage();
   const both = gate();
   stage.zitadel.misbehave({ hold: both.opened }, { hold: both.opened }, { hold: both.opened }, { hold: both.opened });
@@ -260,7 +260,7 @@ test('forgets what it has read when the request ends', async () => {
   expect(stage.zitadel.calls).toHaveLength(2);
 });
 
-test('shows in the payload of a mutation the phone as it is after it, read anew for each', async () => {
+test('shows the phone as it is after each mutation in its payload', async () => {
   await using stage = await openStage();
   const query = `mutation ($id: ID!) {
     first: resendContactPhoneCode(userId: $id) { user { id contactPhone { isVerified } } }

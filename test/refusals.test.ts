@@ -32,7 +32,7 @@ const noToken = zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-toLo1', 'Invalid token
 const common: Row[] = [
   ['an expired token', bearer(tokens.expired.token), unverified, 'UNAUTHENTICATED', badToken],
   ['a token nobody issued', bearer('embedded-token-nobody-issued'), unverified, 'UNAUTHENTICATED', badToken],
-  ['another scheme than Bearer', { authorization: 'Basic dXNlcjpwYXNz' }, unverified, 'UNAUTHENTICATED', noToken],
+  ['a scheme other than Bearer', { authorization: 'Basic dXNlcjpwYXNz' }, unverified, 'UNAUTHENTICATED', noToken],
   ['two tokens', bearer(`nobody's ${manager.authorization}`), unverified, 'UNAUTHENTICATED', noToken],
   ['a user who does not exist', manager, missing, 'NOT_FOUND', phoneNotFound],
   ['a machine', manager, users.machine.userId, 'NOT_FOUND', phoneNotFound],
@@ -89,7 +89,7 @@ const all = Object.entries(rows).flatMap(([name, refused]) =>
   refused.map(([what, ...rest]) => [`${name}, ${what}`, name as Mutation, ...rest] as const),
 );
 
-test.for(all)('tells why ZITADEL refuses: %s', async ([, name, headers, userId, code, original, variables]) => {
+test.for(all)('reports why ZITADEL refuses: %s', async ([, name, headers, userId, code, original, variables]) => {
   await using stage = await openStage();
 
   const answer = await stage.run(name, { userId, ...mutations[name], ...variables }, headers);
@@ -104,9 +104,9 @@ test.for(all)('tells why ZITADEL refuses: %s', async ([, name, headers, userId, 
 });
 
 test.for([
-  ['is no number', 'PHONE-so0wa', 'Phone number is invalid'],
+  ['is not a number', 'PHONE-so0wa', 'Phone number is invalid'],
   ['is empty', 'PHONE-Zt0NV', 'Phone number is empty'],
-] as const)('tells why ZITADEL refuses: a number that to ZITADEL %s', async ([, id, text]) => {
+] as const)('reports why ZITADEL refuses: a number that to ZITADEL %s', async ([, id, text]) => {
   await using stage = await openStage();
   const original = zitadel(3, 'INVALID_ARGUMENT', 400, id, text);
   // The number is read before ZITADEL is called, so this takes a ZITADEL that knows other numbers.
@@ -123,7 +123,7 @@ test.for([
   ['resend-contact-phone-code', 'BAD_USER_INPUT'],
   ['verify-contact-phone', 'INVALID_VERIFICATION_CODE'],
   ['remove-contact-phone', 'BAD_USER_INPUT'],
-] as const)('knows a wrong code by its id where a code is verified, and nowhere else: %s', async ([name, code]) => {
+] as const)('recognises a wrong code by its id only in a verification: %s', async ([name, code]) => {
   await using stage = await openStage();
   const { message, details } = wrongCode;
   stage.zitadel.misbehave(

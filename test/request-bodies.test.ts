@@ -71,7 +71,7 @@ test.for([
   ['gzip', gzipSync],
   ['br', br],
 ] as const)(
-  'refuses a body in %s that is too large when it is decompressed, or cannot be',
+  'refuses a body in %s that is too large after decompression, or cannot be decompressed',
   async ([encoding, encode]) => {
     await using stage = await openStage();
     const bomb = Buffer.from(encode(Buffer.alloc(100 * mib)));
@@ -99,7 +99,7 @@ test.for([
 );
 
 test.for(['deflate', 'zstd', 'gzip, br', 'gzip, gzip', 'constructor'])(
-  'refuses Content-Encoding: %s, and says what it takes',
+  'refuses Content-Encoding: %s, and lists the supported ones',
   async (encoding) => {
     await using stage = await openStage();
 
@@ -130,7 +130,7 @@ async function openStalled(url: string, body: string, headers: Record<string, st
 }
 
 test(
-  'reads no more bodies than it has memory for, 300 of 1 MiB that stand still, and all in the end',
+  'reads only as many of 300 stalled bodies as it has memory for, and all of them in the end',
   { timeout: 120_000 },
   async () => {
     await using stage = await openStage();
@@ -157,7 +157,7 @@ test(
   },
 );
 
-test('lets clients that declare large bodies and send little of them hold nobody up', async () => {
+test('does not let clients that declare large bodies but send little block others', async () => {
   await using stage = await openStage();
   const accepted = await acceptedAtLeisure(stage);
 
@@ -175,7 +175,7 @@ test('lets clients that declare large bodies and send little of them hold nobody
 });
 
 test(
-  'takes no memory for a body that is refused unread, and gives back that of one that never comes to its end',
+  'borrows no memory for a body that is refused unread, and returns that of an incomplete one',
   { timeout: 120_000 },
   async () => {
     await using stage = await openStage();
@@ -201,7 +201,7 @@ test(
 test.for([
   [10_000, 200],
   [10_001, 400],
-] as const)('reads a body in %i chunks of a byte with HTTP %i', async ([chunks, status]) => {
+] as const)('answers a body in %i chunks of one byte with HTTP %i', async ([chunks, status]) => {
   await using stage = await openStage();
   const socket = await openSocket(stage.url);
   const head = rawPost('', { ...manager, 'transfer-encoding': 'chunked' }).replace('content-length: 0\r\n', '');

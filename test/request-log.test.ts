@@ -34,7 +34,7 @@ const ours = (line: Line) => {
   return Object.fromEntries(Object.entries(line).filter(([field]) => !changing.includes(field)));
 };
 
-test('tells of each request in one line', async () => {
+test('logs each request in one line', async () => {
   await using stage = await openStage({ VERIFY_LIMIT: '' });
 
   await stage.resend({}, { ...manager, 'x-request-id': 'Root=1-67891233-abc/7.4' });
@@ -131,7 +131,7 @@ async function failureOf(answer: Misbehaviour, mutation: 'set' | 'verify') {
 
 test.for([
   [
-    'the host that ZITADEL does not know',
+    'a host that ZITADEL does not know',
     answered(
       {
         code: 5,
@@ -144,19 +144,19 @@ test.for([
     'UPSTREAM_MISCONFIGURED',
   ],
   [
-    'where a redirect leads, without its path',
+    'the target of a redirect, without its path',
     { answer: { status: 302, headers: { location: 'https://login.example.com/callback?code=S3CR3T' } } },
     'foreign (HTTP 302): redirect to https://login.example.com',
     'UPSTREAM_MISCONFIGURED',
   ],
   [
-    'the content type of what is not JSON',
+    'the content type of an answer that is not JSON',
     { answer: { status: 404, headers: { 'content-type': 'text/html; charset=utf-8' }, body: '<h1>No</h1>' } },
     'foreign (HTTP 404): content type text/html; charset=utf-8',
     'UPSTREAM_MISCONFIGURED',
   ],
   [
-    'a message over several lines, in one',
+    'a multi-line message in one line',
     answered({ code: 13, message: 'panic:\n\u001b[31mred\u202e' }, 500),
     'rejected (HTTP 500, code 13): panic:\\u{a}\\u{1b}[31mred\\u{202e}',
     'UPSTREAM_ERROR',
@@ -180,7 +180,7 @@ test.for([
     'UPSTREAM_ERROR',
   ],
 ] as [string, Misbehaviour, string, string][])(
-  'logs for the operator, and shows no client, %s',
+  'logs for the operator, but shows to no client, %s',
   async ([, answer, note, code]) => {
     const { logged, shown } = await failureOf(answer, 'set');
 
@@ -190,13 +190,13 @@ test.for([
   },
 );
 
-test('logs what ZITADEL said without the code that it quotes, however it is quoted', async () => {
+test("logs ZITADEL's message without the code that it quotes, however it is quoted", async () => {
   const { logged } = await failureOf(answered({ code: 13, message: 'bad code: S3"R3T, "S3\\"R3T"' }, 500), 'verify');
 
   expect(logged).toBe('VerifyPhone: rejected (HTTP 500, code 13): bad code: …, "…"');
 });
 
-test('takes the id of a request, or makes one, and gives it back', async () => {
+test("uses the request's id or generates one, and returns it", async () => {
   await using stage = await openStage();
   const idFor = async (given?: string) => {
     const { headers } = await stage.resend({}, given === undefined ? manager : { ...manager, 'x-request-id': given });
@@ -209,7 +209,7 @@ test('takes the id of a request, or makes one, and gives it back', async () => {
   expect(await idFor('+41791234567')).toMatch(/^[\da-f-]{36}$/);
 });
 
-test('tells of the calls that went on at the same time as of one time', async () => {
+test('counts the time of concurrent calls once', async () => {
   await using stage = await openStage({}, { moreUsers: crowd(250) });
 
   await readMany(
@@ -222,7 +222,7 @@ test('tells of the calls that went on at the same time as of one time', async ()
   expect(line?.upstreamMs).toBeLessThan(line?.totalMs ?? 0);
 });
 
-test('does not repeat what a person took for a user id', async () => {
+test('does not log a phone number or an e-mail address given as a user id', async () => {
   await using stage = await openStage();
 
   for (const userId of ['+41791234567', '41791234567', '41-79-123-45-67', 'somebody@example.com']) {
@@ -233,7 +233,7 @@ test('does not repeat what a person took for a user id', async () => {
   expect(stage.lines.join('')).not.toMatch(/41-?79-?123|example/);
 });
 
-test("logs ZITADEL's id of an error, and nothing else that stands in its place", async () => {
+test("logs ZITADEL's id of an error, and nothing else in its place", async () => {
   await using stage = await openStage();
   const ids = ['COMMAND-ieJ2e', 'RECOVER', '+41791234567', 'a\nb', 'X'.repeat(65), 'AUTH-7fs1e {"token":"S3CR3T"}'];
 
@@ -252,7 +252,7 @@ test("logs ZITADEL's id of an error, and nothing else that stands in its place",
   ]);
 });
 
-test('tells of a request whose caller has hung up when what it asked for has ended', async () => {
+test('logs a request whose caller has hung up once it has completed', async () => {
   await using stage = await openStage();
   const answering = await resendAndHangUp(stage);
   expect(requestLines(stage.lines)).toEqual([]);
@@ -262,7 +262,7 @@ test('tells of a request whose caller has hung up when what it asked for has end
   expect(requestLines(stage.lines)).toMatchObject([{ code: 'OK', userId: unverified }]);
 });
 
-test('tells of a request that breaks off before it is all there', async () => {
+test('logs a request that breaks off before it has fully arrived', async () => {
   await using stage = await openStage();
   const socket = await openSocket(stage.url);
   socket.write(
@@ -275,7 +275,7 @@ test('tells of a request that breaks off before it is all there', async () => {
   expect(requestLines(stage.lines)).toMatchObject([{ code: 'BAD_REQUEST' }]);
 });
 
-test('names all causes of a request that failed for several', async () => {
+test('logs all causes of a request that failed for several reasons', async () => {
   await using stage = await openStage({}, { moreUsers: crowd(101) });
   stage.zitadel.misbehave({ answer: { status: 502 } }, { answer: { status: 504 } });
 
@@ -300,7 +300,7 @@ test('names all causes of a request that failed for several', async () => {
   ]);
 });
 
-test('tells of a stranger whom the router does not vouch for', async () => {
+test('logs a request without the router secret', async () => {
   await using stage = await openStage({ ROUTER_SECRETS: 'S3CR3T-of-the-router' });
 
   await stage.resend({}, { ...manager, 'x-request-id': 'stranger-1' });
@@ -311,7 +311,7 @@ test('tells of a stranger whom the router does not vouch for', async () => {
   expect(lines).toMatchObject([{ level: 30, msg: 'request', code: 'ROUTER_SECRET_MISSING', httpStatus: 403 }]);
 });
 
-test('tells of what is no request', async () => {
+test('logs malformed requests', async () => {
   await using stage = await openStage();
 
   await fetch(`${stage.url}/%zz`);
@@ -324,7 +324,7 @@ test('tells of what is no request', async () => {
   );
 });
 
-test('tells of a request that was cut off in the end', async () => {
+test('logs a request that was aborted at shutdown', async () => {
   const stage = await openStage({ SHUTDOWN_TIMEOUT_MS: '1', ZITADEL_TIMEOUT_MS: '300000' });
   stage.zitadel.misbehave({ hold: new Promise(() => {}) });
 
@@ -339,7 +339,7 @@ test('tells of a request that was cut off in the end', async () => {
   await stage.zitadel[Symbol.asyncDispose]();
 });
 
-test('counts an own fault as graver than one of ZITADEL, and both as graver than one of the client', () => {
+test('treats its own fault as graver than one of ZITADEL, and both as graver than one of the client', () => {
   const record = new RequestRecord('1', undefined);
 
   record.errors = ['NOT_FOUND', 'UPSTREAM_ERROR', 'INTERNAL_SERVER_ERROR'].map((code) => ({ code }));
@@ -348,7 +348,7 @@ test('counts an own fault as graver than one of ZITADEL, and both as graver than
   expect(record.code).toBe('UPSTREAM_ERROR');
 });
 
-test('is as loud as the gravest of its errors', async () => {
+test('logs at the level of the gravest error', async () => {
   await using stage = await openStage();
   stage.zitadel.misbehave({ answer: { status: 502 } });
 
@@ -360,7 +360,7 @@ test('is as loud as the gravest of its errors', async () => {
   ]);
 });
 
-test('writes for people what they need, and nothing else', async () => {
+test('writes only what people need in the format for people', async () => {
   const written = new PassThrough({ encoding: 'utf8' });
   const logger = await createLogger({ level: 'info', format: 'pretty' }, written);
 

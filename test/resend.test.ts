@@ -5,7 +5,7 @@ import { bearer, manager, openStage, unverified } from './support/stage.js';
 
 const { organisation, phone } = users.unverified;
 
-test('sends the code by SMS, unless told otherwise', async () => {
+test('sends the code by SMS by default', async () => {
   await using stage = await openStage({}, { now: () => Date.parse('2026-01-02T03:04:05.678Z') });
 
   const answer = await stage.resend();
@@ -35,7 +35,7 @@ test('returns the code to a caller who will deliver it', async () => {
   expect(stage.zitadel.outbox).toEqual([]);
 });
 
-test('lets a user resend to himself by SMS, but not see the code', async () => {
+test('lets users resend to themselves by SMS, but not see the code', async () => {
   await using stage = await openStage();
   const himself = bearer(tokens.self.token);
 
@@ -78,7 +78,7 @@ test("forwards four of the caller's headers and no other", async () => {
   });
 });
 
-test('does not forward a header that ZITADEL cannot take, and sends the code all the same', async () => {
+test('does not forward a header that ZITADEL cannot accept, but still sends the code', async () => {
   await using stage = await openStage();
 
   const answer = await stage.resend(
@@ -93,7 +93,7 @@ test('does not forward a header that ZITADEL cannot take, and sends the code all
   );
 });
 
-test('names the instance when ZITADEL is reached under an internal address', async () => {
+test('names the instance when ZITADEL is called at an internal address', async () => {
   await using right = await openStage({ ZITADEL_INSTANCE_HOST: instanceHost });
   await using wrong = await openStage({ ZITADEL_INSTANCE_HOST: 'elsewhere.example.com' });
 
@@ -116,7 +116,7 @@ test('keeps the base path of ZITADEL_URL', async () => {
   expect(upstream.zitadel.calls.map((call) => call.path)).toEqual([path, path]);
 });
 
-test('hands out what ZITADEL answers without loss', async () => {
+test("returns ZITADEL's answer without loss", async () => {
   await using stage = await openStage();
   const details = { sequence: '18446744073709551615', changeDate: '2025-08-07T06:05:04.123456Z', resourceOwner: '3' };
   const creationDate = '2025-01-01T00:00:00Z';

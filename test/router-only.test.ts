@@ -6,7 +6,7 @@ const next = 'S3CR3T-of-tomorrow';
 const refusal =
   '{"errors":[{"message":"Only the router may call this server: x-router-secret is missing or wrong.","extensions":{"code":"ROUTER_SECRET_MISSING"}}]}';
 
-test('answers whoever shows the secret of the router, or the next one during a rotation', async () => {
+test('answers requests with the router secret, or the next one during a rotation', async () => {
   await using stage = await openStage({ ROUTER_SECRETS: `${current},${next}` });
 
   for (const secret of [current, next]) {
@@ -46,13 +46,13 @@ test.for([
   for (const line of lines) expect(JSON.parse(line)).not.toHaveProperty('err');
 });
 
-test('keeps its health open', async () => {
+test('does not require the secret for health checks', async () => {
   await using stage = await openStage({ ROUTER_SECRETS: current });
 
   for (const path of ['/health/live', '/health/ready']) expect((await fetch(stage.url + path)).status).toBe(200);
 });
 
-test('asks nobody for a secret unless it is told to', async () => {
+test('requires no secret by default', async () => {
   await using stage = await openStage();
 
   expect((await stage.resend({}, { ...manager, 'x-router-secret': 'anything' })).errors).toBeUndefined();

@@ -23,7 +23,7 @@ const printedAgain = (sdl: string) => printSchema(buildSubgraphSchema(parse(sdl)
 
 const committed = readFileSync('schema/contact-phone.graphql', 'utf8');
 
-test('Rover reads the committed schema from the running server, behind its secret too', async () => {
+test('Rover reads the committed schema from the running server, even with a router secret', async () => {
   const secret = 'S3CR3T-of-the-router';
   await using stage = await openStage({ INTROSPECTION: 'false', ROUTER_SECRETS: secret });
 
@@ -32,7 +32,7 @@ test('Rover reads the committed schema from the running server, behind its secre
   expect(printedAgain(sdl)).toBe(committed);
 });
 
-test('Rover understands rover.yaml, which leads to the committed schema', async () => {
+test('Rover understands rover.yaml, which refers to the committed schema', async () => {
   const expanded = await rover('supergraph', 'config', 'expand', '--config', 'rover.yaml');
 
   const config = parseYaml(expanded) as typeof roverYaml;

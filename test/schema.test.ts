@@ -12,7 +12,7 @@ test('is committed as it is printed', async () => {
   await expect(printSchema(schema)).toMatchFileSnapshot('../schema/contact-phone.graphql');
 });
 
-test('is what the running subgraph tells a composer', async () => {
+test('is what the running subgraph serves for composition', async () => {
   await using stage = await openStage({ INTROSPECTION: 'false' });
 
   const { data } = await post<{ _service: { sdl: string } }>(stage.graphql, { query: '{ _service { sdl } }' });
@@ -22,11 +22,11 @@ test('is what the running subgraph tells a composer', async () => {
   expect(printSchema(built)).toBe(readFileSync('schema/contact-phone.graphql', 'utf8'));
 });
 
-test('describes every type, field, argument and enum value of its own', () => {
+test('describes all of its own types, fields, arguments and enum values', () => {
   expect(undescribed(schema)).toEqual([]);
 });
 
-test('has mutations that cannot throw away the results of their siblings', () => {
+test('has mutations that cannot discard the results of their siblings', () => {
   const fields = Object.values(schema.getMutationType()?.getFields() ?? {});
 
   expect(fields.map(({ name, type }) => [name, String(type)])).toEqual([
@@ -37,7 +37,7 @@ test('has mutations that cannot throw away the results of their siblings', () =>
   ]);
 });
 
-test('has a DateTime that is checked and loses no digit', () => {
+test('has a DateTime that is validated and loses no digits', () => {
   const DateTime = assertScalarType(schema.getType('DateTime'));
 
   for (const moment of ['2026-11-23T19:04:05Z', '2026-11-23T19:04:05.123456789Z', '2026-11-23T19:04:05.1+01:00']) {
@@ -49,7 +49,7 @@ test('has a DateTime that is checked and loses no digit', () => {
   }
 });
 
-test('is what the example operations are written for', () => {
+test('is valid for the example operations', () => {
   const operations = readdirSync('schema/operations');
 
   expect(operations).not.toEqual([]);
@@ -58,7 +58,7 @@ test('is what the example operations are written for', () => {
   }
 });
 
-test('is named with its address in rover.yaml', () => {
+test('is listed with its address in rover.yaml', () => {
   expect(roverYaml).toEqual({
     federation_version: '=2.9.0',
     subgraphs: {

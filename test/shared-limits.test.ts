@@ -108,7 +108,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     expect(errorsOf(guesses)).toHaveLength(40);
   });
 
-  test('loses no request and no limit of a process when Redis is stopped, and counts there again after', async () => {
+  test('loses no request and no limit of a process while Redis is down, and counts in Redis again afterwards', async () => {
     const people = crowd(200).filter(({ phone }) => !phone.isVerified);
     await using two = await openTwo({}, { moreUsers: people });
     const { redis, one, other, zitadel } = two;
@@ -150,7 +150,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     }
   });
 
-  test('waits 200 ms for a Redis that is slow, and then no more', async () => {
+  test('waits 200 ms for a slow Redis, and then no longer', async () => {
     await using two = await openTwo();
     const { redis, one } = two;
     const timers = vi.spyOn(globalThis, 'setTimeout');
@@ -171,7 +171,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     await until(async () => (await readiness(one.url)).redis === 'up');
   });
 
-  test('refuses nobody for what he held when Redis went', async () => {
+  test('refuses nobody because of a hold from before Redis went down', async () => {
     await using two = await openTwo();
     const { redis, one, other, zitadel } = two;
     const answering = gate();
@@ -195,7 +195,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     }
   });
 
-  test('does without a Redis that answers and cannot count, as long as it cannot', async () => {
+  test('does not use a Redis that answers but cannot count, until it can', async () => {
     await using two = await openTwo();
     const { redis, one } = two;
 
@@ -213,7 +213,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     expect(one.lines.filter((line) => line.includes('Redis is'))).toHaveLength(3);
   });
 
-  test('does not log its password, which Redis repeats where it does not know AUTH', async () => {
+  test('does not log its password, even if Redis quotes it in an error about AUTH', async () => {
     await using redis = await startRedis('--rename-command', 'AUTH', '');
     await using stage = await openStage({ REDIS_URL: redis.url });
 
@@ -223,7 +223,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     expect(warnings[0]).not.toContain('S3CR3T');
   });
 
-  test('starts without Redis, finds it later, sees it go, and lets go of it in the end', async () => {
+  test('starts without Redis, connects later, notices when it goes down, and disconnects at shutdown', async () => {
     await using redis = await startRedis();
     await redis.stop();
     await using stage = await openStage({ SMS_LIMITS: '', REDIS_URL: redis.url });
@@ -242,7 +242,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     await until(async () => (await redis.clients()) === 0);
   });
 
-  test('keeps no token and no number, nothing outside its own names, and nothing for ever', async () => {
+  test('stores no token, no phone number, nothing outside its own prefix, and nothing forever', async () => {
     await using two = await openTwo({ SMS_BUDGET: '9/1h' });
     const { redis, one, zitadel } = two;
     const answering = gate();

@@ -25,7 +25,7 @@ const fault = (message: string) => () => {
   throw new Error(message);
 };
 
-test('finishes what is in flight, and releases what was taken, the last first', async () => {
+test('finishes requests in flight, and releases resources, last first', async () => {
   const { done, ended } = shutDownWith({});
 
   await ended;
@@ -33,14 +33,14 @@ test('finishes what is in flight, and releases what was taken, the last first', 
   expect(done).toEqual(['drain', 'finish', 'second', 'first']);
 });
 
-test('does all other steps when one throws or rejects, and names every failure', async () => {
+test('does all other steps if one throws or rejects, and reports every failure', async () => {
   const { done, ended } = shutDownWith({ finish: fault('no'), second: () => Promise.reject(new Error('never')) });
 
   await expect(ended).rejects.toMatchObject({ errors: [{ message: 'no' }, { message: 'never' }] });
   expect(done).toEqual(['drain', 'finish', 'second', 'first']);
 });
 
-test('aborts what is in flight when its time is over, and does the other steps', async () => {
+test('aborts requests in flight when their time is over, and does the other steps', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   let abort = () => {};
   const finish = () => new Promise<void>((resolve) => (abort = resolve));
@@ -55,7 +55,7 @@ test('aborts what is in flight when its time is over, and does the other steps',
   expect(done).toEqual(['drain', 'finish', 'cut', 'second', 'first']);
 });
 
-test('aborts nothing when a release takes long', async () => {
+test('aborts nothing if a release takes long', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   let release = () => {};
   const { done, ended } = shutDownWith({ second: () => new Promise<void>((resolve) => (release = resolve)) });
@@ -68,7 +68,7 @@ test('aborts nothing when a release takes long', async () => {
   expect(done).toEqual(['drain', 'finish', 'second', 'first']);
 });
 
-test('ends three seconds after that at the latest, if something hangs even then', async () => {
+test('ends at most three seconds later if something still hangs', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const { done, ended } = shutDownWith({ finish: hang, cut: fault('cannot cut') });
   const error = ended.catch((reason: unknown) => reason);

@@ -27,14 +27,14 @@ const large = rawPost(
   JSON.stringify({ query: `{ ${Array.from({ length: 40 }, (_, index) => `a${index}: _service { sdl }`).join(' ')} }` }),
 );
 
-test('gives a client thirty seconds to take some of its answer, and five more at most', () => {
+test('gives a client thirty seconds to read some of its answer, and at most five more', () => {
   expect([takeTimeoutMs, checkIntervalMs]).toEqual([30_000, 5_000]);
 });
 
 test.for([
   ['its answers', large, 200],
-  ['the refusals of what it sends', rawGet('/%zz'), 20_000],
-] as const)('ends a connection whose client does not take %s', { timeout: 120_000 }, async ([, request, times]) => {
+  ['the refusals of its requests', rawGet('/%zz'), 20_000],
+] as const)('closes a connection whose client does not read %s', { timeout: 120_000 }, async ([, request, times]) => {
   await using stage = await openStage();
   const accepted = acceptedSockets(stage.url);
   const socket = await openSocket(stage.url);
@@ -52,7 +52,7 @@ test.for([
   socket.destroy();
 });
 
-test('does not count the time in which it is the client that waits', { timeout: 120_000 }, async () => {
+test('does not count the time during which the client waits', { timeout: 120_000 }, async () => {
   await using stage = await openStage();
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened });

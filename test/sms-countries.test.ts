@@ -8,10 +8,10 @@ const message = 'No SMS is sent to phone numbers in this country.';
 
 test.for([
   ['Germany', '+49 151 12345678'],
-  ['Liechtenstein, whose numbers once were Swiss', '+423 660 123 456'],
-  ['Guernsey, whose calling code is British', '+44 7781 123456'],
-  ['a satellite, which is of no country', '+870 773 111 632'],
-] as const)('sends no SMS to a number of %s', async ([, number]) => {
+  ['Liechtenstein, whose numbers used to be Swiss', '+423 660 123 456'],
+  ['Guernsey, which shares the British calling code', '+44 7781 123456'],
+  ['a satellite network without a country', '+870 773 111 632'],
+] as const)('sends no SMS to a number from %s', async ([, number]) => {
   await using stage = await openStage({ SMS_COUNTRIES: 'CH,AT,GB' });
 
   const sent = await stage.run('set-contact-phone', { userId, number });
@@ -22,7 +22,7 @@ test.for([
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-test('lets a number of any country be set when no SMS is sent', async () => {
+test('sets a number from any country if no SMS is sent', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
 
   const returned = await stage.run('set-contact-phone', { userId, number: '+43664123456', mode: 'RETURN_CODE' });
@@ -31,7 +31,7 @@ test('lets a number of any country be set when no SMS is sent', async () => {
   expect([returned.errors, marked.errors]).toEqual([undefined, undefined]);
 });
 
-test('sends SMS to numbers of the countries that are named', async () => {
+test('sends SMS to numbers from the listed countries', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'CH, AT' });
 
   for (const number of ['+43664123456', '+41795550103']) {
@@ -40,7 +40,7 @@ test('sends SMS to numbers of the countries that are named', async () => {
   expect(stage.zitadel.outbox.map(({ number }) => number)).toEqual(['+43664123456', '+41795550103']);
 });
 
-test('sends no SMS by a resend either, whoever has set the number', async () => {
+test('sends no SMS by a resend either, no matter who set the number', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'AT' });
 
   const sent = await stage.resend({ mode: 'SEND_CODE' });
@@ -54,7 +54,7 @@ test('sends no SMS by a resend either, whoever has set the number', async () => 
   expect(stage.zitadel.outbox).toEqual([]);
 });
 
-test('resends by SMS to a number of a country that is named, and leaves it to ZITADEL to refuse one who has no phone', async () => {
+test('resends by SMS to a number from a listed country, and lets ZITADEL refuse a user without a phone', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
 
   const sent = await stage.resend();
@@ -86,7 +86,7 @@ test('sends no SMS to a number that it may not or cannot read', async () => {
   );
 });
 
-test('spends nothing of the limits on an SMS to another country', async () => {
+test('does not count an SMS to another country', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'AT', SMS_LIMITS: '1/24h' });
 
   await stage.resend();
@@ -96,7 +96,7 @@ test('spends nothing of the limits on an SMS to another country', async () => {
   expect(sent.errors).toBeUndefined();
 });
 
-test('does not go by what the same request has read before', async () => {
+test('ignores what the same request has read before', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
   const proper = { hold: Promise.resolve() };
   // Between the two resends, somebody else has set another number.
@@ -124,7 +124,7 @@ test('shows the phone as it is after the resend, not as it was when its country 
   expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['GET', 'POST', 'GET']);
 });
 
-test('sends no SMS to a number whose country is not known', async () => {
+test('sends no SMS to a number from an unknown country', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
   const user = (phone: string) => answered({ user: { userId: unverified, human: { phone: { phone } } } });
   stage.zitadel.misbehave(user('+870773111632'), user('no number at all'), user('call +41791234567'));

@@ -20,7 +20,7 @@ const availableAt = ({ data }: GraphQLAnswer) => data?.resendContactPhoneCode?.r
 
 const defaults = { SMS_LIMITS: '' };
 
-test('sends one SMS in 30 seconds, and tells when another may be sent', async () => {
+test('sends one SMS in 30 seconds, and reports when another may be sent', async () => {
   const clock = stopClock();
   await using stage = await openStage(defaults);
 
@@ -42,7 +42,7 @@ test('sends one SMS in 30 seconds, and tells when another may be sent', async ()
   expect(stage.zitadel.outbox).toHaveLength(2);
 });
 
-test('sends 5 SMS in 10 minutes and 20 in 24 hours, and tells the moment that all windows allow', async () => {
+test('sends 5 SMS in 10 minutes and 20 in 24 hours, and reports when all windows allow another', async () => {
   const clock = stopClock();
   await using stage = await openStage(defaults);
   const began = Date.now();
@@ -63,7 +63,7 @@ test('sends 5 SMS in 10 minutes and 20 in 24 hours, and tells the moment that al
   expect(stage.zitadel.outbox).toHaveLength(21);
 });
 
-test('counts for a user whoever sends, and by which mutation; but only what ZITADEL sends', async () => {
+test('counts per user across callers and mutations, but only what ZITADEL sends', async () => {
   const clock = stopClock();
   await using stage = await openStage({ SMS_LIMITS: '2/10m' });
   const set = (number: string, mode: string) =>
@@ -87,7 +87,7 @@ test('counts for a user whoever sends, and by which mutation; but only what ZITA
   expect(stage.zitadel.outbox).toHaveLength(3);
 });
 
-test('spends nothing on what ZITADEL refuses, or was never asked', async () => {
+test('does not count what ZITADEL rejects or never received', async () => {
   await using stage = await openStage({ SMS_LIMITS: '1/24h' });
   const { userId } = users.verified;
 
@@ -117,7 +117,7 @@ test('of 50 simultaneous resends by one caller, sends exactly one SMS', async ()
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-test('holds a caller back as long as their call may take, and gives the shortest window as the time to wait', async () => {
+test('holds callers back for as long as their call may take, and reports the shortest window as the time to wait', async () => {
   const clock = stopClock();
   await using stage = await openStage({ SMS_LIMITS: '3/7s,5/10m', SMS_COUNTRIES: 'CH' });
   const [reading, sending] = [gate(), gate()];
@@ -139,7 +139,7 @@ test('holds a caller back as long as their call may take, and gives the shortest
   expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['GET', 'POST', 'GET', 'POST']);
 });
 
-test('lets two callers whom ZITADEL accepts each send one in the same instant, and both count', async () => {
+test('lets two callers that ZITADEL accepts each send one at the same moment, and counts both', async () => {
   await using stage = await openStage({ SMS_LIMITS: '3/10m' });
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened }, { hold: answering.opened });
@@ -153,7 +153,7 @@ test('lets two callers whom ZITADEL accepts each send one in the same instant, a
   expect(extensionsOf(await stage.resend())).toMatchObject([{ code: 'RATE_LIMITED' }]);
 });
 
-test('takes an unknown outcome for an SMS by this caller, and not by the others', async () => {
+test('counts an unknown outcome as an SMS for this caller, but not for others', async () => {
   const clock = stopClock();
   await using stage = await openStage({ SMS_LIMITS: '1/30s,3/10m' });
   const unknown = async () => {
@@ -177,7 +177,7 @@ test('takes an unknown outcome for an SMS by this caller, and not by the others'
   expect(last.errors).toBeUndefined();
 });
 
-test('tells a caller when he may send again with what is unknown of him', async () => {
+test('reports to callers with an unknown outcome when they may send again', async () => {
   const clock = stopClock();
   await using stage = await openStage({ SMS_LIMITS: '2/10m' });
   stage.zitadel.misbehave({ reset: true });
@@ -190,7 +190,7 @@ test('tells a caller when he may send again with what is unknown of him', async 
   expect(extensionsOf(await stage.resend())).toEqual(limited(540));
 });
 
-test('remembers what is unknown of a caller until the last of its windows is over', async () => {
+test('remembers the unknown outcomes of a caller until their last window is over', async () => {
   const clock = stopClock();
   await using stage = await openStage({ SMS_LIMITS: '1/30s,2/1m' });
 
@@ -234,7 +234,7 @@ test('does not let a flood of forged tokens delay the owner', { timeout: 120_000
   expect(stage.zitadel.outbox).toHaveLength(2);
 });
 
-test('takes whoever writes his token in another way for one and the same caller', async () => {
+test('treats all callers with a nonstandard Authorization header as one caller', async () => {
   await using stage = await openStage({ SMS_LIMITS: '9/10m' });
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened });
@@ -259,7 +259,7 @@ test.for([
     'eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLh',
   ],
   ['an opaque token', 'b3BhcXVlLXRva2VuIQ', 'b3BhcXVlLXRva2VuIR=='],
-] as const)('knows %s by what its Base64 stands for', ([, one, same]) => {
+] as const)('identifies %s by its decoded Base64', ([, one, same]) => {
   const keys = [one, same, `${one}A`].map((token) => callerKeyOf(`Bearer ${token}`));
 
   expect(keys[1]).toBe(keys[0]);
@@ -293,7 +293,7 @@ test('keeps all users together within the budget', async () => {
 test.for([
   ['forward', 86_400],
   ['back', -86_400],
-] as const)('keeps its limits when the clock of the machine is set %s by a day', async ([, seconds]) => {
+] as const)('keeps its limits when the system clock is set %s by a day', async ([, seconds]) => {
   const clock = stopClock();
   await using stage = await openStage({ ...defaults, SMS_BUDGET: '3/1h', VERIFY_LIMIT: '1/30s' });
   const verify = () => stage.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
@@ -311,7 +311,7 @@ test.for([
   expect(availableAt(await stage.resend())).toBe(clock.in(30));
 });
 
-test('has a budget beside the limits: what it stops does not hold the user', async () => {
+test('has a budget besides the limits, and a call that it stops does not hold the user', async () => {
   const clock = stopClock();
   await using stage = await openStage({ ...defaults, SMS_BUDGET: '1/10s' });
 
@@ -323,7 +323,7 @@ test('has a budget beside the limits: what it stops does not hold the user', asy
   expect((await stage.run('set-contact-phone', other)).errors).toBeUndefined();
 });
 
-test('limits nothing when told so', async () => {
+test('limits nothing when switched off', async () => {
   await using stage = await openStage({ SMS_LIMITS: 'off' });
 
   const answers = await Promise.all(Array.from({ length: 25 }, () => stage.resend()));
@@ -333,7 +333,7 @@ test('limits nothing when told so', async () => {
   expect(stage.zitadel.outbox).toHaveLength(25);
 });
 
-test('lets the mutations of one document each have their turn, and hashes the token once for all', async () => {
+test('checks each mutation of one document, and hashes the token once for all', async () => {
   await using stage = await openStage({ SMS_LIMITS: '2/10m' });
   const one = 'resendContactPhoneCode(userId: $id) { resendAvailableAt }';
   const query = `mutation ($id: ID!) { first: ${one} second: ${one} third: ${one} }`;

@@ -8,7 +8,7 @@ import { bearer, manager, post, run, unverified, type OperationName } from './su
 
 // What takes too long for `npm test`.
 
-test('10,000 requests of every outcome leave nothing open and nothing behind', async () => {
+test('10,000 requests with every outcome leak no handles and no memory', async () => {
   await using production = await openMeasured({ ZITADEL_TIMEOUT_MS: '200' });
   const { zitadel, server, url, graphql, holdings } = production;
 

@@ -37,7 +37,7 @@ test.for(['json', 'pretty'] as const)(
   },
 );
 
-test('a reader that goes on reading learns how many lines were dropped', async () => {
+test('a reader that resumes learns how many lines were dropped', async () => {
   await using production = await open();
   const { server } = production;
   // It is logged late, and would be dropped and counted as well.
@@ -59,7 +59,7 @@ test('a reader that goes on reading learns how many lines were dropped', async (
   expect(received.length + Number(dropped)).toBe(lines);
 });
 
-test('a reader that has gone ends nothing', async () => {
+test('a reader that goes away does not end the process', async () => {
   await using production = await open({ SMS_LIMITS: 'off' });
   const { server, url } = production;
 

@@ -24,13 +24,13 @@ test.for<[string, string, object]>([
   ['an exception', 'throw new TypeError(`No ${secrets.authorization}, ${secrets.phone}`)', { type: 'TypeError' }],
   ['a rejection', 'Promise.reject(new Error(JSON.stringify(secrets)))', { type: 'Error' }],
   ['a rejection without an error', 'Promise.reject(secrets.authorization)', { type: 'string' }],
-  ['what JSON.parse says', 'JSON.parse(secrets.authorization)', { type: 'SyntaxError' }],
+  ['an error of JSON.parse', 'JSON.parse(secrets.authorization)', { type: 'SyntaxError' }],
   [
     'a cause',
     'throw new Error("with a cause", { cause: new Error(secrets.phone, { cause: secrets }) })',
     { message: 'with a cause', cause: { message: '…', cause: { type: 'object' } } },
   ],
-])('%s that nobody catches is logged without secrets, and ends the process in good order', async ([, how, err]) => {
+])('%s that is not caught is logged without secrets, and shuts the process down in order', async ([, how, err]) => {
   await using production = await openProduction({}, goingWrong(how));
   const { server, zitadel, url } = production;
   const answering = gate();
@@ -54,7 +54,7 @@ test.for<[string, string, object]>([
   expect(server.output.stdout).not.toMatch(/embedded-token|41791234567/);
 });
 
-test('a stray error after a signal ends the process with 1 as well', async () => {
+test('an uncaught error after a signal makes the process exit with 1 too', async () => {
   await using production = await openProduction({}, goingWrong('throw new Error("late")'));
   const { server, zitadel, url } = production;
   const answering = gate();
@@ -72,7 +72,7 @@ test('a stray error after a signal ends the process with 1 as well', async () =>
   expect(await server.exited).toBe(1);
 });
 
-test('a stray error before the start is printed as it is, and ends the process with 1', async () => {
+test('an uncaught error before the start is printed unchanged, and makes the process exit with 1', async () => {
   const script = `
     import { run } from './dist/run.js';
     setInterval(() => {}, 60_000);
@@ -97,7 +97,7 @@ test.for([
   ["Cannot read properties of undefined (reading 'x')", "Cannot read properties of undefined (reading 'x')"],
   ['a\r\nb\u001b[2J\u2028', 'a\\u000d\\u000ab\\u001b[2J\\u2028'],
   ['no '.repeat(101), `${'no '.repeat(100)}…`],
-] as const)('of the message %j the log shows %j', ([message, shown]) => {
+] as const)('logs the message %j as %j', ([message, shown]) => {
   const summary = summariseError(new Error(message));
 
   expect(summary.message).toBe(shown);
@@ -105,7 +105,7 @@ test.for([
   expect(summary.stack?.split('\n    at ')[0]).toBe(`Error: ${shown}`);
 });
 
-test('an error that is its own cause, or one of thousands, still is one short line', () => {
+test('an error with a circular or endless chain of causes is still one short line', () => {
   const circular = new Error('again');
   circular.cause = circular;
   const many = new AggregateError(Array.from({ length: 5_000 }, () => circular));
@@ -113,7 +113,7 @@ test('an error that is its own cause, or one of thousands, still is one short li
   expect(JSON.stringify(summariseError(many)).length).toBeLessThan(50_000);
 });
 
-test('a message that looks like a stack brings no line of its own', () => {
+test('a message that looks like a stack adds no lines', () => {
   const { stack } = summariseError(new Error('x\n    at S3CR3T (file.js:1:1)'));
 
   expect(stack).not.toMatch(/\n.*S3CR3T/);

@@ -24,7 +24,7 @@ class TracedDataSource extends RemoteGraphQLDataSource {
   };
 }
 
-test('shows one tree from the gateway to ZITADEL, without a variable, a header or a body in it', async () => {
+test('shows one tree from the gateway to ZITADEL, without any variable, header or body', async () => {
   await using collector = await openCollector();
   const provider = new NodeTracerProvider({
     resource: resourceFromAttributes({ 'service.name': 'gateway' }),
@@ -84,7 +84,7 @@ test('shows one tree from the gateway to ZITADEL, without a variable, a header o
   }
 });
 
-test('begins a trace where there is none, and shows what went wrong', async () => {
+test('starts a trace if there is none, and shows what went wrong', async () => {
   await using collector = await openCollector();
   const stage = await openStage({ OTEL_EXPORTER_OTLP_ENDPOINT: `${collector.url}/` });
   stage.zitadel.misbehave({ answer: { status: 502 } });
@@ -113,7 +113,7 @@ test('begins a trace where there is none, and shows what went wrong', async () =
   );
 });
 
-test('takes the word of the router that a trace is not to be kept, and hands it on', async () => {
+test("respects the router's decision not to sample a trace, and passes it on", async () => {
   await using collector = await openCollector();
   const stage = await openStage({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
 
@@ -141,7 +141,7 @@ test("hands the router's trace on as it is when it has no traces of its own", as
   expect(stage.zitadel.calls[0]?.headers).toMatchObject({ traceparent, tracestate: 'x=1' });
 });
 
-test('is not held responsible for a collector that does not answer', async () => {
+test('is not affected by a collector that does not answer', async () => {
   const silent = createServer().listen(0, '127.0.0.1');
   await once(silent, 'listening');
   const { port } = silent.address() as AddressInfo;
@@ -157,7 +157,7 @@ test('is not held responsible for a collector that does not answer', async () =>
   silent.close();
 });
 
-test('does its part when there is no collector, and says so in the log', async () => {
+test('keeps working without a collector, and logs a warning', async () => {
   const stage = await openStage({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' });
 
   const { errors } = await stage.resend();

@@ -21,7 +21,7 @@ test.for([
   ['resendContactPhoneCode(userId: $id) { user { id } }', 'mutation'],
   ['verifyContactPhone(userId: $id, verificationCode: "WRONG1") { user { id } }', 'mutation'],
   ['removeContactPhone(userId: $id) { user { id } }', 'mutation'],
-])('acts on nobody for an id that JavaScript has rounded: %s', async ([field, kind]) => {
+])('acts on nobody if JavaScript has rounded the id: %s', async ([field, kind]) => {
   await using stage = await openStage({}, { moreUsers });
   const query = `${kind} ($id: ID!) { it: ${field} }`;
 
@@ -32,7 +32,7 @@ test.for([
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-test('lets a representation fail alone whose id is a number', async () => {
+test('fails only the representation whose id is a number', async () => {
   await using stage = await openStage({}, { moreUsers });
   const query =
     'query ($of: [_Any!]!) { _entities(representations: $of) { ... on User { id contactPhone { isVerified } } } }';
@@ -52,7 +52,7 @@ test.for([
   ['1e300', false],
   ['9007199254740991', true],
   ['7', true],
-])('takes %s as an id: %s', async ([number, isTaken]) => {
+])('accepts %s as an id: %s', async ([number, isTaken]) => {
   await using stage = await openStage();
   const body = `{"query":"query ($id: ID!) { contactPhone(userId: $id) { number } }","variables":{"id":${number}}}`;
 
@@ -61,7 +61,7 @@ test.for([
   expect(stage.zitadel.calls.map(({ path }) => path)).toEqual(isTaken ? [`/v2/users/${number}`] : []);
 });
 
-test('refuses a number that is too large for a code or a phone, as any other number', async () => {
+test('refuses a large number as a code or a phone, like any other number', async () => {
   await using stage = await openStage();
   const variables = { id: unverified, value: 'NUMBER' };
   const verify =
@@ -78,7 +78,7 @@ test('refuses a number that is too large for a code or a phone, as any other num
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-test('survives variables that are nested deeper than the stack', async () => {
+test('survives variables that are nested too deeply for recursion', async () => {
   await using stage = await openStage();
   const nested = (open: string, value: string, close: string) => open.repeat(100_000) + value + close.repeat(100_000);
   const query = '{ __typename }';
@@ -89,7 +89,7 @@ test('survives variables that are nested deeper than the stack', async () => {
   }
 });
 
-test.for(gateways)('%s: acts on nobody but the user that the client meant', async ([, openGateway]) => {
+test.for(gateways)('%s: acts only on the user that the client meant', async ([, openGateway]) => {
   await using supergraph = await openSupergraph(openGateway, { moreUsers });
   const { zitadel, url } = supergraph;
   const resend = 'resendContactPhoneCode(userId: ID) { user { id } }';

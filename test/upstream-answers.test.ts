@@ -61,11 +61,11 @@ const rows: Record<string, Row> = {
     answer: { status: 429, headers: { ...html, 'retry-after': '20' }, body: page },
     extensions: { code: 'RATE_LIMITED', zitadel: { httpStatus: 429 }, retryAfter: 20 },
   },
-  'a 429 with a date long past': {
+  'a 429 with a date in the past': {
     answer: { status: 429, headers: { 'retry-after': 'Fri, 31 Dec 1999 23:59:59 GMT' } },
     extensions: { code: 'RATE_LIMITED', zitadel: { httpStatus: 429 }, retryAfter: 0 },
   },
-  'a quota used up, with the time to wait': {
+  'an exhausted quota with a time to wait': {
     answer: { status: 429, headers: { ...json, 'retry-after': '7' }, body: refusal({ code: 8, details: [detail] }) },
     extensions: { code: 'RATE_LIMITED', zitadel: { ...known(8, 429), details: [detail] }, retryAfter: 7 },
   },
@@ -77,7 +77,7 @@ const rows: Record<string, Row> = {
     answer: { status: 308, headers: { location: 'https://example.com/' } },
     extensions: { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 308 } },
   },
-  'a redirect that says it is JSON': {
+  'a redirect with the content type of JSON': {
     answer: { status: 302, headers: { ...json, location: '/' }, body: refusal({ code: 5, details: [detail] }) },
     extensions: { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 302 } },
   },
@@ -89,15 +89,15 @@ const rows: Record<string, Row> = {
     answer: { status: 400, headers: json, body: '[]' },
     extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 400 } },
   },
-  'an error of the Connect protocol': {
+  'an error in the Connect protocol': {
     answer: { status: 404, headers: json, body: refusal({ code: 'not_found', message: 'text' }) },
     extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 404 } },
   },
-  'a refusal without a code, classed by its HTTP status': {
+  'a refusal without a code, classified by its HTTP status': {
     answer: { status: 403, headers: json, body: refusal({ message: 'text', details: [detail] }) },
     extensions: { code: 'FORBIDDEN', zitadel: { httpStatus: 403, id: 'TEST-1', message: 'text', details: [detail] } },
   },
-  'a failure without a code, classed by its HTTP status': {
+  'a failure without a code, classified by its HTTP status': {
     answer: { status: 503, headers: json, body: '{}' },
     extensions: { code: 'UPSTREAM_UNAVAILABLE', zitadel: { httpStatus: 503 }, outcome: 'UNKNOWN' },
   },
@@ -109,7 +109,7 @@ const rows: Record<string, Row> = {
     answer: { status: 404, headers: json, body: refusal({ code: 7, message: null, details: null }) },
     extensions: { code: 'FORBIDDEN', zitadel: { code: 7, status: 'PERMISSION_DENIED', httpStatus: 404 } },
   },
-  'an HTTP status that nobody maps': {
+  'an unmapped HTTP status': {
     answer: { status: 418, headers: json, body: '{}' },
     extensions: { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 418 } },
   },
@@ -134,8 +134,8 @@ for (const [what, body] of [
   ['is empty', ''],
   ['has no details', '{"verificationCode":"ABC123"}'],
   ['has no change date', '{"details":{"sequence":"1"}}'],
-  ['has a date that is none', '{"details":{"changeDate":"2025-02-30T00:00:00Z"}}'],
-  ['has a code that is no string', '{"details":{"changeDate":"2025-02-03T00:00:00Z"},"verificationCode":123456}'],
+  ['has an invalid date', '{"details":{"changeDate":"2025-02-30T00:00:00Z"}}'],
+  ['has a code that is not a string', '{"details":{"changeDate":"2025-02-03T00:00:00Z"},"verificationCode":123456}'],
 ] as const) {
   rows[`a 200 whose body ${what}`] = {
     answer: { status: 200, headers: json, body },
@@ -156,7 +156,7 @@ for (const [code, httpStatus, expected, isUnknown] of codes) {
   };
 }
 
-test.for(Object.entries(rows))('classes %s', async ([, { answer, extensions }]) => {
+test.for(Object.entries(rows))('classifies %s', async ([, { answer, extensions }]) => {
   await using stage = await openStage();
   stage.zitadel.misbehave({ answer });
 
@@ -170,7 +170,7 @@ test.for(Object.entries(rows))('classes %s', async ([, { answer, extensions }]) 
 });
 
 test.for(['soon', '-5', '1.5', '7, 8', '9'.repeat(400), '2031-01-01', 'Mon, 99 Foo 2026 00:00:00 GMT'])(
-  'does not make a time to wait of a Retry-After: %s',
+  'ignores an invalid Retry-After: %s',
   async (retryAfter) => {
     await using stage = await openStage();
     stage.zitadel.misbehave({ answer: { status: 429, headers: { 'retry-after': retryAfter } } });
@@ -183,7 +183,7 @@ test.for(['soon', '-5', '1.5', '7, 8', '9'.repeat(400), '2031-01-01', 'Mon, 99 F
 
 const success = '{"details":{"changeDate":"2025-08-07T06:05:04Z"}}';
 
-test('asks for no encoding, and reads an answer that is compressed all the same', async () => {
+test('asks for no encoding, but reads a compressed answer anyway', async () => {
   await using stage = await openStage();
   const headers = { ...json, 'content-encoding': 'gzip' };
   stage.zitadel.misbehave({ answer: { status: 200, headers, body: gzipSync(success) } });
@@ -195,10 +195,10 @@ test('asks for no encoding, and reads an answer that is compressed all the same'
 });
 
 test.for([
-  ['an encoding that nobody asked for', 'zstd', success],
-  ['a damaged one', 'gzip', success],
-  ['one of more than 1 MiB', 'gzip', gzipSync(success.padEnd(1024 * 1024 + 1))],
-] as [string, string, string | Buffer][])('cannot read %s, and names it in the log', async ([, encoding, body]) => {
+  ['an unsupported encoding', 'zstd', success],
+  ['a damaged gzip body', 'gzip', success],
+  ['a gzip body of more than 1 MiB', 'gzip', gzipSync(success.padEnd(1024 * 1024 + 1))],
+] as [string, string, string | Buffer][])('cannot read %s, and logs the encoding', async ([, encoding, body]) => {
   await using stage = await openStage();
   stage.zitadel.misbehave({
     answer: { status: 200, headers: { ...json, 'content-encoding': encoding }, body },
@@ -210,7 +210,7 @@ test.for([
   expect(stage.lines.join('')).toContain(`malformed (HTTP 200): content encoding ${encoding}`);
 });
 
-test('carries details of any type, known or not, and finds the id among them', async () => {
+test('passes on details of any type, known or not, and finds the id in them', async () => {
   await using stage = await openStage();
   const details = [
     { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: 'X', id: 'not-ours', nested: { deep: [1, null] } },
@@ -228,7 +228,7 @@ test('carries details of any type, known or not, and finds the id among them', a
   });
 });
 
-test('shows a client no more of what ZITADEL says than fits in an answer with thousands of errors', async () => {
+test("limits what a client sees of ZITADEL's error, so that thousands fit in one answer", async () => {
   await using stage = await openStage();
   const long = 'x'.repeat(500_000);
   const details = [
@@ -252,7 +252,7 @@ test('shows a client no more of what ZITADEL says than fits in an answer with th
   expect(stage.lines.join('').length).toBeLessThan(10_000);
 });
 
-test('tells how many seconds are left until the date of a Retry-After', async () => {
+test('reports the seconds until the date of a Retry-After', async () => {
   await using stage = await openStage();
   const inAnHour = new Date(Date.now() + 3_600_000).toUTCString();
   stage.zitadel.misbehave({ answer: { status: 429, headers: { 'retry-after': inAnHour } } });

@@ -11,7 +11,7 @@ import { openStage, unverified } from './support/stage.js';
 const json = { 'content-type': 'application/json' };
 const details = '{"details":{"changeDate":"2025-08-07T06:05:04Z"}}';
 
-test('gives up a slow ZITADEL at the deadline, and says that the SMS may have gone out', async () => {
+test('gives up on a slow ZITADEL at the deadline, and reports that the SMS may have been sent', async () => {
   await using stage = await openStage({ ZITADEL_TIMEOUT_MS: '500' });
   await stage.resend(); // so that the next request leaves at once, on a connection that is there
   const answering = gate();
@@ -30,10 +30,10 @@ const half = (status: number) =>
   `HTTP/1.1 ${status} Status\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"det`;
 
 test.for([
-  ['a success whose body does not come to its end', half(200), { zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' }],
-  ['a refusal whose body does not come to its end', half(404), { zitadel: { httpStatus: 404 } }],
-  ['hints that no answer follows', 'HTTP/1.1 103 Early Hints\r\n\r\n', { outcome: 'UNKNOWN' }],
-] as const)('gives up %s', async ([, begun, rest]) => {
+  ['a success with an incomplete body', half(200), { zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' }],
+  ['a refusal with an incomplete body', half(404), { zitadel: { httpStatus: 404 } }],
+  ['early hints without an answer', 'HTTP/1.1 103 Early Hints\r\n\r\n', { outcome: 'UNKNOWN' }],
+] as const)('gives up on %s', async ([, begun, rest]) => {
   await using upstream = await openRawUpstream((socket) => socket.write(begun));
   await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '500' });
 
@@ -43,7 +43,7 @@ test.for([
   expect(upstream.seen.requests).toBe(1);
 });
 
-test('does not repeat a write whose connection breaks, be it fresh or kept alive', async () => {
+test('does not repeat a write whose connection breaks, whether new or reused', async () => {
   await using stage = await openStage();
   const broken = { code: 'UPSTREAM_UNAVAILABLE', outcome: 'UNKNOWN' };
 
@@ -58,7 +58,7 @@ test('does not repeat a write whose connection breaks, be it fresh or kept alive
   expect(stage.zitadel.calls).toHaveLength(3);
 });
 
-test.for(mutationNames)('sends a mutation once, whatever becomes of it: %s', async (name) => {
+test.for(mutationNames)('sends a mutation once, whatever its outcome: %s', async (name) => {
   await using stage = await openStage();
   const answer = (status: number, body: string) => ({ answer: { status, headers: json, body } });
   const outcomes = [
@@ -93,7 +93,7 @@ test.for(mutationNames)('sends a mutation once, whatever becomes of it: %s', asy
   expect(stage.zitadel.calls).toHaveLength(outcomes.length);
 });
 
-test('does not take half an answer for one', async () => {
+test('does not accept half an answer', async () => {
   await using stage = await openStage();
   stage.zitadel.misbehave({ cutOffAfter: 20 });
 
@@ -103,7 +103,7 @@ test('does not take half an answer for one', async () => {
   expect(stage.zitadel.calls).toHaveLength(1);
 });
 
-test('knows that a refusal cut in half is a refusal all the same', async () => {
+test('treats half a refusal as a refusal', async () => {
   await using upstream = await openRawUpstream((socket) => socket.end(half(404)));
   await using stage = await openStage({ ZITADEL_URL: upstream.url });
 
@@ -113,7 +113,7 @@ test('knows that a refusal cut in half is a refusal all the same', async () => {
   expect(upstream.seen.requests).toBe(1);
 });
 
-test('reads an answer of 1 MiB and no more', async () => {
+test('reads an answer of up to 1 MiB', async () => {
   await using stage = await openStage();
   const limit = 1024 * 1024;
   stage.zitadel.misbehave(
@@ -133,7 +133,7 @@ test('reads an answer of 1 MiB and no more', async () => {
   expect(stage.zitadel.calls).toHaveLength(2);
 });
 
-test('takes the token nowhere else, wherever ZITADEL points', async () => {
+test('never sends the token elsewhere, wherever ZITADEL redirects', async () => {
   await using elsewhere = await openStage();
   await using stage = await openStage();
   const location = `${elsewhere.zitadel.url}/v2/users/${unverified}/phone/resend`;
@@ -150,7 +150,7 @@ test('takes the token nowhere else, wherever ZITADEL points', async () => {
   expect(elsewhere.zitadel.calls).toEqual([]);
 });
 
-test('calls what does not speak HTTP an error', async () => {
+test('reports an upstream that does not speak HTTP as an error', async () => {
   await using upstream = await openRawUpstream((socket) => socket.end('SSH-2.0-OpenSSH_9.9\r\n'));
   await using stage = await openStage({ ZITADEL_URL: upstream.url });
 
@@ -160,7 +160,7 @@ test('calls what does not speak HTTP an error', async () => {
   expect(upstream.seen.requests).toBe(1);
 });
 
-test('takes headers that are too large for an answer that cannot be read', async () => {
+test('treats an answer with too large headers as unreadable', async () => {
   await using stage = await openStage();
   stage.zitadel.misbehave({
     answer: { status: 200, headers: { ...json, 'x-long': 'x'.repeat(20_000) }, body: details },
@@ -172,7 +172,7 @@ test('takes headers that are too large for an answer that cannot be read', async
   expect(stage.zitadel.calls).toHaveLength(1);
 });
 
-test('knows that nothing was sent where there was no connection: refused, no such host, not TLS', async () => {
+test('knows that nothing was sent without a connection: refused, unknown host, not TLS', async () => {
   let closed: string;
   {
     await using upstream = await openRawUpstream();
@@ -190,7 +190,7 @@ test('knows that nothing was sent where there was no connection: refused, no suc
   expect(plain.zitadel.calls).toEqual([]);
 });
 
-test('waits no more than 3 seconds for a connection', async () => {
+test('waits at most 3 seconds for a connection', async () => {
   await using silent = await openRawUpstream();
   // A TLS handshake that is never answered; the deadline of the call would be 10 seconds.
   await using stage = await openStage({ ZITADEL_URL: `https://127.0.0.1:${silent.port}` });
@@ -202,7 +202,7 @@ test('waits no more than 3 seconds for a connection', async () => {
   expect(silent.seen).toEqual({ connections: 2, requests: 0 });
 });
 
-test('sends nothing after a deadline that passed in the queue for a connection', async () => {
+test('sends nothing if the deadline passed in the queue', async () => {
   await using stage = await openStage();
   const pool = new Pool(stage.zitadel.url, { connections: 1 });
   const call = (path: string, deadlineMs: number) =>
@@ -225,7 +225,7 @@ test('sends nothing after a deadline that passed in the queue for a connection',
   await pool.close();
 });
 
-test('carries a resend through when the caller hangs up', async () => {
+test('completes a resend when the caller hangs up', async () => {
   await using stage = await openStage();
   const answering = await resendAndHangUp(stage);
   answering.open();

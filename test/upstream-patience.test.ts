@@ -42,7 +42,7 @@ function resendsWaiting() {
 }
 
 describe('with a ZITADEL that hangs', () => {
-  test('refuses at once what the queue cannot hold, and sends nothing of it', async () => {
+  test('refuses immediately what does not fit in the queue, and does not send it', async () => {
     await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long) });
     const answering = hang(stage.zitadel, connections);
     const refused: unknown[] = [];
@@ -78,7 +78,7 @@ describe('with a ZITADEL that hangs', () => {
     expect(stage.zitadel.calls).toHaveLength(connections);
   });
 
-  test('gives up a write that has waited for half of its time', async () => {
+  test('gives up on a write that has waited for half of its time', async () => {
     await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long) });
     const answering = hang(stage.zitadel, connections);
     const waiting = resendsWaiting();
@@ -96,7 +96,7 @@ describe('with a ZITADEL that hangs', () => {
     expect(stage.zitadel.calls).toHaveLength(connections);
   });
 
-  test('goes on reading while as many resends hang as there may be', async () => {
+  test('keeps reading while the maximum number of resends hangs', async () => {
     await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long) });
     const answering = hang(stage.zitadel, connections);
 
@@ -111,7 +111,7 @@ describe('with a ZITADEL that hangs', () => {
   });
 });
 
-test('gives one mutation field one time, whatever calls it needs', async () => {
+test('gives one mutation field a single deadline for all of its calls', async () => {
   await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long), SMS_COUNTRIES: 'CH' });
   const looking = hang(stage.zitadel, 1);
 
@@ -129,7 +129,7 @@ const threeResends = `mutation {
   ${['a', 'b', 'c'].map((alias) => `${alias}: resendContactPhoneCode(userId: "${unverified}") { user { id } }`).join(' ')}
 }`;
 
-test('finishes the mutation in flight of a caller who hangs up, and starts no further one', async () => {
+test('finishes the mutation in flight when the caller hangs up, and starts no other', async () => {
   await using stage = await openStage();
   const answering = hang(stage.zitadel, 1);
   const body = JSON.stringify({ query: threeResends });
@@ -150,7 +150,7 @@ test('finishes the mutation in flight of a caller who hangs up, and starts no fu
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-test('starts no further mutation after SHUTDOWN_TIMEOUT_MS', async () => {
+test('starts no other mutation after SHUTDOWN_TIMEOUT_MS', async () => {
   const stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long), SHUTDOWN_TIMEOUT_MS: '50' });
   hang(stage.zitadel, 1);
   const call = post(stage.graphql, { query: threeResends }, manager);
@@ -167,7 +167,7 @@ test('starts no further mutation after SHUTDOWN_TIMEOUT_MS', async () => {
 const answer = '{"details":{"changeDate":"2025-08-07T06:05:04Z"}}';
 const http = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${answer.length}\r\n`;
 
-test('sends a write over a connection only if that was busy half a second ago', async () => {
+test('reuses a connection for a write only within half a second', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   // It would keep them for a minute, it says.
   await using upstream = await openRawUpstream((socket) =>
@@ -185,7 +185,7 @@ test('sends a write over a connection only if that was busy half a second ago', 
   expect(upstream.seen).toEqual({ connections: 2, requests: 3 });
 });
 
-test('makes new connections after half a minute, so that a ZITADEL that has moved is found', async () => {
+test('opens new connections after half a minute, so that DNS changes are noticed', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   await using upstream = await openRawUpstream((socket) => socket.write(`${http}\r\n${answer}`));
   await using stage = await openStage({ ZITADEL_URL: upstream.url });
@@ -199,7 +199,7 @@ test('makes new connections after half a minute, so that a ZITADEL that has move
   expect(upstream.seen).toEqual({ connections: 2, requests: 3 });
 });
 
-test('lets what is in flight and what waits go on when it makes new connections', async () => {
+test('lets requests in flight and in the queue continue when it opens new connections', async () => {
   await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long) });
   const answering = hang(stage.zitadel, connections);
   const waiting = resendsWaiting();

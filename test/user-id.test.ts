@@ -49,7 +49,7 @@ test.for([
   ['resendContactPhoneCode(userId: $userId) { user { id } }', '/phone/resend', 'COMMAND-ieJ2e'],
   ['verifyContactPhone(userId: $userId, verificationCode: "S3CR3T") { user { id } }', '/phone/verify', 'COMMAND-ieJ2e'],
   ['removeContactPhone(userId: $userId) { user { id } }', '/phone', 'COMMAND-ieJ2e'],
-] as const)('never lets a user id change which path is called: %s', async ([field, below, refusal]) => {
+] as const)('never lets a user id change the path of a call: %s', async ([field, below, refusal]) => {
   await using stage = await openStage();
   const { calls } = stage.zitadel;
   const query = `${field.startsWith('contactPhone') ? 'query' : 'mutation'} ($userId: ID!) { it: ${field} }`;
@@ -94,7 +94,7 @@ test.for([
 test.for([
   ['1/passkeys', '1%2Fpasskeys'],
   ['.', '.'],
-])('guards against an upstream that routes on the decoded path: %s', async ([userId, encoded]) => {
+])('is safe with an upstream that routes on the decoded path: %s', async ([userId, encoded]) => {
   await using stage = await openStage();
 
   const unguarded = await fetch(`${stage.zitadel.url}/v2/users/${encoded}/phone/resend`, {

@@ -15,7 +15,7 @@ async function openWithCode(options?: Parameters<typeof openStage>[1]) {
   return { ...stage, code, verify };
 }
 
-test('verifies with the code, whatever white space came along with it', async () => {
+test('verifies with the code, ignoring white space around it', async () => {
   await using stage = await openWithCode();
   const { code, verify } = stage;
 
@@ -34,11 +34,11 @@ test('verifies with the code, whatever white space came along with it', async ()
 
 test.for([
   ['nothing', ''],
-  ['white space alone', ' \n\t '],
+  ['only white space', ' \n\t '],
   ['half a character', 'S3CR3T\ud83d'],
   ['21 characters', 'S3CR3T-S3CR3T-S3CR3T-'],
   ['21 characters of two halves each', '💌'.repeat(21)],
-] as const)('refuses a code of %s without asking ZITADEL', async ([, verificationCode]) => {
+] as const)('refuses a code of %s without calling ZITADEL', async ([, verificationCode]) => {
   await using stage = await openStage();
 
   const answer = await stage.run('verify-contact-phone', { userId: unverified, verificationCode });
@@ -58,7 +58,7 @@ test.for([
   ['20 characters of two halves each', '💌'.repeat(20)],
   ['white space within', 'S3C R3T'],
   ['two lines', 'S3C\nR3T'],
-] as const)('leaves it to ZITADEL to judge a code of %s', async ([, verificationCode]) => {
+] as const)('lets ZITADEL judge a code of %s', async ([, verificationCode]) => {
   await using stage = await openStage();
 
   const answer = await stage.run('verify-contact-phone', { userId: unverified, verificationCode });
@@ -68,7 +68,7 @@ test.for([
   expect(stage.zitadel.calls.map(({ body }) => body)).toEqual([JSON.stringify({ verificationCode })]);
 });
 
-test('does not guess at upper and lower case: they are other codes', async () => {
+test('is case-sensitive about codes', async () => {
   // Codes have digits too; one without letters would be its own lower case.
   await using stage = await openWithCode();
   const { code, verify } = stage;
@@ -85,7 +85,7 @@ test('does not guess at upper and lower case: they are other codes', async () =>
 });
 
 test.for(['SEND_CODE', 'RETURN_CODE', 'MARK_VERIFIED'])(
-  'does not take the code for the number before, once there is another: %s',
+  'rejects the code for the previous number once there is another: %s',
   async (mode) => {
     await using stage = await openWithCode();
     const { code, verify } = stage;
@@ -98,7 +98,7 @@ test.for(['SEND_CODE', 'RETURN_CODE', 'MARK_VERIFIED'])(
   },
 );
 
-test('tells of a code that has expired what it tells of a wrong one', async () => {
+test('reports an expired code like a wrong one', async () => {
   let now = Date.parse('2026-01-01T00:00:00Z');
   await using stage = await openWithCode({ now: () => now });
   const { code, verify } = stage;
