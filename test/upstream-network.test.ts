@@ -206,11 +206,7 @@ test('sends nothing if the deadline passed in the queue', async () => {
   await using stage = await openStage();
   const pool = new Pool(stage.zitadel.url, { connections: 1 });
   const call = (path: string, deadlineMs: number) =>
-    exchange(
-      pool,
-      { operation: 'Test', method: 'POST', path, headers: {}, body: '{}' },
-      { deadline: new Deadline(deadlineMs), isWrite: false },
-    );
+    exchange(pool, { operation: 'Test', method: 'POST', path, headers: {}, body: '{}' }, new Deadline(deadlineMs), 1);
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened });
 

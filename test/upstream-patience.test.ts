@@ -1,8 +1,8 @@
 import dns from 'node:dns';
 import { once } from 'node:events';
 import net from 'node:net';
-import { Pool } from 'undici';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Lane } from '../src/zitadel/lane.js';
 import { gate } from './support/gate.js';
 import { openRawUpstream } from './support/raw-upstream.js';
 import { readOne } from './support/reads.js';
@@ -34,10 +34,10 @@ function hang(zitadel: Awaited<ReturnType<typeof openStage>>['zitadel'], calls: 
   return answering;
 }
 
-/** @returns what resolves when so many resends were handed to the pool, which this test's own requests go through as well */
+/** @returns what resolves when so many resends are in flight or in the queue */
 function resendsWaiting() {
-  const dispatch = vi.spyOn(Pool.prototype, 'dispatch');
-  const resends = () => dispatch.mock.calls.filter(([{ path }]) => path.endsWith('/phone/resend'));
+  const exchange = vi.spyOn(Lane.prototype, 'exchange');
+  const resends = () => exchange.mock.calls.filter(([{ operation }]) => operation === 'ResendPhoneCode');
   return (count: number) => until(() => Promise.resolve(resends().length >= count));
 }
 
@@ -208,10 +208,11 @@ test('lets requests in flight and in the queue continue when it opens new connec
   await waiting(connections + 5);
   await stage.zitadel.called(connections);
   pass(30_000);
-  const after = await stage.resend();
+  const after = stage.resend();
+  await waiting(connections + 6);
   answering.open();
 
-  const errors = [after, ...(await Promise.all(before))].flatMap((answered) => answered.errors ?? []);
+  const errors = (await Promise.all([after, ...before])).flatMap((answered) => answered.errors ?? []);
   expect(errors).toEqual([]);
   expect(stage.zitadel.calls).toHaveLength(connections + 6);
 });

@@ -20,27 +20,22 @@ export interface UpstreamAnswer {
   body: Buffer;
 }
 
-/** How long a request may take, including its time in the queue. */
-export interface Patience {
-  /** Covers waiting for a connection, sending, and reading the whole answer. */
-  deadline: Deadline;
-  /** A write must start in the first half of the deadline. */
-  isWrite: boolean;
-}
-
 /** The connection is intact, but the answer is unusable. */
 const unreadable = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseExceededMaxSizeError];
 
 /**
  * Sends one request, once, and returns the complete answer.
  *
+ * @param deadline covers connecting, sending, and reading the whole answer
+ * @param startShare the share of that time in which the request must start
  * @throws {ZitadelError} `timeout`, `unreachable`, or `malformed` if the answer is cut short or too large; each records whether the
  * request may have been sent
  */
 export function exchange(
   pool: Pool,
   request: UpstreamRequest,
-  { deadline, isWrite }: Patience,
+  deadline: Deadline,
+  startShare: number,
 ): Promise<UpstreamAnswer> {
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | undefined;
@@ -56,23 +51,22 @@ export function exchange(
       reject(new ZitadelError(request.operation, kind, facts, cause));
     };
 
-    const expire = () => {
-      if (controller && !deadline.hasPassed) {
-        timer = setTimeout(expire, deadline.leftMs);
-        return;
-      }
-      fail('timeout');
-      controller?.abort(new Error('The deadline has passed.'));
-    };
-    let timer = setTimeout(expire, isWrite ? deadline.leftToStartMs : deadline.leftMs);
+    const timer = setTimeout(
+      () => {
+        fail('timeout');
+        controller?.abort(new Error('The deadline has passed.'));
+      },
+      // Node.js warns about negative timeouts.
+      Math.max(1, deadline.left()),
+    );
 
     const { method, path, body } = request;
     pool.dispatch(
       { method, path, body, headers: request.headers },
       {
-        // Called right before the first byte is written, even for a queued request that has already timed out.
+        // Called right before the first byte is written, even if connecting took so long that the request has timed out.
         onRequestStart(starting) {
-          if (!hasFailed && (isWrite ? deadline.isTooLateToStart : deadline.hasPassed)) fail('timeout');
+          if (!hasFailed && deadline.left(startShare) <= 0) fail('timeout');
           if (hasFailed) starting.abort(new Error('It is too late to start.'));
           else controller = starting;
         },

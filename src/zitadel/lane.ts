@@ -1,11 +1,16 @@
 import { Pool } from 'undici';
-import { exchange, type Patience, type UpstreamAnswer, type UpstreamRequest } from './exchange.js';
+import type { Deadline } from './deadline.js';
+import { exchange, type UpstreamAnswer, type UpstreamRequest } from './exchange.js';
+import { Slots } from './slots.js';
 import { ZitadelError } from './zitadel-error.js';
 
 interface LaneOptions {
+  /** How many requests may be in flight. */
   connections: number;
-  /** How many requests may wait for a connection. */
+  /** How many more may wait. */
   maxWaiting: number;
+  /** The share of its time in which a request must start. */
+  startShare: number;
   /** A connection that has been idle for longer than this is not reused. */
   reuseMs: number;
 }
@@ -21,7 +26,7 @@ const maxAnswerBytes = 1024 * 1024;
  * Connections to ZITADEL with a bounded queue. Writes and reads have separate lanes, so that calls hanging in one do not block the other.
  */
 export class Lane {
-  private readonly maxInside: number;
+  private readonly slots: Slots;
   private pool: Pool;
   private openedAt = performance.now();
   /** The current pool, and replaced pools that still have requests in flight. */
@@ -31,21 +36,28 @@ export class Lane {
     private readonly origin: string,
     private readonly options: LaneOptions,
   ) {
-    this.maxInside = options.connections + options.maxWaiting;
+    // undici's own queue has no bound, and a request cannot leave it.
+    this.slots = new Slots(options.connections, options.maxWaiting);
     this.pool = this.open();
   }
 
   /**
    * Sends one request, once.
    *
-   * @throws {ZitadelError} `full` immediately if the queue is full, and whatever `exchange` throws
+   * @throws {ZitadelError} `full` immediately if the queue is full, `timeout` if it could not start in time, and whatever `exchange`
+   * throws
    */
-  exchange(request: UpstreamRequest, patience: Patience): Promise<UpstreamAnswer> {
-    // Also counts queued requests that have already timed out.
-    const inside = [...this.pools].reduce((sum, { stats }) => sum + stats.size, 0);
-    if (inside >= this.maxInside) throw new ZitadelError(request.operation, 'full', { sent: false, retryAfter: 1 });
-    if (performance.now() - this.openedAt >= poolLifetimeMs) this.replacePool();
-    return exchange(this.pool, request, patience);
+  async exchange(request: UpstreamRequest, deadline: Deadline): Promise<UpstreamAnswer> {
+    const { startShare } = this.options;
+    const slot = await this.slots.take(deadline.left(startShare));
+    if (slot === 'full') throw new ZitadelError(request.operation, 'full', { sent: false, retryAfter: 1 });
+    if (slot === 'late') throw new ZitadelError(request.operation, 'timeout', { sent: false });
+    try {
+      if (performance.now() - this.openedAt >= poolLifetimeMs) this.replacePool();
+      return await exchange(this.pool, request, deadline, startShare);
+    } finally {
+      this.slots.release();
+    }
   }
 
   /** Waits for the requests in flight. */

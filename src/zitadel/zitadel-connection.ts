@@ -64,9 +64,10 @@ export class ZitadelConnection {
   ) {
     const { origin, pathname } = config.url;
     this.basePath = pathname.replace(/\/$/, '');
-    this.writes = new Lane(origin, { connections: 64, maxWaiting, reuseMs: writeReuseMs });
-    this.reads = new Lane(origin, { connections: 64, maxWaiting, reuseMs: readReuseMs });
-    this.probes = new Lane(origin, { connections: 1, maxWaiting: 1, reuseMs: readReuseMs });
+    // A write that starts late is likely to time out with an unknown outcome.
+    this.writes = new Lane(origin, { connections: 64, maxWaiting, reuseMs: writeReuseMs, startShare: 0.5 });
+    this.reads = new Lane(origin, { connections: 64, maxWaiting, reuseMs: readReuseMs, startShare: 1 });
+    this.probes = new Lane(origin, { connections: 1, maxWaiting: 0, reuseMs: readReuseMs, startShare: 1 });
     this.health = new ZitadelHealth(() => this.probe(), logger);
   }
 
@@ -77,11 +78,11 @@ export class ZitadelConnection {
 
   /** Sends a read, and repeats it once if that may help and there is time left. */
   async read<T>(operation: string, caller: Caller, response: z.ZodType<T>, call: Call, deadline: Deadline): Promise<T> {
-    const send = () => this.send(this.reads, operation, caller, response, call, { deadline, isWrite: false });
+    const send = () => this.send(this.reads, operation, caller, response, call, deadline);
     try {
       return await send();
     } catch (error) {
-      if (!(error instanceof ZitadelError) || !error.isWorthRepeating || deadline.hasPassed) throw error;
+      if (!(error instanceof ZitadelError) || !error.isWorthRepeating || deadline.left() <= 0) throw error;
       return await send();
     }
   }
@@ -92,14 +93,8 @@ export class ZitadelConnection {
    * @param operation the RPC's name, for error messages
    * @throws {ZitadelError}
    */
-  async write<T>(
-    operation: string,
-    caller: Caller,
-    response: z.ZodType<T>,
-    call: Call,
-    deadline: Deadline,
-  ): Promise<T> {
-    return this.send(this.writes, operation, caller, response, call, { deadline, isWrite: true });
+  write<T>(operation: string, caller: Caller, response: z.ZodType<T>, call: Call, deadline: Deadline): Promise<T> {
+    return this.send(this.writes, operation, caller, response, call, deadline);
   }
 
   private async send<T>(
@@ -108,7 +103,7 @@ export class ZitadelConnection {
     caller: Caller,
     response: z.ZodType<T>,
     { method, path, body, secrets = [] }: Call,
-    patience: Parameters<Lane['exchange']>[1],
+    deadline: Deadline,
   ): Promise<T> {
     const watched = caller.watchCall(operation);
     const { authorization, 'accept-language': acceptLanguage } = caller.headers;
@@ -125,9 +120,8 @@ export class ZitadelConnection {
     };
     const request = { operation, method, path: this.basePath + path, headers, body };
     try {
-      const answer = await lane.exchange(request, patience);
-      const token = authorization.replace(/^\S+ /, '');
-      const parsed = parseAnswer(operation, response, answer, [token, ...secrets]);
+      const answer = await lane.exchange(request, deadline);
+      const parsed = parseAnswer(operation, response, answer, [...authorization.split(/\s+/), ...secrets]);
       watched.end(answer.httpStatus);
       return parsed;
     } catch (error) {
@@ -143,7 +137,7 @@ export class ZitadelConnection {
     const path = this.basePath + probePath;
     const headers = { accept: 'application/json', 'x-zitadel-instance-host': this.config.instanceHost };
     const request = { operation: 'Probe', method: 'GET', path, headers, body: null } as const;
-    const answer = await this.probes.exchange(request, { deadline, isWrite: false });
+    const answer = await this.probes.exchange(request, deadline);
     return parseAnswer('Probe', z.never(), answer);
   }
 
