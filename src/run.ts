@@ -1,4 +1,5 @@
 import { ConfigError } from './config.js';
+import { summariseError } from './error-summary.js';
 import type { Logger } from './logger.js';
 import { CutOffError } from './shutdown.js';
 import { StandardOutput } from './standard-output.js';
@@ -79,6 +80,6 @@ export async function run(start: (output: StandardOutput) => Promise<Running>): 
 /** Reports a failed start. */
 function fail(reason: unknown): never {
   const isPlain = reason instanceof ConfigError || (reason instanceof Error && 'syscall' in reason);
-  console.error(isPlain ? reason.message : reason);
+  console.error(isPlain ? reason.message : JSON.stringify({ err: summariseError(reason) }));
   process.exit(1);
 }

@@ -13,7 +13,7 @@ const restMs = 3_000;
 
 interface Steps {
   /** Directs new requests elsewhere. */
-  drain: () => void;
+  drain: Release;
   /** Refuses new connections, and waits for the requests in flight. */
   finish: Release;
   /** Aborts the requests in flight, so that `finish` completes. */
@@ -29,10 +29,10 @@ interface Steps {
  * @throws {AggregateError} if anything else failed
  */
 export async function shutDown({ delayMs, timeoutMs }: Config['shutdown'], steps: Steps): Promise<void> {
-  steps.drain();
+  const failures: unknown[] = [];
+  await attempt(steps.drain, failures);
   if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
 
-  const failures: unknown[] = [];
   const cut = setTimeout(() => {
     failures.push(new CutOffError(`Shutdown timed out after ${timeoutMs} ms; in-flight requests were aborted.`));
     void attempt(steps.cut, failures);

@@ -54,6 +54,7 @@ test('distinguishes a ZITADEL that is down from one that is misconfigured, and s
     [answered({}, 401), 'misconfigured'],
     [answered({ code: 14 }, 503), 'down'],
     [answered({ code: 16 }, 403), 'misconfigured'],
+    [{ answer: { status: 429, headers: html, body: 'Slow down' } }, 'down'],
   ] as const) {
     zitadel.misbehaveWhenProbed(misbehaviour);
     vi.advanceTimersByTime(30_000);

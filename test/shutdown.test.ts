@@ -6,7 +6,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-type Step = 'finish' | 'cut' | 'first' | 'second';
+type Step = 'drain' | 'finish' | 'cut' | 'first' | 'second';
 
 /** Shuts down a server that took two things; some steps do something else than well. */
 function shutDownWith(special: Partial<Record<Step, Release>>) {
@@ -15,9 +15,9 @@ function shutDownWith(special: Partial<Record<Step, Release>>) {
     done.push(name);
     return special[name]?.();
   };
-  const steps = { finish: step('finish'), cut: step('cut'), releases: [step('first'), step('second')] };
-  const ended = shutDown({ delayMs: 0, timeoutMs: 1_000 }, { drain: () => void done.push('drain'), ...steps });
-  return { done, ended };
+  const releases = [step('first'), step('second')];
+  const steps = { drain: step('drain'), finish: step('finish'), cut: step('cut'), releases };
+  return { done, ended: shutDown({ delayMs: 0, timeoutMs: 1_000 }, steps) };
 }
 
 const hang = () => new Promise(() => {});
@@ -34,9 +34,15 @@ test('finishes requests in flight, and releases resources, last first', async ()
 });
 
 test('does all other steps if one throws or rejects, and reports every failure', async () => {
-  const { done, ended } = shutDownWith({ finish: fault('no'), second: () => Promise.reject(new Error('never')) });
+  const { done, ended } = shutDownWith({
+    drain: fault('not now'),
+    finish: fault('no'),
+    second: () => Promise.reject(new Error('never')),
+  });
 
-  await expect(ended).rejects.toMatchObject({ errors: [{ message: 'no' }, { message: 'never' }] });
+  await expect(ended).rejects.toMatchObject({
+    errors: [{ message: 'not now' }, { message: 'no' }, { message: 'never' }],
+  });
   expect(done).toEqual(['drain', 'finish', 'second', 'first']);
 });
 

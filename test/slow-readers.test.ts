@@ -1,6 +1,6 @@
-import { Socket } from 'node:net';
-import { expect, onTestFinished, test, vi } from 'vitest';
-import { checkIntervalMs, takeTimeoutMs } from '../src/http/untaken-answers.js';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { afterEach, expect, test, vi } from 'vitest';
 import { acceptedSockets } from './support/accepted-sockets.js';
 import { gate } from './support/gate.js';
 import { answersOn, nextOf, rawGet, rawPost } from './support/raw-http.js';
@@ -8,15 +8,7 @@ import { openSocket } from './support/sockets.js';
 import { manager, openStage, unverified } from './support/stage.js';
 import { until } from './support/until.js';
 
-/** Lets the 30 seconds pass at once. */
-function hurry() {
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- called on its socket
-  const real = Socket.prototype.setTimeout;
-  const spy = vi.spyOn(Socket.prototype, 'setTimeout').mockImplementation(function (this: Socket, ms, callback) {
-    return real.call(this, ms === checkIntervalMs ? 5 : ms, callback);
-  });
-  onTestFinished(() => spy.mockRestore());
-}
+afterEach(() => void vi.useRealTimers());
 
 const resend = rawPost(
   JSON.stringify({ query: `mutation { resendContactPhoneCode(userId: "${unverified}") { verificationCode } }` }),
@@ -27,50 +19,93 @@ const large = rawPost(
   JSON.stringify({ query: `{ ${Array.from({ length: 40 }, (_, index) => `a${index}: _service { sdl }`).join(' ')} }` }),
 );
 
-test('gives a client thirty seconds to read some of its answer, and at most five more', () => {
-  expect([takeTimeoutMs, checkIntervalMs]).toEqual([30_000, 5_000]);
-});
+/** A server whose checks of open connections come by hand, and a client with the server's side of its connection. */
+async function openStalled() {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const stage = await openStage();
+  const accepted = acceptedSockets(stage.url);
+  const client = await openSocket(stage.url);
+  await until(() => Promise.resolve(accepted.length > 0));
+  const connection = accepted[0] as Socket;
+  /** Waits until the operating system takes no more. */
+  const isStuck = async () => {
+    await until(() => Promise.resolve(connection.writableLength > 0));
+    for (let quiet = 0, last = NaN; quiet < 20;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      quiet = connection.writableLength === last ? quiet + 1 : 0;
+      last = connection.writableLength;
+    }
+  };
+  return { stage, client, connection, isStuck };
+}
 
 test.for([
   ['its answers', large, 200],
-  ['the refusals of its requests', rawGet('/%zz'), 20_000],
-] as const)('closes a connection whose client does not read %s', { timeout: 120_000 }, async ([, request, times]) => {
-  await using stage = await openStage();
-  const accepted = acceptedSockets(stage.url);
-  const socket = await openSocket(stage.url);
-  await until(() => Promise.resolve(accepted.length > 0));
-  let checks = 0;
-  accepted[0]?.on('timeout', () => (checks += 1));
-  // More than the system takes for it.
-  socket.pause().write(request.repeat(times));
-  hurry();
+  ['the refusals of what it sends', rawGet('/%zz'), 20_000],
+] as const)('ends a connection whose client does not take %s for 30 seconds', async ([, request, times]) => {
+  const { stage, client, connection, isStuck } = await openStalled();
+  client.pause().write(request.repeat(times));
+  await isStuck();
 
-  await until(() => Promise.resolve(accepted[0]?.closed === true));
-  expect(checks).toBeGreaterThanOrEqual(takeTimeoutMs / checkIntervalMs);
+  vi.advanceTimersByTime(30_000);
+  expect(connection.destroyed).toBe(false);
+  vi.advanceTimersByTime(5_000);
+  expect(connection.destroyed).toBe(true);
 
   expect((await stage.resend()).errors).toBeUndefined();
-  socket.destroy();
+  client.destroy();
+  await stage[Symbol.asyncDispose]();
 });
 
-test('does not count the time during which the client waits', { timeout: 120_000 }, async () => {
-  await using stage = await openStage();
+test('ends it too for a client that keeps sending, but takes nothing', async () => {
+  const { stage, client, connection, isStuck } = await openStalled();
+  // All in one read: for a further request, Node would stop reading.
+  client.pause().write(large.repeat(30));
+  await isStuck();
+
+  for (let seconds = 0; seconds < 35; seconds += 5) {
+    const { bytesRead } = connection;
+    client.write('\r\n');
+    await until(() => Promise.resolve(connection.bytesRead > bytesRead || connection.destroyed));
+    vi.advanceTimersByTime(5_000);
+  }
+
+  expect(connection.destroyed).toBe(true);
+  client.destroy();
+  await stage[Symbol.asyncDispose]();
+});
+
+test('starts to count again when the client takes some of its answer', async () => {
+  const { stage, client, connection, isStuck } = await openStalled();
+  client.pause().write(large.repeat(100));
+  await isStuck();
+
+  vi.advanceTimersByTime(30_000);
+  const left = connection.writableLength;
+  while (connection.writableLength === left) {
+    client.resume();
+    await once(client, 'data');
+    client.pause();
+  }
+  vi.advanceTimersByTime(30_000);
+
+  expect(connection.destroyed).toBe(false);
+  client.destroy();
+  await stage[Symbol.asyncDispose]();
+});
+
+test('does not count the time in which the client waits for the server', async () => {
+  const { stage, client, connection } = await openStalled();
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened });
-  const accepted = acceptedSockets(stage.url);
-  const [patient, untaken] = [await openSocket(stage.url), await openSocket(stage.url)];
-  const answers = answersOn(patient);
-  hurry();
-
-  // The first is answered; the second, behind it, waits for ZITADEL.
-  patient.write(rawGet('/health/live') + resend);
-  await nextOf(answers);
+  client.write(resend);
   await stage.zitadel.called(1);
-  // When this one is over, so would be the time of the other, which has begun before.
-  untaken.pause().write(large.repeat(200));
-  await until(() => Promise.resolve(accepted[1]?.closed === true));
+
+  vi.advanceTimersByTime(300_000);
+  expect(connection.destroyed).toBe(false);
   answering.open();
 
-  expect((await nextOf(answers)).status).toBe(200);
-  patient.destroy();
-  untaken.destroy();
+  expect((await nextOf(answersOn(client))).status).toBe(200);
+  client.destroy();
+  await stage[Symbol.asyncDispose]();
 });

@@ -72,15 +72,16 @@ test('an uncaught error after a signal makes the process exit with 1 too', async
   expect(await server.exited).toBe(1);
 });
 
-test('an uncaught error before the start is printed unchanged, and makes the process exit with 1', async () => {
+test('an uncaught error before the start is printed without secrets, and makes the process exit with 1', async () => {
   const script = `
     import { run } from './dist/run.js';
     setInterval(() => {}, 60_000);
-    await run(() => new Promise(() => setImmediate(() => { throw new Error('too early'); })));`;
+    await run(() => new Promise(() => setImmediate(() => { throw Object.assign(new Error('too early'), { url: 'redis://:S3CR3T@localhost' }); })));`;
   await using child = startChild(['--input-type=module', '--eval', script]);
 
   expect(await child.exited).toBe(1);
-  expect(child.output.stderr).toMatch(/^Error: too early\n {4}at /);
+  expect(JSON.parse(child.output.stderr)).toMatchObject({ err: { type: 'Error', message: 'too early' } });
+  expect(child.output.stderr).not.toContain('S3CR3T');
 });
 
 test.for([

@@ -8,8 +8,8 @@ export interface Connections {
   drain: () => void;
   /** The answer to the last request on a connection, finished or not. Once it is finished, so are the earlier ones. */
   lastAnswer: (socket: Socket) => ServerResponse | undefined;
-  /** Whether an answer is due on a connection. */
-  isDue: (socket: Socket) => boolean;
+  /** All open connections. */
+  open: () => Iterable<Socket>;
 }
 
 /** The event loop accepts a connection in one turn and reads from it in the next. The current turn may be past both steps. */
@@ -103,7 +103,7 @@ export function closeConnectionsInTime(app: FastifyInstance): Connections {
     }, app.server.requestTimeout);
     app.server.once('close', () => clearTimeout(timeout));
   });
-  return { drain, lastAnswer: (socket) => lastAnswers.get(socket), isDue: (socket) => isOpen(lastAnswers.get(socket)) };
+  return { drain, lastAnswer: (socket) => lastAnswers.get(socket), open: () => lastAnswers.keys() };
 }
 
 /** Whether the answer is unfinished. */

@@ -6,7 +6,7 @@ import { closeConnectionsInTime, type Connections } from './closing.js';
 import { refuseInPlaceOfNode } from './node-refusals.js';
 import { codeOfRefusal, refuse, refuseRaw } from './refusal.js';
 import { readBodies } from './request-body.js';
-import { endUntakenAnswers, watchAnswer } from './untaken-answers.js';
+import { endUntakenAnswers } from './untaken-answers.js';
 
 /** How long a request may take to arrive in full. The time to answer it does not count. */
 const requestTimeoutMs = 10_000;
@@ -61,7 +61,6 @@ export async function createHttpServer(
     return503OnClosing: false,
     frameworkErrors(_error, request, reply) {
       logRefusal(request.id, 400);
-      watchAnswer(reply.raw);
       refuse(reply.header('cache-control', 'no-store'), 400);
     },
     clientErrorHandler(error, socket) {
@@ -70,7 +69,7 @@ export async function createHttpServer(
     },
   });
   const connections = closeConnectionsInTime(app);
-  endUntakenAnswers(app, connections.isDue);
+  endUntakenAnswers(app, connections.open);
   app.addHook('onRequest', (_request, reply, done) => {
     // Otherwise a gateway might cache a phone number and serve it to other callers.
     reply.header('cache-control', 'no-store');

@@ -2,7 +2,6 @@ import { maxHeaderSize, STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { errorMessages } from '../errors.js';
-import { takeTimeoutMs } from './untaken-answers.js';
 
 /** By status, the messages for requests that are refused before GraphQL sees them. Callers may pass more specific ones. */
 const messages: Partial<Record<number, string>> = {
@@ -73,7 +72,6 @@ export function refuseRaw(
         `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
   }
-  socket.setTimeout(takeTimeoutMs);
   socket.destroySoon();
   return isAnswerable ? statusCode : undefined;
 }

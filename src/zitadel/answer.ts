@@ -82,8 +82,8 @@ function originOf(location: string | undefined): string {
 
 /** We ask for no encoding, but a proxy in front of ZITADEL may compress anyway. @returns undefined if it cannot be decoded */
 function decode(body: Buffer, encoding: string): string | undefined {
-  if (encoding === 'identity') return body.toString();
-  if (encoding !== 'gzip') return undefined;
+  if (/^identity$/i.test(encoding)) return body.toString();
+  if (!/^(x-)?gzip$/i.test(encoding)) return undefined;
   try {
     return gunzipSync(body, { maxOutputLength: maxInflatedBytes }).toString();
   } catch {

@@ -61,11 +61,13 @@ export class ZitadelHealth {
   }
 }
 
+/** Statuses of a blocked instance, and of a proxy or a ZITADEL that fails or is overloaded at the moment. */
+const isTemporary = (httpStatus: number) => httpStatus >= 500 || httpStatus === 408 || httpStatus === 429;
+
 function stateOf(error: unknown): Exclude<State, 'unknown'> {
   if (!(error instanceof ZitadelError)) return 'down';
-  const { kind, status, effectiveStatus, facts } = error;
-  if (status === 'UNAUTHENTICATED' && facts.httpStatus === 401) return 'up';
-  // The instance is blocked, or ZITADEL or a proxy is failing at the moment.
-  if (effectiveStatus === 'RESOURCE_EXHAUSTED' || (facts.httpStatus ?? 500) >= 500) return 'down';
-  return kind === 'malformed' && facts.connectionBroke ? 'down' : 'misconfigured';
+  const { kind, status, facts } = error;
+  const { httpStatus = 500, connectionBroke = false } = facts;
+  if (status === 'UNAUTHENTICATED' && httpStatus === 401) return 'up';
+  return isTemporary(httpStatus) || (kind === 'malformed' && connectionBroke) ? 'down' : 'misconfigured';
 }
