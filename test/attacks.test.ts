@@ -13,7 +13,7 @@ const phone = `contactPhone(userId: "${unverified}") { number }`;
 const times = (count: number, part: (index: number) => string) =>
   Array.from({ length: count }, (_, i) => part(i)).join(' ');
 
-/** Each is refused as a document, before anything of it is carried out. */
+/** Each is refused as a document, before any of it runs. */
 test.for([
   [
     'an alias flood',
@@ -126,7 +126,7 @@ test('accepts requests just within the limits', async () => {
   ]) {
     expect(await post(stage.graphql, { query }, manager)).toMatchObject({ status: 200, errors: undefined });
   }
-  // Of a bad representation, only the place in the list fails.
+  // A bad representation fails only at its place in the list.
   const long = `{ _entities(representations: [${'1 '.repeat(1_988)}]) { __typename } }`;
   expect((await post(stage.graphql, { query: long })).status).toBe(200);
   expect((await post(stage.graphql, { query: long.replace('[', '[1 ') })).status).toBe(400);
@@ -219,7 +219,7 @@ test('answers in an accepted media type', async () => {
   expect(await typeFor('*/*')).toMatch(/^application\/json/);
   expect(await typeFor('')).toMatch(/^application\/json/);
   expect(await typeFor('text/html, application/*;q=0.1')).toMatch(/^application\/json/);
-  // Also when it has been chosen before.
+  // Also if the result is already cached.
   for (let asked = 0; asked < 2; asked += 1) {
     expect(await typeFor('application/graphql-response+json')).toMatch(/^application\/graphql-response\+json/);
   }
@@ -259,7 +259,7 @@ test('refuses incomplete headers on both ports, and serves other clients meanwhi
   await using stage = await openStage({ METRICS_PORT: '0' });
   const origins = [stage.url, new URL(stage.metricsUrl).origin];
   const slow = await Promise.all(origins.map(openSocket));
-  // Such as a browser or a balancer opens in advance: a refusal would be the answer to its first request.
+  // Browsers and load balancers open connections in advance. A refusal would look like the answer to the first request.
   const unused = await Promise.all(origins.map(openSocket));
   for (const socket of slow) socket.write('POST /graphql HTTP/1.1\r\nHost: a\r\nX-Slow: ');
 
@@ -283,7 +283,7 @@ test('answers a request that arrived in time but was read late', async () => {
   const [connection] = accepted;
 
   socket.write(rawPost('{"query":"{ __typename }"}'));
-  // What Node emits when its timer for the headers fires before it reads what has arrived.
+  // Node emits this if its headers timer fires before it reads what has arrived.
   const late = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
   connection?.server.emit('clientError', late, connection);
 

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { expect, test } from 'vitest';
 import { BodyMemory, maxBodyMemory } from '../src/http/body-memory.js';
 
-/** Requests, by name, and which of them were told that their body may be read. */
+/** Requests by name, and which of them may read their body. */
 function openMemory() {
   const memory = new BodyMemory();
   const requests = new Map<string, FastifyRequest>();
@@ -26,7 +26,7 @@ test('lends memory first come, first served', () => {
   borrow('half', maxBodyMemory / 2);
   borrow('quarter', maxBodyMemory / 4);
   borrow('another half', maxBodyMemory / 2);
-  // There is room for it, and it comes after one that there is none for.
+  // There is enough memory for this one, but an earlier one is still waiting.
   borrow('small', 1);
   expect(granted).toEqual(['half', 'quarter']);
 

@@ -10,14 +10,14 @@ import { answersOn, nextOf, rawGet, rawPost } from './support/raw-http.js';
 import { openSocket, refusesConnections } from './support/sockets.js';
 import { manager, openStage, unverified } from './support/stage.js';
 
-// How the process ends on a signal is in process.test.ts; here time is moved.
+// process.test.ts tests shutdown on a signal. These tests use fake time.
 
 afterEach(() => {
   vi.useRealTimers();
   vi.unstubAllEnvs();
 });
 
-/** Of a request that the server answers with 100 Continue as soon as it has it: then it waits for the body. */
+/** The head of a request that the server answers with 100 Continue on arrival. Then it waits for the body. */
 const head = (length: number) =>
   `POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nExpect: 100-continue\r\n\r\n`;
 
@@ -53,7 +53,7 @@ test('waits for the answer to a resend whose caller has hung up before it closes
   const events: string[] = [];
   const closed = stage.closeServer().then(() => events.push('closed'));
   await refusesConnections(stage.url);
-  // Time enough to close, if it did not wait.
+  // Enough time to close, if it did not wait.
   for (let turn = 0; turn < 50; turn += 1) await refusesConnections(stage.url);
   events.push('answered');
   answering.open();
@@ -71,7 +71,7 @@ test('makes every call for a resend whose caller has hung up', async () => {
   answering.open();
   await closed;
 
-  // It had only read the number when it was told to end.
+  // When the shutdown began, it had only read the number.
   expect(stage.zitadel.outbox).toHaveLength(1);
   await stage[Symbol.asyncDispose]();
 });
@@ -116,7 +116,7 @@ const resend = rawPost(
   manager,
 );
 
-/** A connection that is kept alive after its first answer. */
+/** Opens a connection that is kept alive after its first answer. */
 async function openKeptAlive(url: string) {
   const socket = await openSocket(url);
   const answers = answersOn(socket);
@@ -125,7 +125,7 @@ async function openKeptAlive(url: string) {
   return { socket, answers };
 }
 
-/** A stage that has got the signal, and is still within SHUTDOWN_DELAY_MS until the test lets that pass. */
+/** A stage that is shutting down, and stays within SHUTDOWN_DELAY_MS until the test lets that pass. */
 async function drainingStage(connections: number) {
   const stage = await openStage({ SHUTDOWN_DELAY_MS: '300000', CORS_ORIGINS: 'https://app.example.com' });
   const kept = await Promise.all(Array.from({ length: connections }, () => openKeptAlive(stage.url)));
@@ -187,7 +187,7 @@ test('does not execute a request that follows an answer with Connection: close',
   const { stage, kept, end } = await drainingStage(1);
 
   for (const { socket, answers } of kept) {
-    // The first is answered before the second is looked at.
+    // The first request is answered before the second is processed.
     socket.write(rawGet('/health/live') + resend);
     expect((await nextOf(answers)).head).toContain('connection: close');
     expect((await answers.next()).done).toBe(true);
@@ -208,7 +208,7 @@ test('answers requests that have arrived but are still unread when it closes', a
   const unused = await openSocket(stage.url);
   const idle = await openKeptAlive(stage.url);
 
-  // What this writes is in the queue of the system at once, and the server is told to end before it has a turn to read that.
+  // The writes reach the kernel's buffer immediately, and the shutdown begins before the server has a chance to read them.
   for (const { socket } of [...kept, ...fresh]) socket.write(resend);
   const closed = stage.closeServer();
 
@@ -227,7 +227,7 @@ test('answers a request that has only partly arrived when it closes', async () =
   const stage = await openStage();
   const socket = await openSocket(stage.url);
   const answers = answersOn(socket);
-  // With the answer to the first, the part of the second has been read too.
+  // Once the first is answered, the server has also read the beginning of the second.
   socket.write(rawGet('/health/live') + resend.slice(0, 40));
   await nextOf(answers);
 

@@ -222,7 +222,7 @@ test.for([
     'OFF',
     ',',
   ].map((value) => ['SMS_LIMITS', value] as const),
-  // A longer one that allows no more, and the same one twice.
+  // A longer limit that allows no more, and duplicates.
   ...['5/30s,5/10m', '5/30s,3/10m', '1/60s,5/1m', '1/30s,,', 'off,1/30s', '1/30s,5/10m,4/24h'].map(
     (value) => ['SMS_LIMITS', value] as const,
   ),

@@ -7,7 +7,7 @@ import { followDockerfile, type Image } from './support/dockerfile.js';
 import { listening } from './support/production.js';
 import { resend } from './support/stage.js';
 
-// What the Dockerfile makes, without Docker. It installs everything anew, so it is no part of `npm test`.
+// Tests what the Dockerfile builds, without Docker. It reinstalls everything, so it is not part of `npm test`.
 
 let image: Image;
 let folder: string;
@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What the image would start, in a process on this machine. */
+/** Runs the command of the image in a process on this machine. */
 const start = (env: NodeJS.ProcessEnv, [command = '', ...args] = image.command) =>
   startChild(args, { ...image.env, HOST: '127.0.0.1', ...env }, command, join(image.root, image.workdir));
 
@@ -76,7 +76,7 @@ test('it reports what to install for traces, and that is enough', async () => {
     /^OTEL_EXPORTER_OTLP_ENDPOINT needs packages .*: (npm install .*)\n$/.exec(without.output.stderr) ?? [];
   expect(readFileSync('README.md', 'utf8')).toContain(`\`${command}\``);
 
-  // With whatever tells npm of its registry.
+  // Keeps the variables that configure npm's registry.
   await using install = start({ ...process.env, ...image.env }, ['sh', '-c', `${command} --no-audit --no-fund`]);
   expect([await install.exited, existsSync(join(image.root, image.workdir, 'node_modules/vitest'))]).toEqual([
     0,

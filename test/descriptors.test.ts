@@ -14,7 +14,7 @@ import { mutations } from './support/mutations.js';
 import { readMany, readOne, user } from './support/reads.js';
 import { manager, openStage, unverified } from './support/stage.js';
 
-// ZITADEL's own descriptors are the judge here. `fromJson` refuses a field that the message does not have.
+// Validated against ZITADEL's own descriptors. `fromJson` rejects fields that the message does not have.
 
 const phoneRequests = [
   [

@@ -5,7 +5,7 @@ import { startChild } from './support/child.js';
 import { hasRedis } from './support/has-redis.js';
 import { startRedis } from './support/redis.js';
 
-/** Starts a server that cannot start, and does not end the process: that ends only when nothing is open any more. */
+/** Starts a server that fails to start, without exiting: the process ends only once no handle is open. */
 const start = (options: string) => [
   '--input-type=module',
   '--eval',
@@ -24,7 +24,7 @@ test.for([
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   const { port } = taken.address() as AddressInfo;
-  // Its connection alone would keep the process alive.
+  // An open connection to Redis would keep the process alive.
   await using redis = hasRedis ? await startRedis() : undefined;
   await using child = startChild(start(options), {
     ZITADEL_URL: 'http://127.0.0.1:1',

@@ -76,7 +76,7 @@ test.for(gateways)('%s: lets the whole error through', async ([, openGateway]) =
     expect({ status, data }).toEqual({ status: 200, data: { it: null } });
     expect(errors).toHaveLength(1);
     expect(errors?.[0]).toMatchObject({ message: direct.errors?.[0]?.message, path: ['it'] });
-    // Gateways add keys of their own.
+    // Gateways add their own keys.
     const extensions = Object.entries(errors?.[0]?.extensions ?? {}).filter(([key]) => ours.has(key));
     expect(Object.fromEntries(extensions)).toEqual({ ...direct.errors?.[0]?.extensions, code });
   }
@@ -103,7 +103,7 @@ test.for(gateways)('%s: reads the phones of a hundred users in one call', async 
   const people = crowd(100);
   await using supergraph = await openSupergraph(openGateway, { moreUsers: people });
   const query = 'query ($ids: [ID!]!) { users(ids: $ids) { id name contactPhone { number isVerified } } }';
-  // One of them owns an account, but ZITADEL knows him no longer.
+  // One of them is known to the other subgraph, but no longer to ZITADEL.
   const ids = people.map(({ userId }, index) => (index === 42 ? '999999999999999999' : userId));
 
   const { data, errors } = await post(supergraph.url, { query, variables: { ids } }, manager);
@@ -115,7 +115,7 @@ test.for(gateways)('%s: reads the phones of a hundred users in one call', async 
       contactPhone: index === 42 ? null : phone,
     })),
   });
-  // Hive Gateway leaves the index of a list out.
+  // Hive Gateway omits list indexes.
   const path = openGateway === openApolloGateway ? ['users', 42, 'contactPhone'] : ['users', 'contactPhone'];
   expect(errors).toMatchObject([{ path, extensions: { code: 'NOT_FOUND' } }]);
   expect(supergraph.zitadel.calls).toMatchObject([{ method: 'POST', path: '/v2/users' }]);
@@ -142,7 +142,7 @@ test.for(gateways)('%s: sends a mutation once, even if ZITADEL answers 503', asy
 });
 
 test.for(gateways)('%s: refuses a number or a code of the wrong type without repeating it', async ([, openGateway]) => {
-  // Where an Apollo Server adds the stack of an error by default, and with it the message as it was.
+  // By default, Apollo Server then adds the stack of an error, which includes the original message.
   vi.stubEnv('NODE_ENV', 'development');
   onTestFinished(() => void vi.unstubAllEnvs());
   await using supergraph = await openSupergraph(openGateway);
@@ -166,7 +166,7 @@ test.for(gateways)('%s: refuses a number or a code of the wrong type without rep
     expect(text).not.toContain('791234567');
   }
 
-  // A gateway knows the built-in types itself, and does not ask the subgraph.
+  // Gateways validate built-in types themselves, without calling the subgraph.
   for (const [message, body] of [
     ['String cannot represent …', { query: verify('', '791234567') }],
     [

@@ -16,7 +16,7 @@ test('passes the audit of GraphQL over HTTP', async () => {
 
   const named = (wanted: string) => results.filter(({ status }) => status === wanted).map(({ name }) => name);
   expect(named('error')).toEqual([]);
-  // Apollo Server answers 400 to what it does not execute, in the older media type too.
+  // Apollo Server answers 400 to requests that it does not execute, even in the older media type.
   expect(named('warn')).toEqual([
     'SHOULD use 200 status code on document parsing failure when accepting application/json',
     'SHOULD use 200 status code on document validation failure when accepting application/json',
@@ -325,10 +325,10 @@ test('does not refuse a late request that has already been answered', async () =
   const socket = await openSocket(stage.url);
   const answers = answersOn(socket);
 
-  // Its body is not wanted, and never comes.
+  // The body is never sent, and the server does not need it.
   socket.write(rawPost('', { 'content-length': '9', 'content-encoding': 'zstd' }));
   expect((await nextOf(answers)).status).toBe(415);
-  // As if ten seconds were over.
+  // Simulates that ten seconds have passed.
   for (const { server } of accepted) Object.assign(server, { headersTimeout: 1, requestTimeout: 1 });
 
   expect((await answers.next()).done).toBe(true);
@@ -358,7 +358,7 @@ test('announces how long it keeps an idle connection, as set by KEEP_ALIVE_TIMEO
   expect((await stage.resend()).headers.get('keep-alive')).toBe('timeout=620');
 });
 
-/** Sends bytes as they are, and gives back all that comes until the server has no more to say. */
+/** Sends raw bytes, and returns everything that the server sends until it closes. */
 async function sendRaw(url: string, bytes: string): Promise<string> {
   const socket = await openSocket(url);
   socket.end(bytes, 'latin1');

@@ -8,7 +8,7 @@ import { answered } from './support/zitadel.js';
 
 const himself = bearer(tokens.self.token);
 
-/** A stage on which the unverified user has got a code, and guesses are limited. */
+/** A stage where the unverified user has received a code, and guesses are limited. */
 async function openWithCode(VERIFY_LIMIT = '') {
   const stage = await openStage({ VERIFY_LIMIT });
   await stage.resend();
@@ -37,13 +37,13 @@ test('passes at most five wrong codes to ZITADEL in any ten minutes', async () =
     expect(await verify()).toMatchObject(wrong);
     clock.move(60);
   }
-  // Not even the right one, or there would be something to find out.
+  // Not even the right code, or the refusals would reveal it.
   expect(await verify(stage.code)).toEqual(limited(300));
   clock.move(299.999);
   expect(await verify()).toEqual(limited(1));
   expect(stage.zitadel.calls).toHaveLength(5);
 
-  // The first one is forgotten now, and the second one in a minute.
+  // The first guess expires now, and the second one in a minute.
   clock.move(0.001);
   expect(await verify()).toMatchObject(wrong);
   expect(await verify()).toEqual(limited(60));

@@ -4,7 +4,7 @@ import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { gateways, openSupergraph } from './support/gateways.js';
 import { bearer, manager, openStage, post, run, unverified, type OperationName } from './support/stage.js';
 
-/** A frontend that talks to the subgraph itself. */
+/** A frontend that calls the subgraph directly. */
 const openDirect = async () => {
   const stage = await openStage();
   return { zitadel: stage.zitadel, url: stage.graphql, [Symbol.asyncDispose]: () => stage[Symbol.asyncDispose]() };
@@ -28,10 +28,10 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
   const read = async () => (await step('contact-phone')).data?.contactPhone;
   const verify = (verificationCode: string | undefined) => step('verify-contact-phone', { verificationCode });
 
-  // No phone,
+  // There is no phone.
   expect(await read()).toBeNull();
 
-  // then one that is not verified, with a code on its way.
+  // Then there is an unverified one, and its code is sent.
   const set = await step('set-contact-phone', { number: '+41 79 555 01 03' });
   expect(set.errors).toBeUndefined();
   expect(set.data?.setContactPhone).toMatchObject({
@@ -41,12 +41,12 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
   });
   expect(zitadel.outbox).toEqual([{ userId, number: '+41795550103', code: zitadel.pendingCode(userId) }]);
 
-  // A wrong code,
+  // A wrong code fails.
   const wrong = await verify('S3CR3T');
   expect(wrong).toMatchObject({ status: 200, data: { verifyContactPhone: null } });
   expect(wrong.errors).toMatchObject([{ path: ['verifyContactPhone'], extensions: invalidCode }]);
 
-  // and another one by SMS: the old one no longer works, the new one does.
+  // After another code by SMS, the old one no longer works, but the new one does.
   expect((await step('resend-contact-phone-code')).errors).toBeUndefined();
   const [first, second] = zitadel.outbox.map(({ code }) => code);
   expect((await verify(first)).errors).toMatchObject([{ extensions: invalidCode }]);
@@ -58,20 +58,20 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
     user: { contactPhone: { number: '+41795550103', isVerified: true } },
   });
 
-  // There is nothing to resend any more, and a code works once.
+  // There is nothing left to resend, and a code works only once.
   expect((await step('resend-contact-phone-code')).errors).toMatchObject([
     { extensions: { code: 'FAILED_PRECONDITION', zitadel: { id: 'PHONE-5xrra88eq8' } } },
   ]);
   expect((await verify(second)).errors).toMatchObject([{ extensions: invalidCode }]);
 
-  // Another number is unverified again,
+  // Another number is unverified again.
   const changed = await step('set-contact-phone', { number: '+43 664 1234567', mode: 'RETURN_CODE' });
   expect(changed.data?.setContactPhone).toMatchObject({
     verificationCode: zitadel.pendingCode(userId),
     user: { contactPhone: { number: '+436641234567', isVerified: false } },
   });
 
-  // until it is removed.
+  // Then it is removed.
   const removed = await step('remove-contact-phone');
   expect(removed.errors).toBeUndefined();
   expect(removed.data?.removeContactPhone).toMatchObject({ user: { contactPhone: null } });
@@ -81,7 +81,7 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
   ]);
 
   expect(zitadel.outbox).toHaveLength(2);
-  // Each mutation once, and a read after each that was carried out and shows the phone.
+  // Each mutation once, and a read after each successful one that selects the phone.
   const count = (wanted: string) =>
     zitadel.calls.filter(({ method, path }) => `${method} ${path.split('/').slice(4).join('/')}` === wanted).length;
   expect(['POST phone', 'POST phone/resend', 'POST phone/verify', 'DELETE phone', 'GET '].map(count)).toEqual([
@@ -89,7 +89,7 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
   ]);
   expect(zitadel.calls).toHaveLength(17);
 
-  // Nobody ships an example that was not run.
+  // Every example must have been run.
   const examples = readdirSync('schema/operations').map((file) => file.replace('.graphql', ''));
   expect(examples.sort()).toEqual([...done].sort());
 });

@@ -26,15 +26,15 @@ test('the logs of the whole suite contain no token, verification code or phone n
   ];
   const pattern = new RegExp(`(?<![A-Za-z0-9])(${secrets.join('|')})`);
 
-  // That there was something to find: servers in this process and in others, calls that failed, and codes by the dozen.
+  // Make sure that there was something to find: servers in this process and in others, failed calls, and dozens of codes.
   const told = lines
-    // The last line of a server that was killed may be cut short.
+    // The last line of a killed server may be truncated.
     .filter((line) => line.startsWith('{') && line.endsWith('}'))
     .map((line) => (JSON.parse(line) as { level: number }).level);
   expect(told).toEqual(expect.arrayContaining([30, 40]));
   expect(lines.length).toBeGreaterThan(100);
   expect(codes.length).toBeGreaterThan(20);
   expect(spaced.filter((line) => pattern.test(line))).toEqual([]);
-  // Nothing that looks like a phone number, whoever has made it up.
+  // Nothing that looks like a phone number, whatever its origin.
   expect(spaced.filter((line) => /\+\s?\d[\d\s().-]{6}/.test(line))).toEqual([]);
 });

@@ -112,7 +112,7 @@ test('answers HTTP 200 with a bare code when a fault of its own comes up', async
   expect(answer.errors?.map(({ message, extensions }) => ({ message, extensions }))).toEqual([
     { message: 'Something went wrong in this server.', extensions: { code: 'INTERNAL_SERVER_ERROR' } },
   ]);
-  // It might have come up after an SMS was sent.
+  // The fault might have happened after an SMS was sent.
   expect(next.errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED' } }]);
   expect(JSON.parse(lines.find((line) => line.includes('"level":50')) ?? '')).toMatchObject({
     code: 'INTERNAL_SERVER_ERROR',

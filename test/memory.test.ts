@@ -4,10 +4,10 @@ import { openMeasured } from './support/holdings.js';
 import { manager, post, unverified } from './support/stage.js';
 
 const megabyte = 1024 * 1024;
-/** Hundreds of requests, one after the other, on a busy machine. */
+/** Hundreds of sequential requests can take long on a busy machine. */
 const slow = { timeout: 120_000 };
 
-/** By how much the memory grows with so many requests, after one of them. */
+/** How much the memory grows with this many requests, after a first one. */
 async function growth(
   server: Awaited<ReturnType<typeof openMeasured>>,
   count: number,

@@ -7,7 +7,7 @@ import { readMany, user } from './support/reads.js';
 import { openSocket, refusesConnections } from './support/sockets.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
 
-/** The series of one of our metrics, by their labels. */
+/** The series of one metric, by their labels. */
 const ofName = (series: Record<string, number>, name: string) =>
   Object.fromEntries(
     Object.entries(series).flatMap(([key, value]) => {

@@ -6,7 +6,7 @@ import { answersOn, nextOf, rawGet } from './support/raw-http.js';
 import { openSocket } from './support/sockets.js';
 import { openStage } from './support/stage.js';
 
-/** Left for people to look at; git ignores it. */
+/** For people to look at; ignored by git. */
 const artefacts = 'test/artefacts';
 
 const examples = readdirSync('schema/operations').map((file) => file.replace('.graphql', ''));
@@ -62,7 +62,7 @@ test('each tab works without changes', async () => {
     }[];
   };
 
-  // Else the browser would keep the token.
+  // Otherwise the browser would store the token.
   expect(options.preserveState).toBe(false);
   const outcomes: Record<string, unknown> = {};
   for (const { initialName, initialQuery: query, initialVariables, initialHeaders } of options.initialWindows) {
@@ -114,7 +114,7 @@ test('serves nothing outside its folder', async () => {
   const socket = await openSocket(stage.url);
   const answers = answersOn(socket);
 
-  // Clients resolve such a path before they send it.
+  // HTTP clients would normalise this path, so it is sent raw.
   socket.write(rawGet('/playground/%2e%2e/%2e%2e/package.json'));
 
   const { status, body } = await nextOf(answers);

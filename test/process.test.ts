@@ -92,13 +92,13 @@ test('reports in one line that its port is in use', async () => {
 });
 
 test.for(['SIGTERM', 'SIGINT'] as const)('finishes a resend in flight on %s, and exits with 0', async (signal) => {
-  // Its clock stands still, so that the second signal comes at once on the slowest machine.
+  // The clock stands still, so that the second signal counts as immediate even on the slowest machine.
   const clock = 'data:text/javascript,performance.now = () => 1_000_000';
   await using production = await openProduction({}, ['--import', clock, main]);
   const { server, zitadel, url } = production;
   const answering = gate();
   zitadel.misbehave({ hold: answering.opened });
-  // Browsers open connections in advance. One that is never used must not hold the end up.
+  // Browsers open connections in advance. An unused one must not delay the exit.
   const [unused, usedLate] = [await openSocket(url), await openSocket(url)];
 
   const inFlight = resend(url, { mode: 'RETURN_CODE' });
@@ -157,7 +157,7 @@ test('aborts requests in flight after SHUTDOWN_TIMEOUT_MS, and exits with 1', as
 });
 
 test('exits immediately on a second signal if it comes at least a second after the first', async () => {
-  // Its clock goes on by SIGUSR2; what it runs never ends.
+  // SIGUSR2 advances its clock; its shutdown never ends.
   const script = `
     import { run } from './dist/run.js';
     let moved = 0;
@@ -225,7 +225,7 @@ test('is started by `npm start`, which passes its signals on', async () => {
 });
 
 test('handles a signal during startup: it exits once it has started', async () => {
-  // A start that comes to its end only after the signal.
+  // The start completes only after the signal.
   const script = `
     import { run } from './dist/run.js';
     const logger = { info: console.log };

@@ -9,7 +9,7 @@ const times = (count: number, part: (index: number) => string) =>
   Array.from({ length: count }, (_, index) => part(index)).join(' ');
 const people = (count: number) => crowd(count).map(({ userId }) => user(userId));
 
-/** Asks for users, with these fields of each. */
+/** Queries users, with these fields of each. */
 const ofUsers = (fields: string, more = '') => `query ($of: [_Any!]!) {
   _entities(representations: $of) { ... on User { ${fields} } } ${more}
 }`;
@@ -71,7 +71,7 @@ test('counts representations in the document and in the default of a variable', 
   }`;
   const again = query.replace(/\}$/, 'd: _entities(representations: $of) { __typename } }');
 
-  // Each is none, and fails alone.
+  // None of these is valid, and each fails on its own.
   expect((await post(stage.graphql, { query })).errors).toHaveLength(3_401);
   expect((await post(stage.graphql, { query: again })).errors).toMatchObject([{ message: representations }]);
 });

@@ -22,7 +22,7 @@ const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
   dependencies: Record<string, string>;
 };
 
-/** The rows below a heading's table, each a list of cells without their backquotes. */
+/** The rows of the table under a heading, as lists of cells without backquotes. */
 const table = (heading: string) => {
   const section = readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
   const rows = section.split('\n').filter((line) => line.startsWith('| `'));
@@ -36,7 +36,7 @@ const table = (heading: string) => {
 
 const curls = (text: string) => text.match(/^curl (?:.*\\\n)*.*$/gm) ?? [];
 
-/** Has `sh` read these commands, and does what their curl would do, on machines without curl too. */
+/** Runs these commands in `sh`, with a substitute for curl, so that it works without curl. */
 const runShell = (commands: string, origin: string): Promise<GraphQLAnswer<object>> => {
   const given = execFileSync('sh', ['-euc', `curl() { printf '%s\\0' "$@"; }\n${commands}`], { encoding: 'utf8' });
   const [url = '', ...options] = given.split('\0');
@@ -68,7 +68,7 @@ test('the demo prints the curl of the README, which answers with details and a c
 
   const introspection = await post(`${origin}/graphql`, { query: '{ __schema { queryType { name } } }' });
   expect(introspection.errors).toBeUndefined();
-  // It listens at 127.0.0.1 alone: its tokens are published.
+  // It must listen only on 127.0.0.1, because its tokens are public.
   await expect(openSocket(origin.replace('127.0.0.1', '127.0.0.2'))).rejects.toThrow();
 
   await runShell(command.replace(', mode: RETURN_CODE', ''), origin);
@@ -139,7 +139,7 @@ test('its table of variables matches the configuration', () => {
   const rows = table('Run it').map(([name = '', value]) => [name, value]);
 
   expect(rows.map(([name]) => name)).toEqual(Object.keys(environment.shape));
-  // Limits are read before they are compared.
+  // Parse limits before comparing them.
   const { data: read } = environment.safeParse({
     ZITADEL_URL: 'https://example.com',
     ...Object.fromEntries(rows.filter(([name = '']) => limits.includes(name))),
@@ -243,7 +243,7 @@ test('a client in TypeScript can import the type of the errors and narrow on the
   await rm(client, { recursive: true });
 });
 
-/** The same object with every string made a pattern: digits to 0, capital letters to A. */
+/** The same object, with all digits replaced by 0 and codes by their length. */
 function shape(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value), (key, inner: unknown) => {
     if (typeof inner !== 'string') return inner;

@@ -136,7 +136,7 @@ test('does not repeat a read that was never sent', async () => {
   const { errors } = await readOne(stage.graphql, unverified);
 
   expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_UNAVAILABLE' });
-  // One for the probe.
+  // One of the connections is for the probe.
   expect(upstream.seen).toEqual({ connections: 2, requests: 0 });
 });
 
@@ -187,7 +187,7 @@ test.for<[string, object | undefined]>([
   const many = await readMany(stage.graphql, [user(unverified), user(users.phoneless.userId)]);
 
   const unreadable = { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 } };
-  // Of several users, ZITADEL leaves out whom it does not know.
+  // If several users are read, ZITADEL omits unknown ones.
   const left = what === 'another user' ? { code: 'NOT_FOUND' } : unreadable;
   expect(one.data).toEqual({ contactPhone: null });
   expect(one.errors?.map(({ extensions }) => extensions)).toEqual([unreadable]);

@@ -106,8 +106,8 @@ test.for([
 ] as const)('reads the users of %i representations in %i calls, in the requested order', async ([count, calls]) => {
   const people = crowd(300);
   await using stage = await openStage({}, { moreUsers: people });
-  // Of the different ids, the second and every fiftieth after it is of nobody. They are asked for in an order that is not ZITADEL's,
-  // up or down: first every other one, then the rest. Each tenth representation stands twice.
+  // The second id, and every fiftieth after it, does not exist. The order is neither ascending nor descending, unlike ZITADEL's:
+  // first every other id, then the rest. Every tenth representation is duplicated.
   const ids = people.slice(0, count).map(({ userId }, index) => (index % 50 === 1 ? `${missing}${index}` : userId));
   const mixed = [...ids.filter((_, index) => index % 2 === 1), ...ids.filter((_, index) => index % 2 === 0)];
   const asked = mixed.flatMap((id, index) => (index % 10 === 0 ? [id, id] : [id]));
@@ -267,7 +267,7 @@ test('shows the phone as it is after each mutation in its payload', async () => 
     second: resendContactPhoneCode(userId: $id) { user { id contactPhone { isVerified } } }
   }`;
   const proper = { hold: Promise.resolve() };
-  // What ZITADEL says of the user meanwhile: between the two, the phone is verified.
+  // ZITADEL's answers for the user: the phone is verified between the two reads.
   const then = (phone: object) => answered({ user: { userId: unverified, human: { phone } } });
   stage.zitadel.misbehave(
     proper,
@@ -301,6 +301,6 @@ test('keeps the new code when the user cannot be read after the mutation', async
     },
   });
   expect(errors).toMatchObject([{ path: ['resendContactPhoneCode', 'user', 'contactPhone'] }]);
-  // It was a read: there is no outcome to wonder about.
+  // A read has no outcome.
   expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 500 } });
 });

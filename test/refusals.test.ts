@@ -26,7 +26,7 @@ const badToken = zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-7fs1e', 'Errors.Token
 const noMembership = zitadel(5, 'NOT_FOUND', 404, 'AUTHZ-cdgFk', 'membership not found');
 const noPermission = zitadel(7, 'PERMISSION_DENIED', 403, 'AUTH-AWfge', 'No matching permissions found');
 
-/** What every mutation is refused for. */
+/** Reasons for refusing any mutation. */
 const noToken = zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-toLo1', 'Invalid token');
 
 const common: Row[] = [
@@ -46,7 +46,7 @@ const common: Row[] = [
   ],
 ];
 
-/** What every mutation needs a permission for, save the verification. */
+/** Missing permissions, which matter to every mutation except the verification. */
 const forbidden: Row[] = [
   ['an outsider', bearer(tokens.outsider.token), unverified, 'FORBIDDEN', noMembership],
   ['a user of another organisation', manager, users.foreign.userId, 'FORBIDDEN', noMembership],
@@ -109,7 +109,7 @@ test.for([
 ] as const)('reports why ZITADEL refuses: a number that to ZITADEL %s', async ([, id, text]) => {
   await using stage = await openStage();
   const original = zitadel(3, 'INVALID_ARGUMENT', 400, id, text);
-  // The number is read before ZITADEL is called, so this takes a ZITADEL that knows other numbers.
+  // The number is validated before ZITADEL is called, so this simulates a ZITADEL with other rules.
   stage.zitadel.misbehave(answered({ code: 3, message: original.message, details: original.details }, 400));
 
   const { errors } = await stage.run('set-contact-phone', { userId: unverified, number: '+41795550101' });
@@ -144,13 +144,13 @@ test.for(
   mutationNames.flatMap((name) => [
     [name, 'no Authorization', {}] as const,
     [name, 'an empty one', { authorization: '' }] as const,
-    // ZITADEL answers HTTP 500 to it, before it looks at the token.
+    // ZITADEL answers HTTP 500 to this before it checks the token.
     [name, 'one with a byte that is not ASCII', { authorization: 'Bearer \u00e9' }] as const,
   ]),
 )('does not bother ZITADEL for a nameless caller: %s, %s', async ([name, , headers]) => {
   await using stage = await openStage();
 
-  // Who calls comes before what he asks for.
+  // Authentication is checked before the input.
   const answer = await stage.run(name, { userId: '..', number: '', verificationCode: '' }, headers);
 
   expect(answer.status).toBe(200);

@@ -11,9 +11,9 @@ import { until } from './support/until.js';
 const mib = 1024 * 1024;
 const query = `mutation { resendContactPhoneCode(userId: "${unverified}") { details { sequence } } }`;
 const request = JSON.stringify({ query });
-/** The same of any length: white space may stand around JSON. */
+/** A request of any length: JSON may have white space around it. */
 const padded = (length: number) => request.padEnd(length);
-/** The same of any length, and nothing that a compression could make shorter. */
+/** A request of any length that does not compress. */
 const noise = (length: number) => {
   const rest = length - JSON.stringify({ query, extensions: { a: '' } }).length;
   return JSON.stringify({
@@ -26,7 +26,7 @@ const noise = (length: number) => {
   });
 };
 
-/** Posts these bytes, with a length or in chunks. */
+/** Posts bytes, either with a length or in chunks. */
 async function send(url: string, body: Buffer, encoding: string, isChunked = false) {
   const bytes = new Uint8Array(body);
   const init: RequestInit & { duplex: 'half' } = {
@@ -40,7 +40,7 @@ async function send(url: string, body: Buffer, encoding: string, isChunked = fal
 }
 
 const plain = (body: string) => Buffer.from(body);
-/** Its default is meant for what is compressed once. */
+/** The default quality is slow, as it is meant for static files. */
 const br = (body: string | Buffer) =>
   brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MIN_QUALITY } });
 
@@ -114,7 +114,7 @@ test.for(['deflate', 'zstd', 'gzip, br', 'gzip, gzip', 'constructor'])(
   },
 );
 
-/** The connections from now on, which may take as long as they want: on a busy machine that is more than ten seconds. */
+/** New connections without a request timeout: on a busy machine, these requests can take more than ten seconds. */
 async function acceptedAtLeisure(stage: Awaited<ReturnType<typeof openStage>>) {
   const accepted = acceptedSockets(stage.url);
   await stage.resend();
@@ -122,7 +122,7 @@ async function acceptedAtLeisure(stage: Awaited<ReturnType<typeof openStage>>) {
   return accepted;
 }
 
-/** All but the last byte of a request, on a connection of its own. */
+/** Sends all but the last byte of a request on a new connection. */
 async function openStalled(url: string, body: string, headers: Record<string, string> = {}) {
   const socket = await openSocket(url);
   socket.write(rawPost(body, headers).slice(0, -1));
@@ -141,12 +141,12 @@ test(
     const stalled = await Promise.all(Array.from({ length: 300 }, () => openStalled(stage.url, body)));
     await until(() => Promise.resolve(read() >= 60 * mib));
     const large = send(stage.graphql, gzipSync(body), 'gzip');
-    // Small ones are answered meanwhile, and each gives the server turns enough to read more of the others, if it would.
+    // Small requests are still answered. Each gives the server enough turns to read more of the large ones, if it did.
     for (let times = 0; times < 25; times += 1) {
       expect((await stage.resend()).errors).toBeUndefined();
       expect((await send(stage.graphql, gzipSync(request), 'gzip')).status).toBe(200);
     }
-    // Beside the bodies that it reads, Node reads a piece or two of each connection, 64 KiB at most.
+    // In addition to the admitted bodies, Node reads one or two pieces of at most 64 KiB from each connection.
     expect(read()).toBeLessThan(maxBodyMemory + 300 * 192 * 1024 + mib);
 
     for (const { socket } of stalled) socket.write('}');

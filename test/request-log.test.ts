@@ -24,11 +24,11 @@ interface Line {
   [field: string]: unknown;
 }
 
-/** The lines of requests so far, and no others. */
+/** Only the request lines so far. */
 const requestLines = (lines: string[]) =>
   lines.map((line) => JSON.parse(line) as Line).filter(({ msg }) => msg === 'request');
 
-/** What of a line is not different each time. */
+/** The parts of a line that are the same each time. */
 const ours = (line: Line) => {
   const changing = ['time', 'pid', 'hostname', 'requestId', 'upstreamMs', 'totalMs', 'msg'];
   return Object.fromEntries(Object.entries(line).filter(([field]) => !changing.includes(field)));
@@ -117,7 +117,7 @@ test('logs each request in one line', async () => {
   }
 });
 
-/** What the log says of the failure of a mutation, and what the client learns of ZITADEL's answer. */
+/** The logged failure of a mutation, and what the client sees of ZITADEL's answer. */
 async function failureOf(answer: Misbehaviour, mutation: 'set' | 'verify') {
   await using stage = await openStage();
   stage.zitadel.misbehave(answer);

@@ -13,7 +13,7 @@ const workers = 20;
 const query = `mutation { resendContactPhoneCode(userId: "${unverified}", mode: RETURN_CODE) { verificationCode } }`;
 const request = rawPost(JSON.stringify({ query }), manager);
 
-/** Stops the time of SHUTDOWN_DELAY_MS alone. @returns what lets it pass, for all who wait */
+/** Suspends only the timers of SHUTDOWN_DELAY_MS. @returns a function that fires all of them */
 function holdDelay(): () => void {
   const real = globalThis.setTimeout;
   const waiting: (() => void)[] = [];
@@ -34,8 +34,8 @@ interface Connection {
 }
 
 /**
- * A balancer as routers and Kubernetes are one: a new connection goes to an instance that is ready, and is used until the instance says
- * that it ends. It repeats nothing.
+ * A load balancer like that of routers and Kubernetes: opens connections only to ready instances, and uses each one until the instance
+ * announces its end. It never retries.
  */
 function openBalancer(instances: RunningServer[]) {
   const kept: Connection[] = [];
@@ -114,7 +114,7 @@ test(
       const old = instances[restart % 2] as RunningServer;
       expect(balancer.connectionsTo(old)).toBeGreaterThan(0);
       const closed = old[Symbol.asyncDispose]();
-      // Each of its connections comes to its turn, and is told.
+      // Each of its connections gets another request, and with the answer the announcement.
       for (let rounds = 0; rounds < 50 && balancer.connectionsTo(old) > 0; rounds += 1)
         await balancer.answered(workers);
       expect(balancer.connectionsTo(old)).toBe(0);

@@ -40,7 +40,7 @@ test.for([
     expect(await answer.text()).toBe(refusal);
   }
   expect(stage.zitadel.calls).toEqual([]);
-  // Or an operator would look in vain for why a router with yesterday's secret gets nothing.
+  // Otherwise an operator could not find out why a router with an old secret fails.
   const lines = stage.lines.filter((line) => line.includes('"code":"ROUTER_SECRET_MISSING"'));
   expect(lines).toHaveLength(answers.length);
   for (const line of lines) expect(JSON.parse(line)).not.toHaveProperty('err');

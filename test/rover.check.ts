@@ -8,9 +8,9 @@ import { startChild } from './support/child.js';
 import { openStage } from './support/stage.js';
 import { roverYaml } from './support/supergraph.js';
 
-// Not a part of `npm test`, since npx fetches Rover. As a dependency it breaks `npm ci`; older versions download their binary.
+// Not part of `npm test`, since npx downloads Rover. As a dependency it breaks `npm ci`; older versions download their binary.
 
-/** What Rover prints. */
+/** Runs Rover, and returns its output. */
 async function rover(...args: string[]): Promise<string> {
   const env = { ...process.env, APOLLO_ELV2_LICENSE: 'accept', APOLLO_TELEMETRY_DISABLED: 'true' };
   await using child = startChild(['--yes', '@apollo/rover@0.41.0', '--skip-update-check', ...args], env, 'npx');
@@ -18,7 +18,7 @@ async function rover(...args: string[]): Promise<string> {
   return child.output.stdout;
 }
 
-/** Federation's own definitions come with it; built and printed again, they are gone. */
+/** Building and printing again removes federation's own definitions. */
 const printedAgain = (sdl: string) => printSchema(buildSubgraphSchema(parse(sdl)));
 
 const committed = readFileSync('schema/contact-phone.graphql', 'utf8');
@@ -37,7 +37,7 @@ test('Rover understands rover.yaml, which refers to the committed schema', async
 
   const config = parseYaml(expanded) as typeof roverYaml;
   expect(config).toEqual(roverYaml);
-  // Rover gives the path of the schema, not what is in it.
+  // Rover returns the path of the schema, not its contents.
   const files = Object.values(config.subgraphs).map(({ schema }) => schema.file);
   expect(files.map((file) => printedAgain(readFileSync(file, 'utf8')))).toEqual([committed]);
 });

@@ -17,7 +17,7 @@ test('is what the running subgraph serves for composition', async () => {
 
   const { data } = await post<{ _service: { sdl: string } }>(stage.graphql, { query: '{ _service { sdl } }' });
 
-  // The running subgraph adds the definitions of federation; built and printed again, they are gone.
+  // The running subgraph adds federation's definitions. Building and printing again removes them.
   const built = buildSubgraphSchema(parse(data?._service.sdl ?? ''));
   expect(printSchema(built)).toBe(readFileSync('schema/contact-phone.graphql', 'utf8'));
 });
@@ -71,8 +71,8 @@ test('is listed with its address in rover.yaml', () => {
 });
 
 /**
- * What of our own has no description. What federation brings along is not ours to describe, nor is a type that other subgraphs
- * have too: composition takes one description, of the subgraph whose name comes first, and warns of the others.
+ * Everything of our own without a description. Federation's definitions are not ours to describe, nor are types shared with other
+ * subgraphs: composition keeps the description of the subgraph whose name comes first, and warns about the others.
  */
 function undescribed(schema: GraphQLSchema): string[] {
   const isFederations = (name: string) => name.startsWith('_') || name.includes('__');

@@ -13,7 +13,7 @@ import { until } from './support/until.js';
 const himself = bearer(tokens.self.token);
 const limited = { code: 'RATE_LIMITED' };
 
-/** Two servers before the ZITADEL of the first one, which count in one Redis. */
+/** Two servers with the same ZITADEL and the same Redis. */
 async function openTwo(env: Record<string, string> = {}, options: Parameters<typeof openStage>[1] = {}) {
   const redis = await startRedis();
   const shared = { SMS_LIMITS: '', VERIFY_LIMIT: '', REDIS_URL: redis.url, ...env };
@@ -25,7 +25,7 @@ async function openTwo(env: Record<string, string> = {}, options: Parameters<typ
     one,
     other,
     zitadel: one.zitadel,
-    /** Resolves when both say this of Redis. */
+    /** Resolves when both report this state of Redis. */
     async both(state: 'up' | 'down') {
       for (const { url } of servers) await until(async () => (await readiness(url)).redis === state);
     },
@@ -44,7 +44,7 @@ async function readiness(url: string) {
   return { status, redis };
 }
 
-/** So many seconds, or what a slow machine has left of them. */
+/** This many seconds, or fewer on a slow machine. */
 const within = (seconds: number) =>
   expect.toSatisfy((left: number) => left <= seconds && left > seconds - 120, `up to ${seconds}`) as number;
 
@@ -93,7 +93,7 @@ describe.runIf(hasRedis)('with Redis', () => {
 
     expect((await one.resend()).errors).toMatchObject([{ extensions: { outcome: 'UNKNOWN' } }]);
     expect((await other.resend({}, himself)).errors).toBeUndefined();
-    // Both count for the one caller, the second one alone for the other.
+    // Both count for one caller, but only the second one for the other.
     expect((await other.resend()).errors).toMatchObject([{ extensions: { ...limited, retryAfter: within(600) } }]);
     expect((await one.resend()).errors).toMatchObject([{ extensions: limited }]);
     const second = await one.resend({}, himself);
@@ -114,7 +114,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     const { redis, one, other, zitadel } = two;
     const userIds = people.map(({ userId }) => userId);
     const next = (count: number) => userIds.splice(0, count);
-    /** A resend for each of so many people, by both servers. */
+    /** Resends for this many users through both servers. */
     const run = (count: number) =>
       Promise.all(next(count).map((userId, index) => (index % 2 ? one : other).resend({ userId })));
     const [before = '', during = '', after = ''] = next(3);
@@ -130,7 +130,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     expect(zitadel.outbox).toHaveLength(61);
 
     await two.both('down');
-    // Each knows what it sent itself, before and now.
+    // Each server still knows what it has sent itself.
     expect((await one.resend({ userId: before })).errors).toMatchObject([{ extensions: limited }]);
     expect((await other.resend({ userId: during })).errors).toBeUndefined();
     expect((await other.resend({ userId: during })).errors).toMatchObject([{ extensions: limited }]);
@@ -182,7 +182,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     const underWay = one.resend(early);
     await zitadel.called(1);
     redis.freeze();
-    // Redis will carry this out as soon as it can, when nobody waits for it any more.
+    // Redis will execute this after the thaw, when nobody is waiting for it any more.
     expect((await one.resend(late)).errors).toMatchObject(refused);
     answering.open();
     expect((await underWay).errors).toMatchObject(refused);
@@ -204,7 +204,7 @@ describe.runIf(hasRedis)('with Redis', () => {
     const verified = await one.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
     expect(verified.errors).toMatchObject([{ extensions: { code: 'INVALID_VERIFICATION_CODE' } }]);
     expect((await readiness(one.url)).redis).toBe('down');
-    // It is tried again, once a second, and left again.
+    // It is retried once a second, and dropped again.
     await redis.refusedToCount(3);
     expect((await readiness(one.url)).redis).toBe('down');
 
@@ -274,9 +274,9 @@ describe.runIf(hasRedis)('with Redis', () => {
       'contact-phone:sms-unknown-86400s',
     ]);
     for (const [key, endsInMs] of [...whileUnderWay, ...keys]) {
-      // A user's id, and in 256 bits of Base64 a caller.
+      // The id of a user, and a caller as 256 bits in Base64.
       expect(key).toMatch(/^contact-phone:[a-z0-9-]+(:[\w-]{43})?(:1)?:(\d{18}|everyone|probe)$/);
-      // It would be -1 for ever.
+      // -1 would mean that the key never expires.
       expect(endsInMs).toBeGreaterThanOrEqual(0);
       expect(endsInMs).toBeLessThanOrEqual(86_400_000);
       for (const { token } of Object.values(tokens)) expect(key).not.toContain(token);

@@ -8,7 +8,7 @@ afterEach(() => {
 
 type Step = 'drain' | 'finish' | 'cut' | 'first' | 'second';
 
-/** Shuts down a server that took two things; some steps do something else than well. */
+/** Shuts down a server with two resources. Individual steps can be replaced. */
 function shutDownWith(special: Partial<Record<Step, Release>>) {
   const done: string[] = [];
   const step = (name: Step) => () => {

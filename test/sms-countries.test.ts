@@ -74,7 +74,7 @@ test('sends no SMS to a number that it may not or cannot read', async () => {
   const failed = await stage.resend();
   const unreadable = await stage.resend();
 
-  // Nothing was written: there is no outcome to wonder about.
+  // Nothing was written, so there is no outcome.
   expect([forbidden, failed, unreadable].map(({ errors }) => errors?.[0]?.extensions)).toMatchObject([
     { code: 'FORBIDDEN' },
     { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 500 } },
@@ -99,7 +99,7 @@ test('does not count an SMS to another country', async () => {
 test('ignores what the same request has read before', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'CH' });
   const proper = { hold: Promise.resolve() };
-  // Between the two resends, somebody else has set another number.
+  // Between the two resends, someone else sets another number.
   const elsewhere = answered({ user: { userId: unverified, human: { phone: { phone: '+43664123456' } } } });
   stage.zitadel.misbehave(proper, proper, elsewhere);
   const query = `mutation ($id: ID!) {

@@ -8,7 +8,7 @@ import { stopClock } from './support/clock.js';
 import { gate } from './support/gate.js';
 import { bearer, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
 
-// It works as ever, and is counted.
+// Works as usual, but counts calls.
 vi.mock('../src/guard/caller-key.js', { spy: true });
 beforeEach(() => void vi.mocked(callerKeyOf).mockClear());
 
@@ -51,7 +51,7 @@ test('sends 5 SMS in 10 minutes and 20 in 24 hours, and reports when all windows
   for (let times = 1; times <= 20; times += 1) {
     const sent = await stage.resend();
     expect(sent.errors).toBeUndefined();
-    // Each fifth fills ten minutes, which begin with the first SMS in them; the twentieth fills the day.
+    // Every fifth SMS uses up a window of ten minutes, which starts with its first SMS. The twentieth uses up the day.
     const minutes = Math.floor((times - 1) / 5) * 600;
     const next = times === 20 ? at(86_400) : times % 5 === 0 ? at(minutes + 600) : clock.in(30);
     expect(availableAt(sent)).toBe(next);
@@ -81,7 +81,7 @@ test('counts per user across callers and mutations, but only what ZITADEL sends'
   expect([returned, alsoReturned, marked].map(({ errors }) => errors)).toEqual([undefined, undefined, undefined]);
   expect(returned.data?.resendContactPhoneCode?.resendAvailableAt).toBeNull();
   expect(alsoReturned.data?.setContactPhone?.resendAvailableAt).toBeNull();
-  // Another user has an allowance of his own.
+  // Another user has a limit of their own.
   const other = await stage.run('set-contact-phone', { userId: users.phoneless.userId, number: '+41795550103' });
   expect(other.data?.setContactPhone?.resendAvailableAt).toBe(clock.in(0));
   expect(stage.zitadel.outbox).toHaveLength(3);
@@ -125,7 +125,7 @@ test('holds callers back for as long as their call may take, and reports the sho
 
   const inFlight = stage.resend();
   await stage.zitadel.called(1);
-  // The read and the write have ten seconds together.
+  // The read and the write share ten seconds.
   clock.move(4.9);
   expect(extensionsOf(await stage.resend())).toEqual(limited(7));
   reading.open();
@@ -166,12 +166,12 @@ test('counts an unknown outcome as an SMS for this caller, but not for others', 
   expect((await stage.resend({}, himself)).errors).toBeUndefined();
   clock.move(30);
   expect(await unknown()).toMatchObject({ outcome: 'UNKNOWN' });
-  // One sent and two unknown: he has to wait until the first unknown one is ten minutes old; the user himself does not.
+  // One sent and two unknown: the manager has to wait until the first unknown one is ten minutes old. The user does not.
   clock.move(30);
   expect(extensionsOf(await stage.resend())).toEqual(limited(540));
   const sent = await stage.resend({}, himself);
   expect(availableAt(sent)).toBe(clock.in(30));
-  // When these ten minutes are over, two are sent that the other may not add to for long.
+  // After these ten minutes, two sent SMS count for both callers.
   clock.move(540);
   const last = await stage.resend();
   expect(last.errors).toBeUndefined();
@@ -199,7 +199,7 @@ test('remembers the unknown outcomes of a caller until their last window is over
   clock.move(40);
   stage.zitadel.misbehave({ reset: true });
   await stage.resend();
-  // The minute of both is over, the half of the second is not.
+  // The one-minute window is over, but the 30 seconds of the second are not.
   clock.move(21);
   expect(extensionsOf(await stage.resend())).toEqual(limited(9));
   clock.move(9);
@@ -216,7 +216,7 @@ test('does not let a flood of forged tokens delay the owner', { timeout: 120_000
   };
   stage.zitadel.misbehave(...Array.from({ length: 1_001 }, () => refusedLate));
 
-  // More at once than there are connections to ZITADEL, and not so many that they are refused one.
+  // More than there are connections to ZITADEL, but not more than fit in the queue.
   const atOnce = pLimit(250);
   const flood = Array.from({ length: 1_000 }, (_, index) =>
     atOnce(() => stage.resend({}, bearer(`forged-${String(index).padStart(5, '0')}`))),
@@ -225,7 +225,7 @@ test('does not let a flood of forged tokens delay the owner', { timeout: 120_000
   const own = await stage.resend({}, himself);
 
   expect(own.errors).toBeUndefined();
-  // Once the owner's SMS is sent, nobody can have another one sent.
+  // Once the owner's SMS is sent, nobody can send another one.
   for (const { errors } of await Promise.all(flood)) {
     expect(errors?.[0]?.extensions.code).toMatch(/^(UNAUTHENTICATED|RATE_LIMITED)$/);
   }
@@ -246,7 +246,7 @@ test('treats all callers with a nonstandard Authorization header as one caller',
   for (const other of [`Bearer  ${token}`, `Another Bearer ${token}`, `Bearer ${token} `.repeat(2)]) {
     expect(extensionsOf(await disguised(other))).toEqual(limited(600));
   }
-  // Who writes it as he should is not delayed by that.
+  // A caller with the standard form is not affected.
   expect((await stage.resend()).errors).toBeUndefined();
   answering.open();
   expect((await underWay).errors).toBeUndefined();
@@ -307,7 +307,7 @@ test.for([
   expect(extensionsOf(await verify())).toEqual(limited(30));
   clock.move(30);
   expect(extensionsOf(await verify())).toMatchObject([{ code: 'INVALID_VERIFICATION_CODE' }]);
-  // The date at which another one may be sent is by the clock as it is now.
+  // `resendAvailableAt` follows the new time of the system clock.
   expect(availableAt(await stage.resend())).toBe(clock.in(30));
 });
 

@@ -6,7 +6,7 @@ import { readMetrics } from './support/metrics.js';
 import { readMany, user } from './support/reads.js';
 import { bearer, manager, post, run, unverified, type OperationName } from './support/stage.js';
 
-// What takes too long for `npm test`.
+// Takes too long for `npm test`.
 
 test('10,000 requests with every outcome leak no handles and no memory', async () => {
   await using production = await openMeasured({ ZITADEL_TIMEOUT_MS: '200' });
@@ -56,7 +56,7 @@ test('10,000 requests with every outcome leak no handles and no memory', async (
     zitadel.calls.length = 0;
   };
 
-  // One after the other, so that each comes out as it is meant; later they get in each other's way.
+  // First sequentially, so that each has its intended outcome. Later rounds affect each other.
   for (const call of outcomes) await call();
   await round();
   const first = await holdings();
@@ -65,9 +65,9 @@ test('10,000 requests with every outcome leak no handles and no memory', async (
   const series = await readMetrics(`${url}/metrics`);
   server.kill('SIGTERM');
 
-  // A hundred and fifty bytes a request, which is less than anything that would be kept of one.
+  // 150 bytes per request: anything kept for a request would take more.
   expect(second.bytes - first.bytes).toBeLessThan(5_000 * 150);
-  // Connections are kept alive; nothing else is.
+  // Only keep-alive connections remain.
   expect([...new Set(second.handles)].sort()).toEqual(['PipeWrap', 'TCPServerWrap', 'TCPSocketWrap']);
   expect(await server.exited).toBe(0);
   const codes = Object.keys(series).flatMap((key) => /requests_total\{.*code="(\w+)"/.exec(key)?.[1] ?? []);

@@ -3,10 +3,10 @@ import { openProduction } from './support/production.js';
 import { resend } from './support/stage.js';
 
 const lines = 20_000;
-/** A mebibyte, and one line that was written before that was full. */
+/** One mebibyte, plus one line that was written just before it was full. */
 const maxWaiting = 1024 * 1024 + 2_000;
 
-/** The production server, which logs 20 MB on SIGUSR2, and then reports on standard error how much of it waits. */
+/** The production server. On SIGUSR2 it logs 20 MB, and then reports on standard error how much of it is waiting. */
 const talkative = `
   import { readConfig } from './dist/config.js';
   import { run } from './dist/run.js';
@@ -40,7 +40,7 @@ test.for(['json', 'pretty'] as const)(
 test('a reader that resumes learns how many lines were dropped', async () => {
   await using production = await open();
   const { server } = production;
-  // It is logged late, and would be dropped and counted as well.
+  // This line comes late. It would otherwise be dropped and counted too.
   await server.printed(/ZITADEL is up/);
   server.stopReading();
   server.kill('SIGUSR2');

@@ -7,7 +7,7 @@ import { linesOf, openProduction } from './support/production.js';
 import { refusesConnections } from './support/sockets.js';
 import { resend } from './support/stage.js';
 
-/** The production server, in which something goes wrong on SIGUSR2 that nobody catches. */
+/** The production server, with an uncaught error on SIGUSR2. */
 const goingWrong = (how: string) => [
   '--input-type=module',
   '--eval',
@@ -40,7 +40,7 @@ test.for<[string, string, object]>([
 
   server.kill('SIGUSR2');
   await refusesConnections(url);
-  // Another one does no more harm.
+  // Another one must do no harm.
   server.kill('SIGUSR2');
   await server.printed(/(shutting down[^]*){2}/);
   answering.open();

@@ -15,7 +15,7 @@ import { manager, openStage, post, unverified } from './support/stage.js';
 
 const ours = 'contact-phone-subgraph';
 
-/** Of a gateway whose calls are instrumented. */
+/** The data source of a gateway with instrumented calls. */
 class TracedDataSource extends RemoteGraphQLDataSource {
   override fetcher: RemoteGraphQLDataSource['fetcher'] = (url, init) => {
     const headers = { ...init?.headers };

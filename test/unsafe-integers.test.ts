@@ -3,7 +3,7 @@ import { users } from '../src/embedded-zitadel/population.js';
 import { gateways, openSupergraph } from './support/gateways.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
 
-// JavaScript reads 301000000000000101 as 301000000000000100, who is another user.
+// JavaScript reads 301000000000000101 as 301000000000000100, which is the id of another user.
 const rounded = { ...users.unverified, userId: String(Number(unverified)) };
 const moreUsers = [rounded];
 
@@ -12,7 +12,7 @@ const sendStrings = {
   extensions: expect.objectContaining({ code: 'BAD_USER_INPUT' }) as object,
 };
 
-/** The user id as a JSON number, which `JSON.stringify` cannot write. */
+/** Writes the user id as a JSON number, which `JSON.stringify` cannot do. */
 const asNumber = (body: object) => JSON.stringify(body).replaceAll('"NUMBER"', unverified);
 
 test.for([
@@ -103,7 +103,7 @@ test.for(gateways)('%s: acts only on the user that the client meant', async ([, 
     expect(zitadel.calls).toEqual([]);
   }
 
-  // In a document it is exact.
+  // In a document, numbers are exact.
   for (const query of [
     `mutation { it: ${resend.replace('ID', unverified)} }`,
     `{ it: ${read.replace('ID', unverified)} }`,

@@ -16,7 +16,7 @@ interface Row {
 const detail = { '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id: 'TEST-1', message: 'text' };
 const known = (code: number, httpStatus: number) => ({ code, status: grpcCodes[code], httpStatus, id: 'TEST-1' });
 
-/** A refusal with every code of google.rpc.Code, at the HTTP status that ZITADEL gives it. */
+/** A refusal for each google.rpc.Code, with the HTTP status that ZITADEL uses for it. */
 const codes: [code: number, httpStatus: number, expected: string, isUnknown?: boolean][] = [
   [1, 499, 'UPSTREAM_ERROR', true],
   [2, 500, 'UPSTREAM_ERROR', true],
@@ -39,7 +39,7 @@ const codes: [code: number, httpStatus: number, expected: string, isUnknown?: bo
   [14, 400, 'UPSTREAM_UNAVAILABLE', true],
   [12, 405, 'UPSTREAM_MISCONFIGURED'],
   [7, 500, 'FORBIDDEN', true],
-  // Numbers that google.rpc.Code does not know.
+  // Numbers that are not in google.rpc.Code.
   [17, 400, 'UPSTREAM_ERROR'],
   [99, 500, 'UPSTREAM_ERROR', true],
 ];
@@ -115,7 +115,7 @@ const rows: Record<string, Row> = {
   },
 };
 
-/** What stands in front of ZITADEL, and answers in its place. */
+/** A proxy in front of ZITADEL that answers in its place. */
 for (const [status, code] of [
   [502, 'UPSTREAM_UNAVAILABLE'],
   [503, 'UPSTREAM_UNAVAILABLE'],
@@ -127,7 +127,7 @@ for (const [status, code] of [
   };
 }
 
-/** A 200 that says it is JSON, and is not the JSON that was promised. */
+/** A 200 with the content type of JSON but the wrong content. */
 for (const [what, body] of [
   ['is a page', page],
   ['is cut short', '{"details":{"sequence":"1","cha'],

@@ -13,7 +13,7 @@ const details = '{"details":{"changeDate":"2025-08-07T06:05:04Z"}}';
 
 test('gives up on a slow ZITADEL at the deadline, and reports that the SMS may have been sent', async () => {
   await using stage = await openStage({ ZITADEL_TIMEOUT_MS: '500' });
-  await stage.resend(); // so that the next request leaves at once, on a connection that is there
+  await stage.resend(); // so that the next request is sent immediately on an open connection
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened });
 
@@ -62,7 +62,7 @@ test.for(mutationNames)('sends a mutation once, whatever its outcome: %s', async
   await using stage = await openStage();
   const answer = (status: number, body: string) => ({ answer: { status, headers: json, body } });
   const outcomes = [
-    // Half the answer of a mutation that was carried out, which it can be but once, so it comes first.
+    // Half the answer to a successful mutation. It must come first, since the mutation can only succeed once.
     [{ cutOffAfter: 20 }, { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' }],
     [{ reset: true }, { code: 'UPSTREAM_UNAVAILABLE', outcome: 'UNKNOWN' }],
     [
@@ -179,7 +179,7 @@ test('knows that nothing was sent without a connection: refused, unknown host, n
     closed = upstream.url;
   }
   await using plain = await openStage();
-  // No resolver has to be asked for a name with a label of more than 63 characters.
+  // A label of more than 63 characters fails without a DNS query.
   const noSuchHost = `http://${'a'.repeat(64)}.example`;
 
   for (const url of [closed, noSuchHost, plain.zitadel.url.replace('http', 'https')]) {
@@ -192,13 +192,13 @@ test('knows that nothing was sent without a connection: refused, unknown host, n
 
 test('waits at most 3 seconds for a connection', async () => {
   await using silent = await openRawUpstream();
-  // A TLS handshake that is never answered; the deadline of the call would be 10 seconds.
+  // A TLS handshake that is never answered. The deadline of the call would be 10 seconds.
   await using stage = await openStage({ ZITADEL_URL: `https://127.0.0.1:${silent.port}` });
 
   const { errors } = await stage.resend();
 
   expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_UNAVAILABLE' }]);
-  // One for the probe.
+  // One of the connections is for the probe.
   expect(silent.seen).toEqual({ connections: 2, requests: 0 });
 });
 

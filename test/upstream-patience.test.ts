@@ -10,7 +10,7 @@ import { openSocket } from './support/sockets.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
 import { until } from './support/until.js';
 
-// How long a call waits for ZITADEL, which calls are not made, and over which connections the others go.
+// How long calls wait for ZITADEL, which calls are not made, and which connections the others use.
 
 afterEach(() => {
   vi.useRealTimers();
@@ -18,23 +18,23 @@ afterEach(() => {
 });
 
 const long = 300_000;
-/** Connections of the lane of writes, and the length of its queue. */
+/** The connections for writes, and the length of their queue. */
 const [connections, queue] = [64, 1_000];
 
-/** Lets so much time pass, all at once. Timers are not moved. */
+/** Advances the clock without running timers. */
 function pass(ms: number) {
   const now = performance.now.bind(performance);
   vi.spyOn(performance, 'now').mockImplementation(() => now() + ms);
 }
 
-/** ZITADEL answers none of the next calls until the gate opens. */
+/** Makes ZITADEL answer none of the next calls until the gate opens. */
 function hang(zitadel: Awaited<ReturnType<typeof openStage>>['zitadel'], calls: number) {
   const answering = gate();
   zitadel.misbehave(...Array.from({ length: calls }, () => ({ hold: answering.opened })));
   return answering;
 }
 
-/** @returns what resolves when so many resends are in flight or in the queue */
+/** @returns a function that resolves when this many resends are in flight or in the queue */
 function resendsWaiting() {
   const exchange = vi.spyOn(Lane.prototype, 'exchange');
   const resends = () => exchange.mock.calls.filter(([{ operation }]) => operation === 'ResendPhoneCode');
@@ -169,7 +169,7 @@ const http = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Lengt
 
 test('reuses a connection for a write only within half a second', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  // It would keep them for a minute, it says.
+  // Its header promises to keep them for a minute.
   await using upstream = await openRawUpstream((socket) =>
     socket.write(`${http}Connection: keep-alive\r\nKeep-Alive: timeout=60\r\n\r\n${answer}`),
   );

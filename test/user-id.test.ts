@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { manager, openStage, post } from './support/stage.js';
 
-/** What the contract lets through to ZITADEL. */
+/** The ids that may be passed to ZITADEL. */
 const isAllowed = (id: string) =>
   id !== '.' &&
   id !== '..' &&
@@ -11,7 +11,7 @@ const isAllowed = (id: string) =>
   id.length <= 200 &&
   Array.from(id).every((character) => character >= ' ' && character <= '~');
 
-/** Ids made of what has a meaning in paths, in URLs and in headers, beside any text at all. */
+/** Ids with characters that have a meaning in paths, URLs and headers, and arbitrary text. */
 const hostilePart = fc.constantFrom(
   ...[
     '/',
@@ -64,7 +64,7 @@ test.for([
       expect(calls.map(({ path }) => path.split('/').map(decodeURIComponent))).toEqual([
         ['', 'v2', 'users', userId, ...below.split('/').slice(1)],
       ]);
-      // The embedded ZITADEL, which decodes the path before it routes, looked for this very user.
+      // The embedded ZITADEL, which decodes the path before routing, looked up exactly this user.
       expect(extensions).toMatchObject({ code: 'NOT_FOUND', zitadel: { id: refusal } });
     } else {
       expect(calls).toEqual([]);

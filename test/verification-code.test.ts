@@ -4,7 +4,7 @@ import { openStage, unverified } from './support/stage.js';
 
 const hour = 60 * 60 * 1000;
 
-/** A stage on which the unverified user has got a code. */
+/** A stage where the unverified user has received a code. */
 async function openWithCode(options?: Parameters<typeof openStage>[1]) {
   const stage = await openStage({}, options);
   await stage.resend();
@@ -69,7 +69,7 @@ test.for([
 });
 
 test('is case-sensitive about codes', async () => {
-  // Codes have digits too; one without letters would be its own lower case.
+  // A code may consist of digits only, which would be the same in lower case.
   await using stage = await openWithCode();
   const { code, verify } = stage;
   let letters = code;

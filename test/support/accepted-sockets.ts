@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** The connections that a server of this process accepts from now on, at its own end. Node says there which server it is. */
+/** The server-side sockets that a server in this process accepts from now on. Node sets their `server`. */
 export function acceptedSockets(url: string): (Socket & { server: Server })[] {
   const port = Number(new URL(url).port);
   const accepted: (Socket & { server: Server })[] = [];

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { onTestFinished } from 'vitest';
 
-/** A process of its own, ended with the test: Node.js with these arguments, or another command. */
+/** A child process that ends with the test: Node.js with these arguments, or another command. */
 export function startChild(
   args: string[],
   env: NodeJS.ProcessEnv = {},
@@ -15,7 +15,7 @@ export function startChild(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit').then(([code]) => code as number | null);
-  // A test that runs out of time disposes of nothing.
+  // A test that times out does not dispose of anything.
   onTestFinished(() => void child.kill('SIGKILL'));
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output.stdout += chunk));
@@ -34,15 +34,15 @@ export function startChild(
   return {
     output,
     exited,
-    /** Reads no more of its standard output, or goes on reading. */
+    /** Stops or resumes reading its standard output. */
     stopReading: () => child.stdout.pause(),
     goOnReading: () => child.stdout.resume(),
-    /** Closes our end of it. */
+    /** Closes our end of its standard output. */
     closeOutput: () => child.stdout.destroy(),
     kill: (signal: NodeJS.Signals) => child.kill(signal),
-    /** Resolves with the match as soon as standard output has it. */
+    /** Resolves with the match once it appears on standard output. */
     printed: (pattern: RegExp) => appears(pattern, 'stdout'),
-    /** The same of standard error. */
+    /** The same for standard error. */
     complained: (pattern: RegExp) => appears(pattern, 'stderr'),
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');

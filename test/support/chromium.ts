@@ -4,19 +4,19 @@ import { join } from 'node:path';
 import { chromium, type Page } from 'playwright-core';
 import { onTestFinished } from 'vitest';
 
-/** Chromium from npm, which is for Linux; elsewhere the Chrome that is installed. */
+/** Chromium from npm on Linux; elsewhere the installed Chrome. */
 async function executable(): Promise<{ executablePath: string } | { channel: string }> {
   if (process.platform !== 'linux') return { channel: 'chrome' };
-  // It unpacks itself into the folder for temporary files, and would meet that of another run there.
+  // It unpacks itself into the temporary folder, where it would conflict with another run.
   const folder = mkdtempSync(join(tmpdir(), 'contact-phone-chromium-'));
   onTestFinished(() => rmSync(folder, { recursive: true, maxRetries: 5 }));
   process.env['TMPDIR'] = folder;
-  // What makes it bring the libraries that it needs.
+  // Makes it unpack the libraries that it needs.
   process.env['AWS_LAMBDA_JS_RUNTIME'] = 'nodejs20.x';
   const { default: packed } = await import('@sparticuz/chromium');
   const executablePath = await packed.executablePath();
-  // It would look for its libraries where it was unpacked first, and for its fonts in `/tmp/fonts`: text without a font takes no room,
-  // and is hidden to a test.
+  // Otherwise it would look for its libraries where it was first unpacked, and for fonts in `/tmp/fonts`. Text without a font has no
+  // size, so it counts as hidden.
   process.env['LD_LIBRARY_PATH'] = join(folder, 'al2023/lib');
   const fonts = join(folder, 'fonts');
   process.env['FONTCONFIG_PATH'] = fonts;
@@ -28,12 +28,12 @@ async function executable(): Promise<{ executablePath: string } | { channel: str
 }
 
 /**
- * A page of a real browser that can reach these origins and no others.
+ * A page in a real browser that can reach only these origins.
  *
- * @returns also what it tried to reach beside them, and everything that it complains of
+ * @returns also the other URLs that it tried to reach, and all errors that it reported
  */
 export async function openPage(origins: string[]) {
-  // A slow machine takes longer than the thirty seconds that Playwright grants; the test has a time-out of its own.
+  // Slow machines take longer than Playwright's thirty seconds. The test has a timeout of its own.
   const browser = await chromium.launch({ ...(await executable()), args: ['--no-sandbox'], timeout: 0 });
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.setDefaultTimeout(0);

@@ -22,7 +22,7 @@ interface Batch {
   resourceSpans: { resource: { attributes: Attribute[] }; scopeSpans: { spans: Span[] }[] }[];
 }
 
-/** An OpenTelemetry collector that keeps what it gets: OTLP as JSON over HTTP. */
+/** An OpenTelemetry collector that stores what it receives: OTLP as JSON over HTTP. */
 export async function openCollector() {
   const batches: Batch[] = [];
   const paths = new Set<string | undefined>();
@@ -38,9 +38,9 @@ export async function openCollector() {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     paths,
-    /** Everything that came, as it came. */
+    /** Everything received, unparsed. */
     text: () => JSON.stringify(batches),
-    /** The spans of a service, in the order of their ends. */
+    /** The spans of a service, in the order in which they ended. */
     spansOf: (service: string): Span[] =>
       batches
         .flatMap(({ resourceSpans }) => resourceSpans)

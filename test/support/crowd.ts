@@ -1,6 +1,6 @@
 import { users, type EmbeddedUser } from '../../src/embedded-zitadel/population.js';
 
-/** So many more people of the manager's organisation, each with a number of their own. */
+/** This many more users in the manager's organisation, each with their own number. */
 export function crowd(count: number): (EmbeddedUser & { phone: { number: string; isVerified: boolean } })[] {
   return Array.from({ length: count }, (_, index) => ({
     userId: String(400_000_000_000_000_000n + BigInt(index)),

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 
-// Vitest takes a worker that blocks for a minute for dead.
+// Vitest considers a worker dead that blocks for a minute.
 const run = promisify(execFile);
 
 export interface Image {
-  /** Where its root is on this machine. */
+  /** The location of its root on this machine. */
   root: string;
   from: string;
   env: Record<string, string>;
@@ -19,8 +19,8 @@ export interface Image {
 }
 
 /**
- * Goes through our Dockerfile on this machine, without Docker: each stage in a folder of its own, with the Node.js that is here in
- * place of its base image. It knows the instructions that are there, and fails on any other.
+ * Runs our Dockerfile on this machine, without Docker: each stage in a folder of its own, with the local Node.js instead of the base
+ * image. It supports only the instructions that occur there, and fails on any other.
  */
 export async function followDockerfile(): Promise<{ image: Image; folder: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'contact-phone-image-'));
@@ -60,7 +60,7 @@ async function follow(
       const target = join(here, sources.pop() ?? '');
       for (const source of sources) {
         const path = from === undefined ? source : join(stages.get(from)?.root ?? '', source);
-        // Of a folder, the contents are copied.
+        // COPY copies the contents of a folder.
         const isInto = /\/$/.test(paths) && from === undefined;
         cpSync(path, isInto ? join(target, basename(source)) : target, { recursive: true });
       }

@@ -10,7 +10,7 @@ import { createGatewayRuntime, type GatewayConfigSupergraph } from '@graphql-hiv
 import { openStage } from './stage.js';
 import { openAccounts, supergraphSdl } from './supergraph.js';
 
-/** The secret that the gateways show. */
+/** The router secret of the gateways. */
 export const secret = 'S3CR3T-of-the-router';
 process.env['ROUTER_SECRET'] = secret;
 
@@ -18,7 +18,7 @@ interface Gateway extends AsyncDisposable {
   url: string;
 }
 
-/** The block of JavaScript that the README shows for a gateway, run as a function of what it does not define itself. */
+/** The JavaScript block in the README for a gateway, as a function of the names that it does not define. */
 function fromReadme(gateway: string, result: string, given: Record<string, unknown> = {}): unknown {
   const [, block = ''] =
     readFileSync('README.md', 'utf8')
@@ -29,7 +29,7 @@ function fromReadme(gateway: string, result: string, given: Record<string, unkno
   return run(...Object.values(given));
 }
 
-/** @param dataSource what calls a subgraph, where it is not the gateway's own */
+/** @param dataSource calls subgraphs instead of the gateway's own data source */
 export async function openApolloGateway(supergraphSdl: string, dataSource = RemoteGraphQLDataSource): Promise<Gateway> {
   const given = { ApolloGateway, ApolloServer, RemoteGraphQLDataSource: dataSource, supergraphSdl };
   const server = fromReadme('@apollo/gateway', 'server', given) as ApolloServer;
@@ -69,7 +69,7 @@ export const gateways = [
 
 export type OpenGateway = (typeof gateways)[number][1];
 
-/** A frontend's view: a gateway before this subgraph, which is closed to all others, and the one that owns users. */
+/** A frontend's view: a gateway in front of this subgraph, which requires the router secret, and the one that owns users. */
 export async function openSupergraph(openGateway: OpenGateway, options?: Parameters<typeof openStage>[1]) {
   const stage = await openStage({ ROUTER_SECRETS: secret }, options);
   const accounts = await openAccounts();
@@ -78,7 +78,7 @@ export async function openSupergraph(openGateway: OpenGateway, options?: Paramet
     stage,
     zitadel: stage.zitadel,
     url: gateway.url,
-    /** What a request must show to get past the gateway. */
+    /** What a request must send to get past the gateway. */
     ownSecret: { 'x-router-secret': secret },
     async [Symbol.asyncDispose]() {
       await gateway[Symbol.asyncDispose]();

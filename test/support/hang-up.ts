@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { gate, type Gate } from './gate.js';
 import { manager, type openStage } from './stage.js';
 
-/** Begins a resend whose caller hangs up while ZITADEL has it. @returns the gate that lets ZITADEL answer its first call */
+/** Starts a resend whose caller hangs up while ZITADEL processes it. @returns the gate that lets ZITADEL answer its first call */
 export async function resendAndHangUp(stage: Awaited<ReturnType<typeof openStage>>): Promise<Gate> {
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened });

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 
-/** In CI a Redis that is missing is an error: there the tests run, and fail. */
+/** In CI a missing Redis is an error: the tests run, and fail. */
 export const hasRedis = process.env['CI'] !== undefined || !spawnSync('redis-server', ['--version']).error;
 
-/** Run once before all stories. */
+/** Runs once before all stories. */
 export default function tellWhatIsSkipped(): void {
   if (!hasRedis)
     console.log('Skips test/shared-limits.test.ts, which needs redis-server: apt-get install redis-server');

@@ -1,6 +1,6 @@
 import { openProduction } from './production.js';
 
-/** The production server, which says on SIGUSR2 what it holds. It ends only when nothing is open any more. */
+/** The production server. It reports its holdings on SIGUSR2, and ends only when no handle is open. */
 const measured = `
   import { readConfig } from './dist/config.js';
   import { startServer } from './dist/server.js';
@@ -13,7 +13,7 @@ const measured = `
   process.on('SIGTERM', () => server[Symbol.asyncDispose]());
   console.log('listening at', server.url);`;
 
-/** The production server in a process of its own, and what it holds after a garbage collection. */
+/** The production server in a child process, and its holdings after a garbage collection. */
 export async function openMeasured(env: Record<string, string> = {}, options?: Parameters<typeof openProduction>[2]) {
   const args = ['--expose-gc', '--input-type=module', '--eval', measured];
   const production = await openProduction({ LOG_LEVEL: 'fatal', ...env }, args, options);

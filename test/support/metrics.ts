@@ -1,10 +1,10 @@
 const sample = /^([a-z_]\w*)(?:\{((?:[a-z]\w*="[^"\\\n]*",?)*)\})? (-?(?:[\d.]+(?:e[+-]?\d+)?|Inf)|NaN)$/i;
 
 /**
- * Reads what `/metrics` serves as Prometheus does, and fails on what it could not read.
+ * Parses `/metrics` as Prometheus does, and fails on anything that Prometheus could not parse.
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  *
- * @returns the value of each series, by its name and its labels as they stand there
+ * @returns the value of each series, by its name and labels as written
  */
 export async function readMetrics(url: string): Promise<Record<string, number>> {
   const response = await fetch(url);

@@ -1,6 +1,6 @@
 import type { OperationName } from './stage.js';
 
-/** The mutations among the example operations, with what they need beside a user. */
+/** The mutations among the example operations, with their variables other than the user. */
 export const mutations = {
   'set-contact-phone': { number: '+41795550101' },
   'resend-contact-phone-code': {},

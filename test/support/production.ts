@@ -12,7 +12,7 @@ export const linesOf = ({ output }: { output: { stdout: string } }) =>
     .filter(Boolean)
     .map((line) => JSON.parse(line) as Record<string, unknown> & { level: number; msg: string });
 
-/** The production server in a process of its own, in front of an embedded ZITADEL. */
+/** The production server in a child process, in front of an embedded ZITADEL. */
 export async function openProduction(
   env: Record<string, string> = {},
   args = [main],

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-/** A request for GraphQL, as its bytes go over a bare connection. */
+/** The raw bytes of a GraphQL request. */
 export function rawPost(body: string, headers: Record<string, string> = {}): string {
   const all = { host: 'a', 'content-type': 'application/json', 'content-length': String(body.length), ...headers };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -16,7 +16,7 @@ interface RawAnswer {
   body: string;
 }
 
-/** The answers on a bare connection, one by one, until it ends. The server must say how long each is. */
+/** The answers on a raw connection, one by one, until it ends. Each must have a Content-Length. */
 export async function* answersOn(socket: Socket): AsyncGenerator<RawAnswer, undefined> {
   let received = '';
   for await (const chunk of socket.setEncoding('latin1')) {
@@ -35,7 +35,7 @@ export async function* answersOn(socket: Socket): AsyncGenerator<RawAnswer, unde
   return undefined;
 }
 
-/** The next answer on a connection. It must come. */
+/** The next answer on a connection. Fails if there is none. */
 export async function nextOf(answers: AsyncGenerator<RawAnswer, undefined>): Promise<RawAnswer> {
   const { value } = await answers.next();
   if (!value) throw new Error('The connection has ended.');

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 
 const probe = 'GET /v2/users/0 HTTP/1.1\r\n';
 
-/** A TCP server for upstreams that no HTTP server would play. It counts its connections and the requests on them, but for probes. */
+/** A TCP server for misbehaving upstreams. Counts its connections and the requests on them, except probes. */
 export async function openRawUpstream(
   onRequest: (socket: Socket) => void = () => {},
   onConnection: (socket: Socket) => void = () => {},

@@ -1,10 +1,10 @@
 import { manager, post, run, type Phone } from './stage.js';
 
-/** Asks for one user's phone. */
+/** Reads one user's phone. */
 export const readOne = (url: string, userId: string, headers?: Record<string, string>) =>
   run(url, 'contact-phone', { userId }, headers);
 
-/** Asks as a router does: for the users behind these representations, in this order. */
+/** Reads like a router: the users of these representations, in this order. */
 export const readMany = (url: string, representations: unknown[], headers: Record<string, string> = manager) => {
   const query = `query ($representations: [_Any!]!) {
     _entities(representations: $representations) { ... on User { contactPhone { number isVerified } } }
@@ -16,5 +16,5 @@ export const readMany = (url: string, representations: unknown[], headers: Recor
   );
 };
 
-/** A representation of a user, as a router sends it. */
+/** A representation of a user, as sent by a router. */
 export const user = (id: unknown) => ({ __typename: 'User', id });

@@ -7,7 +7,7 @@ import { until } from './until.js';
 
 const password = 'S3CR3T-of-redis';
 
-/** A real Redis on this machine, which can be stopped and started again; it forgets everything then. */
+/** A real Redis on this machine, which can be stopped and restarted. It then loses all data. */
 export async function startRedis(...options: string[]) {
   const port = await freePort();
   const url = `redis://:${password}@127.0.0.1:${port}`;
@@ -27,23 +27,23 @@ export async function startRedis(...options: string[]) {
       server.kill('SIGTERM');
       await server.exited;
     },
-    /** Its connections stay open, and nobody gets an answer. */
+    /** Connections stay open, but get no answers. */
     freeze: () => server.kill('SIGSTOP'),
     thaw: () => server.kill('SIGCONT'),
-    /** Every key, and in how many milliseconds it ends. */
+    /** Every key, with the milliseconds until it expires. */
     keys: () =>
       withClient(url, async (client) => {
-        // In one script, so that no key ends between one question and the next.
+        // In one script, so that no key expires in between.
         const script = `local all = {}
           for index, key in ipairs(redis.call('KEYS', '*')) do all[index] = { key, redis.call('PTTL', key) } end
           return all`;
         return (await client.eval(script)) as [key: string, endsInMs: number][];
       }),
-    /** How many are connected. */
+    /** The number of connections. */
     clients: () => withClient(url, async (client) => (await client.clientList()).length - 1),
-    /** It then answers, and writes nothing, until it has room again. */
+    /** While it is full, it answers, but cannot write. */
     setFull: (isFull: boolean) => withClient(url, (client) => client.configSet('maxmemory', isFull ? '1' : '0')),
-    /** Resolves when it has failed to count so many times, for want of room. */
+    /** Resolves when this many counts have failed because it is full. */
     refusedToCount: (times: number) =>
       withClient(url, (client) =>
         until(async () => {
@@ -67,7 +67,7 @@ async function withClient<T>(
   return result;
 }
 
-/** None of those that connections get: while Redis is stopped, one of them could take it. */
+/** Outside the range of ephemeral ports: a connection could take one of those while Redis is stopped. */
 async function freePort(): Promise<number> {
   const server = createServer();
   for (;;) {

@@ -21,7 +21,7 @@ export interface PhoneCodeChange extends PhoneChange {
 }
 export type Phone = { number: string; isVerified: boolean } | null;
 
-/** What the example operations answer, by the names of their files. */
+/** The answers to the example operations, by file name. */
 export interface OperationData {
   'contact-phone': { contactPhone: Phone };
   'set-contact-phone': { setContactPhone: PhoneCodeChange | null };
@@ -39,7 +39,7 @@ export interface GraphQLAnswer<Data = OperationData['resend-contact-phone-code']
   errors: { message: string; path?: (string | number)[]; extensions: ErrorExtensions }[] | undefined;
 }
 
-/** Posts JSON to a GraphQL endpoint. A string goes out as it is. */
+/** Posts JSON to a GraphQL endpoint. A string is sent unchanged. */
 export async function post<Data>(
   url: string,
   body: unknown,
@@ -57,7 +57,7 @@ export async function post<Data>(
   return { status: response.status, headers: response.headers, text, data, errors };
 }
 
-/** Runs an example operation, by default by the manager. */
+/** Runs an example operation, by default as the manager. */
 export function run<Name extends OperationName>(
   graphql: string,
   name: Name,
@@ -69,7 +69,7 @@ export function run<Name extends OperationName>(
   return post(graphql, { query, variables }, headers, signal);
 }
 
-/** Resends a code, by default by the manager for the unverified user. */
+/** Resends a code, by default as the manager for the unverified user. */
 export function resend(
   url: string,
   variables: Record<string, unknown> = {},
@@ -80,14 +80,14 @@ export function resend(
   return run(`${url}/graphql`, 'resend-contact-phone-code', all, headers, signal);
 }
 
-/** Leaves in the log folder what was logged, and what must not stand in any log. */
+/** Saves to the log folder what was logged, and what must not appear in any log. */
 export function leaveForLogTest(lines: string[], zitadel?: EmbeddedZitadel): void {
   const path = join(process.env['TEST_LOG_FOLDER'] ?? '', randomUUID());
   writeFileSync(`${path}.log`, lines.join(''));
   if (zitadel) writeFileSync(`${path}.secrets`, JSON.stringify(zitadel.codes));
 }
 
-/** The subgraph over real sockets, in front of an embedded ZITADEL unless the environment names another upstream. */
+/** The subgraph over real sockets, in front of an embedded ZITADEL unless the environment specifies another upstream. */
 export async function openStage(
   env: Record<string, string> = {},
   options: Parameters<typeof startEmbeddedZitadel>[0] = {},
@@ -100,7 +100,7 @@ export async function openStage(
     INTROSPECTION: 'true',
     LOG_LEVEL: 'trace',
     ZITADEL_URL: zitadel.url,
-    // Most stories are of other things, and send more SMS to one person than anybody should get.
+    // Most tests are not about limits, and send many SMS to one user.
     SMS_LIMITS: 'off',
     VERIFY_LIMIT: 'off',
     ...env,
@@ -120,7 +120,7 @@ export async function openStage(
     ) => run(`${server.url}/graphql`, name, variables, headers),
     resend: (variables?: Record<string, unknown>, headers?: Record<string, string>, signal?: AbortSignal) =>
       resend(server.url, variables, headers, signal),
-    /** Closes the subgraph before its time; disposing of the stage closes it once more, and the rest. */
+    /** Closes the subgraph early. Disposing of the stage closes it again, and everything else. */
     closeServer: () => server[Symbol.asyncDispose](),
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();

@@ -35,7 +35,7 @@ const accountsSdl = `
   }
 `;
 
-/** Composes the subgraph of rover.yaml with the one that owns users. Their addresses may be others than they say. */
+/** Composes the subgraph in rover.yaml with the one that owns users. Their addresses can be overridden. */
 export function compose(urls: Partial<Record<string, string>> = {}): CompositionResult {
   const named = Object.entries(roverYaml.subgraphs).map(([name, { routing_url, schema }]) => ({
     name,
@@ -55,7 +55,7 @@ export function supergraphSdl(urls: Partial<Record<string, string>> = {}): strin
   return sdl;
 }
 
-/** Starts the subgraph that owns users; everybody exists in it. */
+/** Starts the subgraph that owns users. In it, every user exists. */
 export async function openAccounts() {
   const account = ({ id }: { id: string }) => ({ id, name: `Name of ${id}` });
   const resolvers = {

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 
-/** Asks again and again until it is so; or until the test is over, which may have run out of time. */
+/** Polls until the condition holds, or until the test ends, perhaps by a timeout. */
 export async function until(isSo: () => Promise<boolean>): Promise<void> {
   const test = new AbortController();
   onTestFinished(() => test.abort());

@@ -1,4 +1,4 @@
-/** The `zitadel` of an error's extensions: ZITADEL's own words, as they must come through. */
+/** The expected `zitadel` in an error's extensions. */
 export const zitadel = (code: number, status: string, httpStatus: number, id: string, text: string) => ({
   code,
   status,
@@ -8,7 +8,7 @@ export const zitadel = (code: number, status: string, httpStatus: number, id: st
   details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id, message: text }],
 });
 
-/** Makes ZITADEL answer this JSON. */
+/** Makes ZITADEL answer with this JSON. */
 export const answered = (body: object, status = 200) => ({
   answer: { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
 });
