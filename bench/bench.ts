@@ -11,9 +11,9 @@ import { soak } from './soak.js';
 import { measureStarts } from './start.js';
 import { trials } from './trials.js';
 
-// Measures the product beside its peers. Without arguments all of it, which takes about half an hour, and the result goes into this
-// folder's README. With names of questions only those, and with `--quick` all, but hardly; the result goes into `dist/` then.
-// Trials run only when they are named, and print what they find. `--only` picks those of their cases whose name contains it.
+// Compares the product with its peers. Without arguments it measures everything, in about half an hour, and writes the results into this
+// folder's README. With names of questions it measures only those, and with `--quick` everything briefly; then it writes into `dist/`.
+// Trials run only if named, and print their results. `--only` selects the cases whose name contains its value.
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean' }, only: { type: 'string', default: '' } },
@@ -29,7 +29,7 @@ const effort = values.quick
 const unknown = names.filter((name) => !questions.some((question) => question.name === name));
 if (unknown.length > 0) {
   const known = [...questions.map(({ name }) => name), ...Object.keys(trials)];
-  console.error(`There is no ${unknown.join(', ')}, but ${known.join(', ')}.`);
+  console.error(`Unknown: ${unknown.join(', ')}. Known: ${known.join(', ')}.`);
   process.exit(1);
 }
 

@@ -5,21 +5,21 @@ import { createServer, type AddressInfo } from 'node:net';
 import pidusage from 'pidusage';
 
 export interface Usage {
-  /** Of all its threads so far, in microseconds. */
+  /** CPU time of all its threads so far, in microseconds. */
   cpu: number;
   /** Resident, in bytes. */
   memory: number;
 }
 
-/** A server in a process of its own. */
+/** A server in a child process. */
 export interface Child extends AsyncDisposable {
   url: string;
-  /** By this process's clock. */
+  /** On the clock of this process. */
   startedAt: number;
   usage(): Promise<Usage>;
 }
 
-/** Starts a Node program that listens at PORT, and lets it write its output into a file, as a log is written. */
+/** Starts a Node program that listens on PORT, and writes its output to a file, like a log. */
 export async function startServer(
   args: readonly string[],
   env: Record<string, string>,
@@ -38,7 +38,7 @@ export async function startServer(
   );
   closeSync(log);
   const { pid } = child;
-  if (pid === undefined) throw new Error(`${args.join(' ')} does not start.`);
+  if (pid === undefined) throw new Error(`${args.join(' ')} did not start.`);
   const ended = once(child, 'exit');
   return {
     url: `http://127.0.0.1:${port}`,

@@ -2,20 +2,20 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** A ZITADEL that closes connections which were idle for a while, and knows what it has handled. */
+/** A ZITADEL that closes idle connections, and records what it has handled. */
 export interface ClosingUpstream extends AsyncDisposable {
   port: number;
-  /** How often it handled a resend, by the id of the user. */
+  /** The number of handled resends, by user id. */
   handled: ReadonlyMap<string, number>;
   connections: number;
-  /** When it will close the connections that are idle now, the first one first, by `performance.now()`. */
+  /** When it will close each currently idle connection, in order, on the clock of `performance.now()`. */
   closings(): number[];
 }
 
 const details = { sequence: '2', changeDate: '2026-11-23T19:04:05.123456Z', resourceOwner: '301000000000000001' };
 const answer = JSON.stringify({ details, verificationCode: '7QK2ZD' });
 
-/** @param isAnnounced whether it says so in a `Keep-Alive` header */
+/** @param isAnnounced whether it announces the idle timeout in a `Keep-Alive` header */
 export async function startClosingUpstream(idleSeconds: number, isAnnounced: boolean): Promise<ClosingUpstream> {
   const idleMs = idleSeconds * 1000;
   const handled = new Map<string, number>();
@@ -34,7 +34,7 @@ export async function startClosingUpstream(idleSeconds: number, isAnnounced: boo
         'content-length': answer.length,
         ...(isAnnounced && { 'keep-alive': `timeout=${idleSeconds}` }),
       });
-      // What arrives after that is not read: the kernel resets the connection.
+      // Anything that arrives after this is not read: the kernel resets the connection.
       response.once('finish', () => {
         const timer = setTimeout(() => socket.destroy(), idleMs);
         timers.set(socket, timer);
@@ -43,7 +43,7 @@ export async function startClosingUpstream(idleSeconds: number, isAnnounced: boo
       response.end(answer);
     });
   });
-  // Ours alone close a connection.
+  // Only our own timers may close connections.
   server.keepAliveTimeout = 0;
   const upstream = {
     port: 0,

@@ -10,10 +10,10 @@ import { startProduct } from './peers.js';
 import { bodyOfResend } from './questions.js';
 import { figure, table } from './report.js';
 
-// ZITADEL takes resends and never answers them, while it answers reads at once.
+// ZITADEL accepts resends but never answers them, while it answers reads immediately.
 
 const timeoutMs = 60_000;
-/** Less than any deadline. */
+/** Shorter than any deadline. */
 const atOnceMs = 2_000;
 const readEveryMs = 20;
 /** The backlog of a listening socket is 511. */
@@ -21,20 +21,20 @@ const wave = 200;
 
 interface Hung {
   count: number;
-  /** Resends that ZITADEL got. */
+  /** Resends that reached ZITADEL. */
   reached: number;
-  /** Of those, the ones that came when their caller had less than half of the time left. */
+  /** Of those, how many arrived when less than half of their time was left. */
   late: number;
   atOnce: number;
   unknown: number;
   unanswered: number;
   lastAnswerMs: number;
-  /** Resident at the worst moment beyond what it was before, in megabytes. */
+  /** The peak increase of resident memory, in megabytes. */
   memory: number;
   reads: { count: number; failed: number; p50: number; p99: number; max: number };
 }
 
-/** Sends so many resends at once, and reads all the while. */
+/** Sends this many resends at once, and reads in the meantime. */
 export async function measureHanging(counts: readonly number[], scratch: string): Promise<Hung[]> {
   const results: Hung[] = [];
   for (const count of counts) {
@@ -44,7 +44,7 @@ export async function measureHanging(counts: readonly number[], scratch: string)
   return results;
 }
 
-/** The product's default for ZITADEL_TIMEOUT_MS. */
+/** The default of ZITADEL_TIMEOUT_MS. */
 const deadlineMs = 10_000;
 
 async function measureOne(count: number, scratch: string): Promise<Hung> {

@@ -7,13 +7,13 @@ import { yardstick } from './hostile-lists.js';
 import { startProduct, startUpstream } from './peers.js';
 import { figure, table } from './report.js';
 
-// What many requests leave behind: the memory that the product still holds when it has answered them and collected its garbage.
+// The memory that many requests leave behind: what the product still holds after answering them and collecting garbage.
 
 interface Crowd extends HostileRequest {
   count: number;
 }
 
-/** Valid, and as many nodes as fit into 2 kB. */
+/** A valid document with as many nodes as fit in 2 kB. */
 const dense = (n: number) => `query A${n} { _entities(representations: [${'[]'.repeat(960)}]) { __typename } }`;
 const blanks = ' '.repeat(900_000);
 
@@ -26,14 +26,14 @@ const crowds: readonly Crowd[] = [
     body: (n) => graphql(`query A${n} { __typename }${'#\n'.repeat(40_000)}`),
   },
   {
-    name: 'SMS, each with a document of 900 kB that holds the user id',
+    name: 'SMS, each with a document of 900 kB that contains the user id',
     count: 300,
     body: (n) =>
       graphql(`mutation A${n} { resendContactPhoneCode(userId: "3010000000000${n}") { verificationCode } } ${blanks}`),
     token: goodToken,
   },
   {
-    name: 'reads, each with a document of 900 kB that holds the user id',
+    name: 'reads, each with a document of 900 kB that contains the user id',
     count: 450,
     body: (n) => graphql(`query A${n} { contactPhone(userId: "3010000000000${n}") { number } } ${blanks}`),
     token: goodToken,
@@ -70,7 +70,7 @@ async function measureOne(crowd: Crowd, scratch: string): Promise<Held> {
   await isListening(server);
   const held = async () => Number(await (await fetch(`http://127.0.0.1:${port}`)).text());
 
-  // What the first requests of each kind leave behind is code.
+  // Warm-up: the first requests of each kind leave behind compiled code.
   for (let n = 0; n < 3; n += 1) await send(server.url, crowd, n, timeoutMs);
   const before = { held: await held(), resident: (await server.usage()).memory };
   let refused = 0;

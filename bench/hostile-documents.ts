@@ -1,6 +1,6 @@
 import { forgedToken, goodToken, graphql, times, type HostileRequest } from './hostile-request.js';
 
-// Requests whose document alone is the trouble: its names, its errors, its size and its shape.
+// Requests whose document is the problem: its names, errors, size and shape.
 
 const didYouMean = 'Did you mean ';
 const newlines = '\n'.repeat(430_000);
@@ -11,7 +11,7 @@ const document = (name: string, query: (n: number) => string, token?: string): H
   ...(token !== undefined && { token }),
 });
 
-/** A chain of fragments, whose last one leads back to each of them: an error for each, which names all that lie between. */
+/** A chain of fragments whose last one spreads all of them: each causes an error that names everything in between. */
 function cycles(count: number, nameLength: number): string {
   const name = (index: number) => `F${index}`.padEnd(nameLength, 'x');
   const chain = times(count - 1, (i) => `fragment ${name(i)} on User { ...${name(i + 1)} }`);
@@ -34,10 +34,7 @@ export const hostileDocuments: readonly HostileRequest[] = [
     name: '"Did you mean" 70,000 times as `operationName`',
     body: (n) => graphql(`query A${n}{__typename} query B{__typename}`, undefined, didYouMean.repeat(70_000)),
   },
-  document(
-    '"Did you mean" 70,000 times as a string where a name belongs',
-    (n) => `{ a${n} "${didYouMean.repeat(70_000)}" }`,
-  ),
+  document('"Did you mean" 70,000 times as a misplaced string', (n) => `{ a${n} "${didYouMean.repeat(70_000)}" }`),
   document('A field name of 1 MB', (n) => `{ a${n}${'a'.repeat(1_000_000)} }`),
   document(
     '100 unused variables in an operation with a name of 900 kB',
@@ -65,7 +62,7 @@ export const hostileDocuments: readonly HostileRequest[] = [
     '430,000 newlines before 50 failing fields',
     (n) => `query A${n} { ${newlines} ${times(49, (i) => `a${i}: contactPhone(userId: "1") { number }`)} }`,
   ),
-  document('A syntax error behind 430,000 newlines', (n) => `${newlines} { a${n} ! }`),
+  document('A syntax error after 430,000 newlines', (n) => `${newlines} { a${n} ! }`),
   document('2,000 tokens of one field', (n) => `query A${n} { ${times(1_990, () => '__typename')} }`),
   document(
     '500 copies of a field with a selection',
@@ -75,7 +72,7 @@ export const hostileDocuments: readonly HostileRequest[] = [
     '150 copies of a field with long arguments that differ',
     (n) => `query A${n} { ${times(150, (i) => `contactPhone(userId: "${'a'.repeat(6_000)}${i}") { number }`)} }`,
   ),
-  document('600 fields of one name that are not the same', (n) => `query A${n} { ${times(600, (i) => `a: b${i}`)} }`),
+  document('600 conflicting fields with one name', (n) => `query A${n} { ${times(600, (i) => `a: b${i}`)} }`),
   document(
     'Fragments that spread the next one twice, 100 deep',
     (n) => `query A${n} { ${anEntity} { ...F0 } } ${doubling(100)}`,
@@ -105,7 +102,7 @@ export const hostileDocuments: readonly HostileRequest[] = [
     (n) => `query A${n} { contactPhone(userId: """${'\n'.repeat(400_000)}""") { number } }`,
   ),
   document(
-    'A block string of 400,000 lines where a mode belongs',
+    'A block string of 400,000 lines as a mode',
     (n) =>
       `mutation A${n} { resendContactPhoneCode(userId: "1", mode: """${'\n'.repeat(400_000)}""") { verificationCode } }`,
   ),

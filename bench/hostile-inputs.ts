@@ -1,7 +1,7 @@
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { forgedToken, graphql, times, type HostileRequest } from './hostile-request.js';
 
-// Requests whose variables, JSON, headers or bytes are the trouble.
+// Requests whose variables, JSON, headers or bytes are the problem.
 
 const read = (n: number) => `query A${n}($u: ID!) { contactPhone(userId: $u) { number } }`;
 
@@ -9,13 +9,13 @@ const invisible = '\u2060';
 const setMany = (count: number, n: number) =>
   `mutation A${n}($number: PhoneNumber!) { ${times(count, (i) => `a${i}: setContactPhone(userId: "1", number: $number) { verificationCode }`)} }`;
 
-/** JSON whose variables are written by hand: `JSON.stringify` cannot write them. */
+/** JSON with hand-written variables that `JSON.stringify` cannot produce. */
 const withVariables = (query: string, variables: string) =>
   `{"query":${JSON.stringify(query)},"variables":${variables}}`;
 
 const deep = (open: string, close: string, depth: number) => open.repeat(depth) + close.repeat(depth);
 
-/** 900 MiB of spaces in less than 1 MiB: a gzip file may have many members. */
+/** 900 MiB of spaces in less than 1 MiB, since a gzip file may have many members. */
 const zipBomb = () => {
   const start = gzipSync('{"query":"{ __typename }"');
   const spaces = gzipSync(Buffer.alloc(2 ** 20, ' '));
@@ -53,7 +53,7 @@ export const hostileInputs: readonly HostileRequest[] = [
       ),
   },
   {
-    name: '190,000 numbers that are no safe integers, in a variable that nothing uses',
+    name: '190,000 numbers that are not safe integers, in a variable that nothing uses',
     body: (n) => withVariables(`query A${n} { __typename }`, `{"u":[${'1e20,'.repeat(190_000)}0]}`),
   },
   {
@@ -94,7 +94,7 @@ export const hostileInputs: readonly HostileRequest[] = [
     },
   },
   {
-    name: '50 bad values for a variable behind 430,000 newlines',
+    name: '50 bad values for a variable after 430,000 newlines',
     body: (n) =>
       graphql(`${'\n'.repeat(430_000)} query A${n}($r: [_Any!]!) { _entities(representations: $r) { __typename } }`, {
         r: Array.from({ length: 50 }, () => null),

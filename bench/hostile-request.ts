@@ -2,11 +2,11 @@ import { request as httpRequest } from 'node:http';
 
 /** One request that tries to cost the server more than it should. */
 export interface HostileRequest {
-  /** What it does, in an operator's words. */
+  /** A description for operators. */
   name: string;
-  /** Changes with `n`, so that nothing the server kept from an earlier one helps it. */
+  /** Changes with `n`, so that no cache helps the server. */
   body(n: number): string | Buffer;
-  /** None if left out. */
+  /** No token if omitted. */
   token?: string;
   headers?: Record<string, string>;
   /** Splits the body into HTTP chunks of this many bytes. */
@@ -14,21 +14,21 @@ export interface HostileRequest {
 }
 
 export interface Answer {
-  /** undefined if the connection broke or the time ran out. */
+  /** undefined if the connection broke or the request timed out. */
   status: number | undefined;
   bytes: number;
-  /** The first characters, for a person to read. */
+  /** The first characters, for people to read. */
   start: string;
   ms: number;
 }
 
-/** The stub of ZITADEL refuses this one, and takes any other. */
+/** The stub of ZITADEL refuses this token, and accepts others. */
 export const forgedToken = 'forged';
-/** The stub refuses this one as well, with a message of 300 kB. */
+/** The stub refuses this token too, with a message of 300 kB. */
 export const longRefusalToken = 'forged-and-talked-about';
 export const goodToken = 'good';
 
-/** A piece of a document: `count` parts, each made from its number. */
+/** Part of a document: `count` pieces, each made from its index. */
 export function times(count: number, part: (index: number) => string): string {
   return Array.from({ length: count }, (_, index) => part(index)).join(' ');
 }
@@ -40,7 +40,7 @@ export function graphql(query: string, variables?: object, operationName?: strin
 
 const startLength = 500;
 
-/** Sends it over a connection of its own, and reads the whole answer. It never throws: a broken connection is a result as well. */
+/** Sends it over a new connection, and reads the whole answer. Never throws: a broken connection is a result too. */
 export function send(url: string, hostile: HostileRequest, n: number, timeoutMs: number): Promise<Answer> {
   const body = Buffer.from(hostile.body(n));
   const { chunkBytes } = hostile;
@@ -76,7 +76,7 @@ export function send(url: string, hostile: HostileRequest, n: number, timeoutMs:
     });
     if (chunkBytes === undefined) request.end(body);
     else {
-      // Node would take a call of its own for each chunk, and so spend more on it than the server.
+      // Node would make a system call for each chunk, and so spend more time than the server.
       request.flushHeaders();
       request.once('socket', (socket) => socket.once('connect', () => socket.write(inChunks(body, chunkBytes))));
     }

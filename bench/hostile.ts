@@ -9,29 +9,29 @@ import { product, startUpstream } from './peers.js';
 import { figure, table } from './report.js';
 import { median } from './statistics.js';
 
-// The most that one request can cost: each hostile request is sent a few times to a fresh product that is warm.
+// The maximum cost of a single request: sends each hostile request a few times to a fresh, warmed-up process.
 
 const timeoutMs = 60_000;
 const pollMs = 25;
 
 interface Cost {
   answer: Answer;
-  /** Of the server's process, in milliseconds; what it had used when the time ran out or it ended. */
+  /** CPU time of the server's process, in milliseconds, up to the timeout or the end of the process. */
   cpu: number;
-  /** How much more memory was resident at the worst moment than before, in megabytes. */
+  /** The peak increase of resident memory, in megabytes. */
   memory: number;
-  /** Whether the server is still there. */
+  /** Whether the server is still running. */
   survived: boolean;
 }
 
 export interface HostileResult {
   request: HostileRequest;
   costs: Cost[];
-  /** The CPU of the yardstick in the same process, in milliseconds. */
+  /** The CPU time of the yardstick in the same process, in milliseconds. */
   yardstickCpu: number;
 }
 
-/** Measures those whose name contains `only`. */
+/** Measures the requests whose name contains `only`. */
 export async function measureHostile(repetitions: number, only: string, scratch: string): Promise<HostileResult[]> {
   const all = [yardstick, ...hostileLists, ...hostileDocuments, ...hostileInputs];
   const results: HostileResult[] = [];
@@ -69,7 +69,7 @@ async function measureOne(
   for (let n = 10; n < 10 + repetitions; n += 1) {
     const one = await cost(server, request, n);
     costs.push(one);
-    // What takes this long is known well enough, and the server may be busy with it for minutes.
+    // No need to repeat this, and the server may be busy with it for minutes.
     if (one.answer.status === undefined || !one.survived) break;
   }
   return { request, costs, yardstickCpu: median(yardsticks.map(({ cpu }) => cpu)) };
@@ -96,7 +96,7 @@ async function cost(server: Child, request: HostileRequest, n: number): Promise<
     }
   })();
   const answer = await send(server.url, request, n, timeoutMs);
-  // The log line and the rest of the work come after the answer, but before the next one.
+  // The log line and other work come after the answer, but before the next answer.
   if (answer.status !== undefined) await fetch(`${server.url}/health/live`).catch(() => undefined);
   isDone = true;
   await watching;
@@ -111,7 +111,7 @@ export function reportHostile(results: readonly HostileResult[]): string {
   return table(['', 'CPU, ms', '× the yardstick', 'Answer, MB', 'HTTP', 'Memory, MB more'], results.map(cellsOf));
 }
 
-/** What exceeds its limit is bold. */
+/** Values over their limit are bold. */
 function cellsOf({ request, costs, yardstickCpu }: HostileResult): string[] {
   const cpu = median(costs.map((one) => one.cpu));
   const bytes = Math.max(...costs.map(({ answer }) => answer.bytes));

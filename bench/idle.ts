@@ -8,14 +8,14 @@ import { startProduct } from './peers.js';
 import { bodyOfResend, type Mode } from './questions.js';
 import { table } from './report.js';
 
-// Whether a resend is lost when ZITADEL closes idle connections: many are sent at the very moment at which it does.
+// Whether resends are lost when ZITADEL closes idle connections: many are sent at exactly that moment.
 
 const modes: readonly Mode[] = ['RETURN_CODE', 'SEND_CODE'];
 const secondsOfIdling = [1, 2, 4, 5];
 const delaysMs = [10, 50];
-/** How many are sent at once, each over a connection of its own: fewer than the product has. */
+/** The number of simultaneous resends, each over its own connection: fewer than the product has. */
 const burst = 100;
-/** A request takes a moment from here through the product. */
+/** The time that a request takes from here through the product. */
 const earlyMs = 10;
 
 interface Combination {
@@ -26,26 +26,26 @@ interface Combination {
 
 interface Tally extends Combination {
   asked: number;
-  /** The outcome is said to be unknown although ZITADEL never got the request, by mode. */
+  /** By mode: the outcome is reported as unknown although ZITADEL never received the request. */
   falselyUnknown: Record<Mode, number>;
   /** The answer was lost. */
   trulyUnknown: number;
-  /** Failed, and known not to have happened. */
+  /** Failed, and reported as not carried out. */
   failed: number;
-  /** The product and ZITADEL do not agree. */
+  /** The product and ZITADEL disagree. */
   wrong: number;
   repeated: number;
   connections: number;
 }
 
-/** @param count resends of each mode in each combination */
+/** @param count resends per mode and combination */
 export async function measureIdle(count: number, scratch: string): Promise<Tally[]> {
   const tallies: Tally[] = [];
   for (const isAnnounced of [false, true]) {
     const combinations = secondsOfIdling.flatMap((idleSeconds) =>
       delaysMs.map((delayMs) => ({ idleSeconds, delayMs, isAnnounced })),
     );
-    // Each mostly waits, so all of them run at once.
+    // They mostly wait, so all of them run at once.
     tallies.push(...(await Promise.all(combinations.map((combination) => measureOne(combination, count, scratch)))));
   }
   return tallies;
@@ -86,7 +86,7 @@ async function measureOne(combination: Combination, count: number, scratch: stri
   return tally;
 }
 
-/** When to send so that the request meets the end of its connection on the way: each direction takes `delayMs`. */
+/** When to send so that the request and the end of its connection cross on the way: each direction takes `delayMs`. */
 function momentsOfClosing(upstream: ClosingUpstream, delayMs: number): number[] {
   const closings = upstream.closings();
   return Array.from({ length: burst }, (_, index) => {
@@ -95,7 +95,7 @@ function momentsOfClosing(upstream: ClosingUpstream, delayMs: number): number[] 
   });
 }
 
-/** Now and then all connections are idle for any shorter time. */
+/** For some bursts, connections have been idle for a random shorter time. */
 function anyMoments(idleSeconds: number): number[] {
   const moment = performance.now() + Math.random() * idleSeconds * 1000;
   return Array.from({ length: burst }, () => moment);

@@ -5,7 +5,7 @@ export interface Link extends AsyncDisposable {
   port: number;
 }
 
-/** A line to a port of this machine that is as slow as a network: each chunk, each end and each reset arrives `delayMs` later. */
+/** A proxy to a local port that is as slow as a network: each chunk, end and reset arrives `delayMs` later. */
 export async function startLink(toPort: number, delayMs: number): Promise<Link> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
@@ -29,7 +29,7 @@ export async function startLink(toPort: number, delayMs: number): Promise<Link> 
   };
 }
 
-/** Timers of one length run in the order in which they were set, so nothing overtakes anything. */
+/** Timers with the same delay run in the order in which they were set, so nothing is reordered. */
 function forward(from: Socket, to: Socket, delayMs: number): void {
   const later = (then: () => void) => setTimeout(() => void (to.destroyed || then()), delayMs);
   from.on('data', (chunk) => later(() => to.write(chunk)));

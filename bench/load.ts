@@ -20,9 +20,9 @@ export interface Load {
 }
 
 /**
- * Asks for some seconds, over 32 connections, each of which waits for its answer before it asks again.
+ * Sends requests for some seconds over 32 connections, each of which waits for its answer before it sends the next request.
  *
- * @throws when an answer is wrong
+ * @throws if an answer is wrong
  */
 export async function load(
   url: string,

@@ -4,29 +4,29 @@ import { headers, load } from './load.js';
 import { peers, startUpstream, type Peer } from './peers.js';
 import type { Question } from './questions.js';
 
-/** What one round says of one peer. */
+/** The results of one round for one peer. */
 export interface Sample {
   requestsPerSecond: number;
   /** In milliseconds. */
   p50: number;
   p99: number;
-  /** Of the server's process, in microseconds a request. */
+  /** CPU time of the server's process, in microseconds per request. */
   cpu: number;
-  /** Resident at the end of the round, in megabytes. */
+  /** Resident memory at the end of the round, in megabytes. */
   memory: number;
-  /** Calls to the upstream a request. */
+  /** Calls to the upstream per request. */
   calls: number;
 }
 
 export interface Effort {
   rounds: number;
   secondsOfWarmUp: number;
-  /** Of each round: what others did meanwhile has to be made up for first. */
+  /** Warm-up before each round, since other peers ran in the meantime. */
   secondsOfReturn: number;
   secondsOfRound: number;
 }
 
-/** Asks all peers that can answer it, each in a process of its own before the same upstream, in turn. */
+/** Measures all peers that support the question in turn, each in its own process in front of the same upstream. */
 export async function measure(question: Question, effort: Effort, scratch: string): Promise<Map<Peer, Sample[]>> {
   const upstream = await startUpstream(scratch);
   const running = new Map<Peer, Child>();
@@ -54,7 +54,7 @@ const pollMs = 5;
 /**
  * Asks until there is an answer.
  *
- * @throws when it is wrong, or the process has ended
+ * @throws if it is wrong, or the process has ended
  */
 export async function firstAnswer(server: Child, { name, dialect }: Peer, question: Question): Promise<void> {
   for (;;) {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { startServer, type Child } from './child.js';
 import type { Dialect, Question } from './questions.js';
 
-/** The folder of the bench, from the one that it is compiled to. */
+/** The folder of the bench, relative to the compiled one. */
 const home = fileURLToPath(new URL('..', import.meta.url));
 
 export interface Peer {
@@ -22,10 +22,10 @@ const handWritten = (name: string, file: string): Peer => ({
     startServer([join(home, `dist/peers/${file}.js`)], { ZITADEL_URL: upstream }, join(scratch, `${file}.log`)),
 });
 
-/** Everything is measured against it. */
+/** The reference for everything. */
 export const bareProxy = handWritten('bare proxy', 'bare-proxy');
 
-/** As it is built, with its own defaults unless `env` says otherwise. */
+/** The production build, with its defaults unless `env` overrides them. */
 export const startProduct = (
   env: Record<string, string>,
   logFile: string,
@@ -42,7 +42,7 @@ export const product: Peer = {
 const hiveGateway: Peer = {
   name: 'Hive Gateway',
   dialect: 'openapi',
-  // It serves no entities of an OpenAPI file.
+  // It does not serve entities from an OpenAPI file.
   answers: ({ entities }) => entities === 0,
   async start(upstream, scratch) {
     const supergraph = join(scratch, 'supergraph.graphql');

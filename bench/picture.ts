@@ -8,7 +8,7 @@ use([BarChart, LineChart, GridComponent, LegendComponent, TitleComponent, SVGRen
 
 type Option = ComposeOption<BarSeriesOption | LineSeriesOption | GridComponentOption>;
 
-/** The CPU of each answer as a multiple of the bare proxy's and, if it was measured, the memory under load: as SVG. */
+/** An SVG of the CPU time per answer as a multiple of the bare proxy's and, if measured, the memory under load. */
 export function picture({ answers, soak }: Results): string {
   const chart = init(null, null, { renderer: 'svg', ssr: true, width: 900, height: soak ? 760 : 420 });
   const names = [...new Set([...answers.values()].flatMap((samples) => [...samples.keys()]))];

@@ -2,19 +2,19 @@ import { isDeepStrictEqual } from 'node:util';
 
 export const authorization = `Bearer ${'Kx7dQm2Zr9'.repeat(9)}`;
 
-/** What all are asked, in a dialect: the gateway over OpenAPI has another schema. */
+/** A question in a dialect: the gateway over OpenAPI has a different schema. */
 export type Dialect = 'subgraph' | 'openapi';
 
 export interface Question {
   name: string;
   title: string;
-  /** How many entities one request asks for. */
+  /** The number of entities per request. */
   entities: number;
-  /** The body of the next request, for a user who has not been asked for before. */
+  /** The body of the next request, for a new user. */
   next(dialect: Dialect): string;
-  /** Whether the answer to the first request is right, to its last field. */
+  /** Whether every field of the answer to the first request is right. */
   isRight(answer: unknown): boolean;
-  /** What stands in every answer that is right; cheap to look for. */
+  /** Occurs in every right answer; cheap to check. */
   mark: string;
 }
 
@@ -29,7 +29,7 @@ const entities =
 const details = { sequence: '2', changeDate: '2026-11-23T19:04:05.123456Z', resourceOwner: '301000000000000001' };
 
 let users = 0;
-/** In the form of ZITADEL's ids. */
+/** In the format of ZITADEL's ids. */
 const nextUser = (prefix: string) => prefix + String((users += 1)).padStart(15, '0');
 
 export type Mode = 'SEND_CODE' | 'RETURN_CODE';

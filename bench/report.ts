@@ -7,7 +7,7 @@ import type { Moment } from './soak.js';
 import type { Start } from './start.js';
 import { spreadOf, type Spread } from './statistics.js';
 
-// What was measured, in Markdown.
+// Formats the measurements as Markdown.
 
 export interface Results {
   answers: Map<Question, Map<Peer, Sample[]>>;
@@ -54,7 +54,7 @@ export function tableOfAnswers(question: Question, samples: Map<Peer, Sample[]>)
   ]);
   return [
     `### ${question.title}`,
-    `Medians of ${rounds} rounds; as a multiple of the bare proxy in the same round, with the least and the greatest.`,
+    `Medians of ${rounds} rounds; as a multiple of the bare proxy in the same round, with the minimum and the maximum.`,
     table(
       [
         '',
@@ -75,7 +75,7 @@ export function tableOfStarts(starts: Map<Peer, Start>): string {
   };
   return [
     '### Start and rest',
-    `Medians of ${rounds} starts, with the least and the greatest.`,
+    `Medians of ${rounds} starts, with the minimum and the maximum.`,
     table(
       ['', 'Start to first answer, ms', 'Memory at rest, MB'],
       [...starts].map(([peer, start]) => row(peer, start)),

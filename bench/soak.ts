@@ -4,16 +4,16 @@ import { product, startUpstream } from './peers.js';
 import { bodyOfResend, questions } from './questions.js';
 
 export interface Moment {
-  /** Since the load began. */
+  /** Since the start of the load. */
   seconds: number;
   /** Resident, in megabytes. */
   memory: number;
 }
 
-/** A crowd that the guard lets through now and then: most of its requests are refused by the limits, as in a flood. */
+/** A group of users that the guard lets through now and then: the limits refuse most of their requests, as in a flood. */
 const crowd = 1_000;
 
-/** Asks the product for everything in turn, and looks every few seconds how much memory it takes. */
+/** Sends all kinds of requests to the product in turn, and samples its memory every few seconds. */
 export async function soak(seconds: number, secondsOfStep: number, scratch: string) {
   const kinds = questions.filter(({ name }) => ['return', 'refused', 'entities-10'].includes(name));
   const [first] = kinds;

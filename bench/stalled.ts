@@ -8,26 +8,26 @@ import { isListening } from './listening.js';
 import { startProduct, startUpstream } from './peers.js';
 import { figure, table } from './report.js';
 
-// Callers that stop in the middle: they do not read their answer, or never send the last byte of their request.
+// Callers that stall: they do not read their answer, or never send the last byte of their request.
 
 interface Stall {
   name: string;
   connections: number;
-  /** What each connection sends; it reads nothing unless `reads`. */
+  /** What each connection sends. It reads nothing unless `reads`. */
   sends: () => Buffer;
   reads: boolean;
 }
 
 export interface Stalled {
   name: string;
-  /** Resident beyond what it was before, in megabytes: at most, and after some time. */
+  /** The increase of resident memory, in megabytes: at its peak, and after some time. */
   peak: number;
   end: number;
-  /** Connections that the server still has after some time. */
+  /** The open connections of the server after some time. */
   open: number;
 }
 
-/** Longer than any time that the product gives: an answer of which nothing is read ends after 30 s. */
+/** Longer than any timeout of the product: an unread answer ends after 30 s. */
 const seconds = 50;
 const everyMs = 250;
 
@@ -81,7 +81,7 @@ async function measureOne({ name, connections, sends, reads }: Stall, server: Ch
   const before = (await server.usage()).memory;
   const sockets = Array.from({ length: connections }, () => {
     const socket = connect(Number(port), '127.0.0.1');
-    // A socket that reads nothing does not see its own end: only a write shows it.
+    // A socket that reads nothing does not notice that it is closed until it writes.
     if (reads) socket.resume();
     socket.on('error', () => {});
     socket.write(bytes);

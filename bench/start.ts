@@ -5,13 +5,13 @@ import { peers, startUpstream, type Peer } from './peers.js';
 import { questions } from './questions.js';
 
 export interface Start {
-  /** From the start of the process to its first answer, which is right, each time; in milliseconds. */
+  /** From the start of the process to its first right answer, each time, in milliseconds. */
   ms: number[];
-  /** Resident after the last of these, when nobody has asked for anything for a while; in megabytes. */
+  /** Resident memory after the last start and some idle time, in megabytes. */
   memoryAtRest: number;
 }
 
-/** Starts each of them several times, in turn; the last time, all rest for as long as V8 takes to tidy up. */
+/** Starts each of them several times in turn. The last time, all stay idle until V8 has cleaned up. */
 export async function measureStarts(rounds: number, secondsOfRest: number, scratch: string): Promise<Map<Peer, Start>> {
   const [question] = questions;
   if (!question) throw new Error('There is no question.');

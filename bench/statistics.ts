@@ -4,7 +4,7 @@ export function median(values: readonly number[]): number {
   return ((sorted[Math.ceil(middle) - 1] ?? NaN) + (sorted[Math.floor(middle)] ?? NaN)) / 2;
 }
 
-/** The median, with the least and the greatest. */
+/** The median, with the minimum and the maximum. */
 export interface Spread {
   median: number;
   least: number;

@@ -10,14 +10,14 @@ export interface Trial {
   run(isQuick: boolean, only: string, scratch: string): Promise<string>;
 }
 
-/** What can go wrong rather than how fast it goes: of the product alone, and only when asked for by name. */
+/** Tests what can go wrong rather than speed. They run only if named, and only on the product. */
 export const trials: Record<string, Trial> = {
   idle: {
-    title: 'Resends at the moment at which ZITADEL closes idle connections',
+    title: 'Resends at the moment when ZITADEL closes idle connections',
     run: async (isQuick, _only, scratch) => reportIdle(await measureIdle(isQuick ? 100 : 2_000, scratch)),
   },
   hostile: {
-    title: 'The most that one request costs',
+    title: 'The maximum cost of one request',
     run: async (isQuick, only, scratch) => reportHostile(await measureHostile(isQuick ? 1 : 3, only, scratch)),
   },
   held: {
@@ -25,11 +25,11 @@ export const trials: Record<string, Trial> = {
     run: async (_isQuick, only, scratch) => reportHeldMemory(await measureHeldMemory(only, scratch)),
   },
   stalled: {
-    title: 'Callers that stop in the middle',
+    title: 'Callers that stall',
     run: async (_isQuick, only, scratch) => reportStalled(await measureStalled(only, scratch)),
   },
   hanging: {
-    title: 'ZITADEL hangs on resends, and answers reads',
+    title: 'ZITADEL hangs on resends, but answers reads',
     run: async (isQuick, _only, scratch) =>
       reportHanging(await measureHanging(isQuick ? [140] : [140, 10_000], scratch)),
   },

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 
-// The one upstream of all that is compared: the few answers of ZITADEL that are asked for, made with as little work as possible.
+// The upstream of all peers: gives the few answers of ZITADEL that are needed, with as little work as possible.
 
 const details = { sequence: '2', changeDate: '2026-11-23T19:04:05.123456Z', resourceOwner: '301000000000000001' };
 const sent = JSON.stringify({ details });
@@ -14,13 +14,13 @@ const refused = JSON.stringify({
 });
 
 const unauthenticated = (message: string) => JSON.stringify({ code: 16, message, details: [] });
-/** These tokens are refused; the second one at length. */
+/** Tokens that are refused, the second one with a long message. */
 const forged = new Map([
   ['Bearer forged', unauthenticated('Errors.Token.Invalid (AUTH-7fs1e)')],
   ['Bearer forged-and-talked-about', unauthenticated('x'.repeat(300_000))],
 ]);
 
-/** Of a user whose id begins with this nobody may have a code sent. */
+/** Nobody may have a code sent to users whose id begins with this. */
 const forbidden = '/v2/users/403';
 
 const user = (userId: string) => ({

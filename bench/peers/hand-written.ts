@@ -2,7 +2,7 @@ import DataLoader from 'dataloader';
 import { GraphQLError } from 'graphql';
 import { Pool } from 'undici';
 
-// What the two hand-written GraphQL servers share: the same operations as plain resolvers, without limits, logs or checks.
+// Shared by the two hand-written GraphQL servers: the same operations as plain resolvers, without limits, logs or checks.
 
 interface User {
   userId: string;

@@ -10,5 +10,5 @@ const yoga = createYoga({
   graphiql: false,
   logging: 'error',
 });
-// It handles the promise that its handler gives by itself.
+// It handles the promise returned by its handler itself.
 createServer(yoga as unknown as Parameters<typeof createServer>[1]).listen(Number(process.env['PORT']), '127.0.0.1');
