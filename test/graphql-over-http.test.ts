@@ -249,7 +249,7 @@ test.for([
     'BAD_REQUEST',
     'GraphQL operations must contain a non-empty `query` or a `persistedQuery` extension.',
   ],
-] as const)("calls it the request's fault, not its own: %s", async ([, body, code, message]) => {
+] as const)('blames the request, not the server: %s', async ([, body, code, message]) => {
   await using stage = await openStage();
 
   const answer = await post(stage.graphql, body, manager);

@@ -80,7 +80,7 @@ test('counts a wrong code and an unknown outcome, and nothing else', async () =>
   expect(await verify()).toMatchObject({ code: 'RATE_LIMITED' });
 });
 
-test("locks out nobody by another caller's mistakes, nor for another user", async () => {
+test("does not lock out anyone for another caller's wrong codes, or for another user", async () => {
   await using stage = await openWithCode('1/10m');
   const { verify } = stage;
 

@@ -77,7 +77,7 @@ test('counts representations in the document and in the default of a variable', 
 });
 
 test(
-  'answers for as many users as it says, whether they are there or not, and never drops an error',
+  'answers for the maximum number of users, whether they exist or not, and never drops an error',
   { timeout: 120_000 },
   async () => {
     await using stage = await openStage({}, { moreUsers: crowd(5_000) });

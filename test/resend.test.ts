@@ -48,7 +48,7 @@ test('lets users resend to themselves by SMS, but not see the code', async () =>
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-test("forwards four of the caller's headers and no other", async () => {
+test("forwards only four of the caller's headers", async () => {
   await using stage = await openStage();
   const handedOn = {
     ...manager,

@@ -93,7 +93,7 @@ function openBalancer(instances: RunningServer[]) {
 }
 
 test(
-  'ten restarts of two instances behind a balancer lose no request and repeat none',
+  'ten restarts of two instances behind a load balancer lose and repeat no requests',
   { timeout: 120_000 },
   async () => {
     const zitadel = await startEmbeddedZitadel();

@@ -21,7 +21,7 @@ const talkative = `
 const open = (env: Record<string, string> = {}) => openProduction(env, ['--input-type=module', '--eval', talkative]);
 
 test.for(['json', 'pretty'] as const)(
-  'a reader of standard output that stops holds up neither requests nor the end, in the format %s',
+  'a stalled reader of standard output delays neither requests nor shutdown, in the format %s',
   async (LOG_FORMAT) => {
     await using production = await open({ LOG_FORMAT, SMS_LIMITS: 'off' });
     const { server, url } = production;

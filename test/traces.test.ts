@@ -132,7 +132,7 @@ test("respects the router's decision not to sample a trace, and passes it on", a
   expect(collector.spansOf(ours)).toHaveLength(3);
 });
 
-test("hands the router's trace on as it is when it has no traces of its own", async () => {
+test("forwards the router's trace unchanged if tracing is off", async () => {
   await using stage = await openStage();
   const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
 

@@ -223,7 +223,7 @@ test.for([
   ['first', ['::1', '127.0.0.1']],
   ['last', ['127.0.0.1', '::1']],
 ] as const)(
-  'reaches a host of two addresses that refuses at the %s, and gives a handshake 1.2 s',
+  'reaches a host with two addresses that refuses at the %s, and allows 1.2 s for a handshake',
   async ([, order]) => {
     await using upstream = await openRawUpstream((socket) => socket.write(`${http}\r\n${answer}`));
     const addresses = order.map((address) => ({ address, family: address === '::1' ? 6 : 4 }));

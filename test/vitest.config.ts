@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-// Where the servers of the tests leave their log lines, and each embedded ZITADEL its codes. In the environment, since this file is
-// read again for each project.
+// Where test servers save their log lines, and embedded ZITADELs their codes. It is in the environment, since this file is
+// evaluated again for each project.
 if (process.env['TEST_LOG_FOLDER'] === undefined) {
   const folder = mkdtempSync(join(tmpdir(), 'contact-phone-logs-'));
   process.env['TEST_LOG_FOLDER'] = folder;
@@ -14,12 +14,12 @@ if (process.env['TEST_LOG_FOLDER'] === undefined) {
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
-  // Vite would take graphql's ES modules and Node its CommonJS ones: two realms, and graphql refuses the other's objects.
+  // Otherwise Vite would load graphql's ES modules and Node its CommonJS ones, and graphql rejects objects of another copy.
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
-    // The stories wait for sockets and processes more than they compute.
+    // The tests mostly wait for sockets and processes.
     maxWorkers: '100%',
-    // Long enough for a machine that is busy with ten other things: what hangs fails all the same.
+    // Long enough for a very busy machine. A test that hangs still fails.
     testTimeout: 120_000,
     projects: [
       {
@@ -29,13 +29,13 @@ export default defineConfig({
           include: ['test/*.test.ts'],
           exclude: ['test/logs.test.ts'],
           globalSetup: 'test/support/has-redis.ts',
-          // On a machine with one core, Vitest would put group 0 last.
+          // On a machine with one core, Vitest would run group 0 last.
           sequence: { groupOrder: 1 },
         },
       },
-      // Reads what the servers of all the stories have logged, so it comes last.
+      // Reads the logs of all servers in the stories, so it comes last.
       { extends: true, test: { name: 'logs', include: ['test/logs.test.ts'], sequence: { groupOrder: 2 } } },
-      // Each takes a while, or needs what `npm test` must do without.
+      // These take long, or need things that `npm test` must not depend on.
       ...['soak', 'rover', 'container'].map((name) => ({
         extends: true as const,
         test: { name, include: [`test/${name}.check.ts`], testTimeout: 900_000, hookTimeout: 900_000 },
