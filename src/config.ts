@@ -1,6 +1,6 @@
 import type { CountryCode } from 'libphonenumber-js/max';
-import { closestMatch } from 'leven';
 import { z } from 'zod';
+import { unknownVariables } from './unknown-variables.js';
 import {
   countries,
   flag,
@@ -134,12 +134,10 @@ type Environment = Record<string, string | undefined>;
 export function readConfig(env: Environment, defaults: Environment = {}): Config {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const { data, error } = environment.safeParse({ ...defaults, ...set });
-  const unknown = Object.keys(set).filter(isMistakenForOurs);
+  const unknown = unknownVariables(Object.keys(set), Object.keys(environment.shape));
   if (!data || unknown.length > 0) {
-    const mistakes = [
-      ...(error?.issues ?? []).map(({ path, message }) => `  ${path.join('.')} ${message}`),
-      ...unknown.map((name) => `  ${name} is not a variable of this server${suggestionFor(name)}`),
-    ];
+    const invalid = (error?.issues ?? []).map(({ path, message }) => `${path.join('.')} ${message}`);
+    const mistakes = [...invalid, ...unknown].map((mistake) => `  ${mistake}`);
     throw new ConfigError(`Invalid configuration:\n${[...new Set(mistakes)].join('\n')}`);
   }
   return {
@@ -179,26 +177,4 @@ export function effectiveLimits({ guard, sms, zitadel }: Config): Record<string,
     ZITADEL_TIMEOUT_MS: zitadel.timeoutMs,
     sharedByRedis: redisUrl !== undefined,
   };
-}
-
-/** The variables that protect against SMS abuse have these prefixes. Ignoring a misspelt one would leave the server unprotected. */
-const ourPrefix = /^(SMS|VERIFY|ZITADEL)_/i;
-
-/**
- * Variables that Kubernetes sets in every pod for each Service in the namespace, such as one named `zitadel`.
- * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
- */
-const ofService = /_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/;
-
-function isMistakenForOurs(name: string): boolean {
-  return ourPrefix.test(name) && !ofService.test(name) && !(name in environment.shape);
-}
-
-/** Up to half of the characters after the prefix may differ: sharing only the prefix is not enough. */
-function suggestionFor(name: string): string {
-  const upper = name.toUpperCase();
-  const known = Object.keys(environment.shape);
-  const maxDistance = Math.floor(name.replace(ourPrefix, '').length / 2);
-  const meant = known.find((one) => one.startsWith(`${upper}_`)) ?? closestMatch(upper, known, { maxDistance });
-  return meant === undefined ? '' : `; did you mean ${meant}?`;
 }

@@ -30,7 +30,7 @@ interface Steps {
  */
 export async function shutDown({ delayMs, timeoutMs }: Config['shutdown'], steps: Steps): Promise<void> {
   const failures: unknown[] = [];
-  await attempt(steps.drain, failures);
+  void attempt(steps.drain, failures);
   if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
 
   const cut = setTimeout(() => {

@@ -1,8 +1,8 @@
 import { text } from 'node:stream/consumers';
 import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
-import { parseLimits, queryLimits } from '../src/query-limits.js';
-import { createSchema } from '../src/schema.js';
+import { parseLimits, queryLimits } from '../src/graphql/query-limits.js';
+import { createSchema } from '../src/graphql/schema.js';
 import { acceptedSockets } from './support/accepted-sockets.js';
 import { answersOn, nextOf, rawPost } from './support/raw-http.js';
 import { openSocket } from './support/sockets.js';

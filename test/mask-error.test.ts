@@ -5,7 +5,7 @@ import { readConfig } from '../src/config.js';
 import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { createLogger } from '../src/logger.js';
 import type { RequestContext } from '../src/context.js';
-import { maskError } from '../src/mask-error.js';
+import { maskError } from '../src/graphql/mask-error.js';
 import { recordOperations } from '../src/telemetry/record-operations.js';
 import { createRequestLog } from '../src/telemetry/request-log.js';
 import { RequestRecord } from '../src/telemetry/request-record.js';

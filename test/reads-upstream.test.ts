@@ -100,7 +100,7 @@ test.for([
   ['half an answer', 'HTTP/1.1 503 Status\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"code"'],
 ] as const)('does not repeat a read after its deadline, after %s', async ([, begun]) => {
   await using upstream = await openRawUpstream((socket) => socket.write(begun));
-  await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '500' });
+  await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '2000' });
 
   const { errors } = await readOne(stage.graphql, unverified);
 

@@ -3,7 +3,7 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import { parse } from 'graphql';
 import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
-import { printSchema } from '../src/schema.js';
+import { printSchema } from '../src/graphql/schema.js';
 import { startChild } from './support/child.js';
 import { openStage } from './support/stage.js';
 import { roverYaml } from './support/supergraph.js';

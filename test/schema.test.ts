@@ -2,7 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { assertScalarType, isEnumType, isObjectType, parse, validate, type GraphQLSchema } from 'graphql';
 import { expect, test } from 'vitest';
-import { createSchema, printSchema } from '../src/schema.js';
+import { createSchema, printSchema } from '../src/graphql/schema.js';
 import { openStage, post } from './support/stage.js';
 import { roverYaml } from './support/supergraph.js';
 

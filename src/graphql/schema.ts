@@ -3,8 +3,8 @@ import { buildSubgraphSchema, printSubgraphSchema } from '@apollo/subgraph';
 import { getDocumentNodeFromSchema } from '@graphql-tools/utils';
 import { Kind, parse, visit, type GraphQLSchema } from 'graphql';
 import { buildSchemaSync, createResolversMap } from 'type-graphql';
-import { ContactPhoneResolver } from './contact-phone/contact-phone.resolver.js';
-import { resolveEntities } from './contact-phone/entities.js';
+import { ContactPhoneResolver } from '../contact-phone/contact-phone.resolver.js';
+import { resolveEntities } from '../contact-phone/entities.js';
 
 // v2.9: not all gateways in use can compose later versions yet.
 const link = parse(

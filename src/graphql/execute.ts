@@ -1,8 +1,8 @@
 import { HeaderMap, type ApolloServer, type GraphQLRequest } from '@apollo/server';
-import { writeAnswer } from './answer.js';
-import type { RequestContext } from './context.js';
-import type { GraphQLAnswer, GraphQLParameters } from './http/graphql.js';
-import { replaceUnsafeIntegers } from './unsafe-integers.js';
+import { writeAnswer } from './write-answer.js';
+import type { RequestContext } from '../context.js';
+import type { GraphQLAnswer, GraphQLParameters } from '../http/graphql.js';
+import { replaceUnsafeIntegers } from '../unsafe-integers.js';
 
 /** Spares Apollo Server negotiating for each request: no answer is incremental. */
 const http = { method: 'POST', headers: new HeaderMap([['accept', '']]), search: '', body: undefined };

@@ -7,14 +7,14 @@ import {
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
 import type { GraphQLSchema } from 'graphql';
-import type { Config } from './config.js';
-import type { RequestContext } from './context.js';
+import type { Config } from '../config.js';
+import type { RequestContext } from '../context.js';
 import { DocumentStore } from './document-store.js';
-import type { Logger } from './logger.js';
+import type { Logger } from '../logger.js';
 import { maskError } from './mask-error.js';
 import { limitQueries } from './limit-queries.js';
 import { parseLimits, queryLimits, validationOptions } from './query-limits.js';
-import { recordOperations } from './telemetry/record-operations.js';
+import { recordOperations } from '../telemetry/record-operations.js';
 
 /** Apollo Server, with every option set that would otherwise depend on NODE_ENV or on APOLLO_… variables. */
 export function createApollo(

@@ -1,6 +1,6 @@
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, isValueNode, Kind, print, type GraphQLFormattedError } from 'graphql';
-import { CodedError, errorMessages } from './errors.js';
+import { CodedError, errorMessages } from '../errors.js';
 import { maxNameLength } from './query-limits.js';
 import { rebuildSentence } from './sentences.js';
 

@@ -11,9 +11,9 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
-import { maxAnswerBytes, maxErrorBytes } from './answer.js';
-import { isUserId } from './contact-phone/input.js';
-import { CodedError } from './errors.js';
+import { maxAnswerBytes, maxErrorBytes } from './write-answer.js';
+import { isUserId } from '../contact-phone/input.js';
+import { CodedError } from '../errors.js';
 
 /** Each blocks the event loop for a fraction of a millisecond. */
 export const maxRepresentations = 5_000;

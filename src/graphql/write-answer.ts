@@ -1,5 +1,5 @@
 import type { GraphQLFormattedError } from 'graphql';
-import { errorMessages, type ErrorCode, type ZitadelAnswer } from './errors.js';
+import { errorMessages, type ErrorCode, type ZitadelAnswer } from '../errors.js';
 
 /** Larger answers could fill the memory of this server, and of the routers and clients that read them. */
 export const maxAnswerBytes = 2 * 1024 * 1024;
