@@ -27,8 +27,8 @@ export interface Stalled {
   open: number;
 }
 
-/** Longer than any timeout of the product: an unread answer ends after 30 s. */
-const seconds = 50;
+/** Longer than any timeout of the product: an unread answer ends after 30 s, and to make the answers takes most of a minute. */
+const seconds = 120;
 const everyMs = 250;
 
 const head = (length: number) =>

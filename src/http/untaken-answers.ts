@@ -24,7 +24,8 @@ export function endUntakenAnswers(app: FastifyInstance, connections: () => Itera
     const taken = bytesTaken(socket);
     const last = stalls.get(socket);
     const checks = socket.writableLength > 0 && taken === last?.taken ? last.checks + 1 : 0;
-    if (checks * checkIntervalMs >= takeTimeoutMs) socket.destroy();
+    // A reset also frees what the operating system holds for the client.
+    if (checks * checkIntervalMs >= takeTimeoutMs) socket.resetAndDestroy();
     else stalls.set(socket, { taken, checks });
   };
   const timer = setInterval(() => {
