@@ -11,13 +11,14 @@ export function limitQueries(schema: GraphQLSchema): ApolloServerPlugin<RequestC
   return {
     requestDidStart: () =>
       Promise.resolve({
-        // eslint-disable-next-line @typescript-eslint/require-await -- its errors become answers
-        async didResolveOperation({ document, operation, request: { variables } }) {
-          if (operation?.operation !== OperationTypeNode.QUERY) return;
+        didResolveOperation({ document, operation, request: { variables } }) {
+          if (operation?.operation !== OperationTypeNode.QUERY) return Promise.resolve();
           try {
             cost.check(document, operation, variables);
+            return Promise.resolve();
           } catch (error) {
-            throw error instanceof CodedError || error instanceof GraphQLError ? refusal(error) : error;
+            const isRefusal = error instanceof CodedError || error instanceof GraphQLError;
+            return Promise.reject(isRefusal ? refusal(error) : (error as Error));
           }
         },
       }),
