@@ -93,7 +93,7 @@ async function build(
     logRequest(record);
     metrics.add(record);
   });
-  const metrics = new Metrics(requests.underWay);
+  const metrics = new Metrics(requests.inFlight);
   metrics.serve(metricsHttp ?? http);
   const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...guard.state() }));
   if (config.playground) {

@@ -196,6 +196,16 @@ test("logs ZITADEL's message without the code that it quotes, however it is quot
   expect(logged).toBe('VerifyPhone: rejected (HTTP 500, code 13): bad code: …, "…"');
 });
 
+test("logs ZITADEL's message without the token that it quotes, however it was sent", async () => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave(answered({ code: 13, message: 'bad token: "S3CR3T-T0KEN"' }, 500));
+
+  await stage.resend({}, { authorization: 'Bearer   S3CR3T-T0KEN' });
+
+  expect(stage.lines.join('')).toContain('bad token: \\"…\\"');
+  expect(stage.lines.join('')).not.toContain('S3CR3T');
+});
+
 test("uses the request's id or generates one, and returns it", async () => {
   await using stage = await openStage();
   const idFor = async (given?: string) => {

@@ -66,14 +66,14 @@ export class Metrics {
     registers: this.registers,
   });
 
-  /** @param underWay how many requests are being answered */
-  constructor(underWay: () => number) {
+  /** @param inFlight how many requests are being answered */
+  constructor(inFlight: () => number) {
     new Gauge({
       name: 'contact_phone_requests_in_flight',
       help: 'Requests in progress, including those whose client has hung up.',
       registers: this.registers,
       collect() {
-        this.set(underWay());
+        this.set(inFlight());
       },
     });
     // Register these once per process, however many servers it runs.

@@ -14,7 +14,7 @@ declare module 'fastify' {
 /** The recorded requests. */
 interface Requests {
   /** How many are being answered. */
-  underWay: () => number;
+  inFlight: () => number;
   /** Resolves when all requests in progress have been reported. */
   idle: () => Promise<void>;
 }
@@ -25,17 +25,17 @@ interface Requests {
 export function recordRequests(
   app: FastifyInstance,
   tracing: Tracing | undefined,
-  tell: (record: RequestRecord) => void,
+  report: (record: RequestRecord) => void,
 ): Requests {
-  let underWay = 0;
+  let inFlight = 0;
   const idle = new EventEmitter();
 
   app.decorateRequest('record', undefined);
   app.addHook('onRequest', (request, reply, done) => {
     const { id, method, routeOptions, headers } = request;
     reply.header('x-request-id', id);
-    if (isWorthTelling(request)) {
-      underWay += 1;
+    if (isRecorded(request)) {
+      inFlight += 1;
       request.record = new RequestRecord(id, tracing?.begin({ method, route: routeOptions.url, headers }));
     }
     done();
@@ -45,21 +45,21 @@ export function recordRequests(
       // A request that was refused before GraphQL has no recorded error yet.
       if (statusCode >= 400 && record.errors.length === 0) record.errors = [{ code: codeOfRefusal(statusCode) }];
       record.end(statusCode);
-      tell(record);
-      underWay -= 1;
-      if (underWay === 0) idle.emit('idle');
+      report(record);
+      inFlight -= 1;
+      if (inFlight === 0) idle.emit('idle');
     }
     done(null, payload);
   });
   return {
-    underWay: () => underWay,
+    inFlight: () => inFlight,
     async idle() {
-      if (underWay > 0) await once(idle, 'idle');
+      if (inFlight > 0) await once(idle, 'idle');
     },
   };
 }
 
 /** False for health checks, scrapes, preflights and the files of the playground. */
-function isWorthTelling({ is404, routeOptions }: FastifyRequest): boolean {
+function isRecorded({ is404, routeOptions }: FastifyRequest): boolean {
   return is404 || routeOptions.url === '/graphql';
 }

@@ -63,7 +63,7 @@ export class RequestRecord {
   /** For each call that would send an SMS: the variable of the limit that refused it, or its outcome. */
   readonly sms: (Outcome | { limit: string })[] = [];
   private readonly beganAt = performance.now();
-  private callsUnderWay = 0;
+  private callsInFlight = 0;
   private upstreamSince = 0;
 
   /** @param trace undefined if tracing is off */
@@ -89,14 +89,14 @@ export class RequestRecord {
   readonly watchCall = (operation: string): WatchedCall => {
     const span = this.trace?.beginCall(operation);
     const beganAt = performance.now();
-    if (this.callsUnderWay === 0) this.upstreamSince = beganAt;
-    this.callsUnderWay += 1;
+    if (this.callsInFlight === 0) this.upstreamSince = beganAt;
+    this.callsInFlight += 1;
     return {
       traceHeaders: span?.headers,
       end: (httpStatus, error) => {
         const endedAt = performance.now();
-        this.callsUnderWay -= 1;
-        if (this.callsUnderWay === 0) this.upstreamMs += endedAt - this.upstreamSince;
+        this.callsInFlight -= 1;
+        if (this.callsInFlight === 0) this.upstreamMs += endedAt - this.upstreamSince;
         const call = { operation, httpStatus, code: codeOfCall(error), ms: endedAt - beganAt };
         this.calls.push(call);
         span?.end(call);
