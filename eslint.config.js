@@ -37,7 +37,7 @@ export default defineConfig(
   },
   {
     files: ['src/**'],
-    ignores: ['src/run.ts', 'src/main.ts', 'src/demo.ts'],
+    ignores: ['src/process.ts', 'src/main.ts', 'src/demo.ts'],
     rules: { 'no-restricted-globals': ['error', 'process'], 'no-console': 'error' },
   },
   room(['src/variables.ts', 'src/errors.ts'], ours),
@@ -46,7 +46,7 @@ export default defineConfig(
   room(['src/error-summary.ts', 'src/standard-output.ts'], ours),
   room(['src/unsafe-integers.ts'], ours),
   room(['src/unknown-variables.ts'], ours),
-  room(['src/shutdown.ts'], except('config')),
+  room(['src/process.ts'], except('config', 'error-summary', 'logger', 'standard-output')),
   room(
     ['src/graphql/**'],
     String.raw`^\.\./(?!(config|context|errors|logger|unsafe-integers|contact-phone/[\w.-]+|http/graphql|telemetry/record-operations)\.js$)`,

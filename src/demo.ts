@@ -2,7 +2,7 @@ import { readConfig } from './config.js';
 import { startEmbeddedZitadel } from './embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from './embedded-zitadel/population.js';
 import type { Examples } from './http/playground.js';
-import { run } from './run.js';
+import { run } from './process.js';
 import { startServer } from './server.js';
 
 /** More permissive than the defaults in production. */

@@ -1,5 +1,5 @@
 import { readConfig } from './config.js';
-import { run } from './run.js';
+import { run } from './process.js';
 import { startServer } from './server.js';
 
 await run(async (output) => startServer(readConfig(process.env), { logTo: output }));

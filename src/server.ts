@@ -11,7 +11,7 @@ import type { Examples } from './http/playground.js';
 import { routerOnly } from './http/router-only.js';
 import { createLogger, type Logger } from './logger.js';
 import { createSchema } from './graphql/schema.js';
-import { releaseAll, shutDown, type Release } from './shutdown.js';
+import { releaseAll, shutDown, type Release } from './process.js';
 import { Metrics } from './telemetry/metrics.js';
 import { createRequestLog } from './telemetry/request-log.js';
 import { recordRequests } from './telemetry/record-requests.js';

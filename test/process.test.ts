@@ -159,7 +159,7 @@ test('aborts requests in flight after SHUTDOWN_TIMEOUT_MS, and exits with 1', as
 test('exits immediately on a second signal if it comes at least a second after the first', async () => {
   // SIGUSR2 advances its clock; its shutdown never ends.
   const script = `
-    import { run } from './dist/run.js';
+    import { run } from './dist/process.js';
     let moved = 0;
     performance.now = () => 1_000_000 + moved;
     process.on('SIGUSR2', () => console.log('moved by', (moved += 500)));
@@ -227,7 +227,7 @@ test('is started by `npm start`, which passes its signals on', async () => {
 test('handles a signal during startup: it exits once it has started', async () => {
   // The start completes only after the signal.
   const script = `
-    import { run } from './dist/run.js';
+    import { run } from './dist/process.js';
     const logger = { info: console.log };
     const running = { logger, [Symbol.asyncDispose]: async () => console.log('disposed') };
     await run(() => new Promise((started) => {

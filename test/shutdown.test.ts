@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { CutOffError, shutDown, type Release } from '../src/shutdown.js';
+import { CutOffError, shutDown, type Release } from '../src/process.js';
 import { until } from './support/until.js';
 
 afterEach(() => {

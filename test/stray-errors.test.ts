@@ -13,7 +13,7 @@ const goingWrong = (how: string) => [
   '--eval',
   `
   import { readConfig } from './dist/config.js';
-  import { run } from './dist/run.js';
+  import { run } from './dist/process.js';
   import { startServer } from './dist/server.js';
   const secrets = ${JSON.stringify({ authorization: `Bearer ${tokens.manager.token}`, phone: '+41791234567' })};
   process.on('SIGUSR2', () => { ${how} });
@@ -74,7 +74,7 @@ test('an uncaught error after a signal makes the process exit with 1 too', async
 
 test('an uncaught error before the start is printed without secrets, and makes the process exit with 1', async () => {
   const script = `
-    import { run } from './dist/run.js';
+    import { run } from './dist/process.js';
     setInterval(() => {}, 60_000);
     await run(() => new Promise(() => setImmediate(() => { throw Object.assign(new Error('too early'), { url: 'redis://:S3CR3T@localhost' }); })));`;
   await using child = startChild(['--input-type=module', '--eval', script]);
