@@ -42,11 +42,10 @@ export default defineConfig(
   },
   room(['src/variables.ts', 'src/errors.ts'], ours),
   room(['src/config.ts'], except('unknown-variables', 'variables')),
-  room(['src/logger.ts'], except('config', 'error-summary')),
-  room(['src/error-summary.ts', 'src/standard-output.ts'], ours),
+  room(['src/logger.ts'], except('config')),
   room(['src/unsafe-integers.ts'], ours),
   room(['src/unknown-variables.ts'], ours),
-  room(['src/process.ts'], except('config', 'error-summary', 'logger', 'standard-output')),
+  room(['src/process.ts'], except('config', 'logger')),
   room(
     ['src/graphql/**'],
     String.raw`^\.\./(?!(config|context|errors|logger|unsafe-integers|contact-phone/[\w.-]+|http/graphql|telemetry/record-operations)\.js$)`,

@@ -1,7 +1,5 @@
 import { ConfigError, type Config } from './config.js';
-import { summariseError } from './error-summary.js';
-import type { Logger } from './logger.js';
-import { StandardOutput } from './standard-output.js';
+import { StandardOutput, summariseError, type Logger } from './logger.js';
 
 // The life of the process: start, signals, uncaught errors, and a shutdown that always ends.
 

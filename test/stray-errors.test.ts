@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { summariseError } from '../src/error-summary.js';
 import { tokens } from '../src/embedded-zitadel/population.js';
+import { summariseError } from '../src/logger.js';
 import { startChild } from './support/child.js';
 import { gate } from './support/gate.js';
 import { linesOf, openProduction } from './support/production.js';
