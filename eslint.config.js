@@ -41,10 +41,9 @@ export default defineConfig(
     rules: { 'no-restricted-globals': ['error', 'process'], 'no-console': 'error' },
   },
   room(['src/variables.ts', 'src/errors.ts'], ours),
-  room(['src/config.ts'], except('unknown-variables', 'variables')),
+  room(['src/config.ts'], except('variables')),
   room(['src/logger.ts'], except('config')),
   room(['src/unsafe-integers.ts'], ours),
-  room(['src/unknown-variables.ts'], ours),
   room(['src/process.ts'], except('config', 'logger')),
   room(
     ['src/graphql/**'],

@@ -1,6 +1,5 @@
 import type { CountryCode } from 'libphonenumber-js/max';
 import { z } from 'zod';
-import { unknownVariables } from './unknown-variables.js';
 import {
   countries,
   flag,
@@ -13,6 +12,7 @@ import {
   port,
   redisUrl,
   routerSecrets,
+  unknownVariables,
   wholeNumber,
 } from './variables.js';
 
