@@ -3,7 +3,7 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
-import type { Misbehaviour } from '../src/embedded-zitadel/misbehaviour.js';
+import type { Misbehaviour } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { createLogger } from '../src/logger.js';
 import { RequestRecord } from '../src/telemetry/request-record.js';

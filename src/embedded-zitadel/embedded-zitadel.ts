@@ -2,44 +2,11 @@ import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { respond, type Answer, type Misbehaviour } from './misbehaviour.js';
+import { PhoneCommands, type Sms } from './commands.js';
 import { outboxHeaders, outboxPage } from './outbox-page.js';
-import { PhoneCommands, type Sms } from './phone-commands.js';
-import type { EmbeddedUser } from './population.js';
-import { Refusal } from './refusal.js';
+import { Refusal, type EmbeddedUser } from './population.js';
 import { route, type RawRequest } from './routes.js';
-import { UserQueries } from './user-queries.js';
-import { UserStore } from './user-store.js';
-
-export interface Call extends RawRequest {
-  /** Whether the caller received the whole answer. Resolves when the answer or the connection has ended. */
-  answered: Promise<boolean>;
-}
-
-export interface EmbeddedZitadel {
-  url: string;
-  /** A page that shows the SMS. */
-  outboxUrl: string;
-  /** Every call except probes, in order. */
-  calls: Call[];
-  /** Every health probe: a call without a token, for a user that cannot exist. */
-  probes: Call[];
-  /** Every SMS that it pretended to send, in order. */
-  outbox: readonly Sms[];
-  /** Every code that it has created. */
-  codes: readonly string[];
-  /** The code that would currently verify the user's phone. */
-  pendingCode(userId: string): string | undefined;
-  /** Resolves when this many calls have arrived. */
-  called(times: number): Promise<void>;
-  /** Queues misbehaviour for the next calls, one for each. */
-  misbehave(...next: Misbehaviour[]): void;
-  /** The same for the next probes. */
-  misbehaveWhenProbed(...next: Misbehaviour[]): void;
-  /** Resolves when this many probes have arrived. */
-  probed(times: number): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
+import { UserQueries, UserStore } from './users.js';
 
 interface Options {
   now?: () => number;
@@ -107,6 +74,47 @@ export async function startEmbeddedZitadel({
   };
 }
 
+export interface EmbeddedZitadel {
+  url: string;
+  /** A page that shows the SMS. */
+  outboxUrl: string;
+  /** Every call except probes, in order. */
+  calls: Call[];
+  /** Every health probe: a call without a token, for a user that cannot exist. */
+  probes: Call[];
+  /** Every SMS that it pretended to send, in order. */
+  outbox: readonly Sms[];
+  /** Every code that it has created. */
+  codes: readonly string[];
+  /** The code that would currently verify the user's phone. */
+  pendingCode(userId: string): string | undefined;
+  /** Resolves when this many calls have arrived. */
+  called(times: number): Promise<void>;
+  /** Queues misbehaviour for the next calls, one for each. */
+  misbehave(...next: Misbehaviour[]): void;
+  /** The same for the next probes. */
+  misbehaveWhenProbed(...next: Misbehaviour[]): void;
+  /** Resolves when this many probes have arrived. */
+  probed(times: number): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface Call extends RawRequest {
+  /** Whether the caller received the whole answer. Resolves when the answer or the connection has ended. */
+  answered: Promise<boolean>;
+}
+
+/** What a test may request instead of the proper answer to a call. The call is still carried out, unless stated otherwise. */
+export type Misbehaviour =
+  /** The answer is held back until the promise resolves. */
+  | { hold: Promise<unknown> }
+  /** The connection is reset without an answer. */
+  | { reset: true }
+  /** The answer and its connection end after this many bytes of the body. */
+  | { cutOffAfter: number }
+  /** This is the answer, and the call is not carried out. */
+  | { answer: { status: number; headers?: Record<string, string>; body?: string | Buffer } };
+
 function isProbe({ path, headers }: Call): boolean {
   return path.endsWith('/v2/users/0') && headers.authorization === undefined;
 }
@@ -129,4 +137,30 @@ function answer(carryOut: () => unknown): Answer {
     if (error instanceof Refusal) return json(error.httpStatus, error.body);
     throw error;
   }
+}
+
+/** Sends the answer, or what a test requested instead. */
+async function respond(
+  response: ServerResponse,
+  proper: () => Answer,
+  wanted: Misbehaviour | undefined,
+): Promise<void> {
+  const answer = wanted && 'answer' in wanted ? { headers: {}, body: '', ...wanted.answer } : proper();
+  if (wanted && 'hold' in wanted) await wanted.hold;
+  if (wanted && 'reset' in wanted) {
+    response.socket?.resetAndDestroy();
+    return;
+  }
+  response.writeHead(answer.status, { 'content-length': Buffer.byteLength(answer.body), ...answer.headers });
+  if (wanted && 'cutOffAfter' in wanted) {
+    response.write(answer.body.slice(0, wanted.cutOffAfter), () => response.socket?.destroy());
+    return;
+  }
+  response.end(answer.body);
+}
+
+interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: string | Buffer;
 }

@@ -1,4 +1,4 @@
-import type { Sms } from './phone-commands.js';
+import type { Sms } from './commands.js';
 
 /** A page with the SMS so far, latest first, that refreshes itself. It needs no scripts, so it allows none. */
 export const outboxHeaders = {

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { PhoneCommands } from './phone-commands.js';
-import { Refusal } from './refusal.js';
-import type { UserQueries } from './user-queries.js';
+import type { PhoneCommands } from './commands.js';
+import { Refusal } from './population.js';
+import type { UserQueries } from './users.js';
 
 /** The only host that it accepts in `x-zitadel-instance-host`. */
 export const instanceHost = 'zitadel.example.com';

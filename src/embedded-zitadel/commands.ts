@@ -1,23 +1,9 @@
 import { randomInt } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { parsePhoneNumberFromString } from 'libphonenumber-js/max';
-import { authenticate, requirePermission } from './callers.js';
-import {
-  checkUserIdLength,
-  readMessage,
-  resendPhoneCodeRequest,
-  setPhoneRequest,
-  verifyPhoneRequest,
-} from './messages.js';
-import type { EmbeddedPhone } from './population.js';
-import { Refusal } from './refusal.js';
-import type { StoredUser, UserStore } from './user-store.js';
-
-export interface Sms {
-  userId: string;
-  number: string;
-  code: string;
-}
+import { z } from 'zod';
+import { authenticate, Refusal, requirePermission, type EmbeddedPhone } from './population.js';
+import { checkUserIdLength, readMessage, type StoredUser, type UserStore } from './users.js';
 
 const defaultRegion = 'CH';
 const codeAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
@@ -115,4 +101,29 @@ function normalise(phone: string): string {
   const parsed = parsePhoneNumberFromString(phone, defaultRegion);
   if (!parsed) throw new Refusal(3, 'Phone number is invalid', 'PHONE-so0wa');
   return parsed.number;
+}
+
+/** At most one field of a oneof may be set. */
+const atMostOne = (...fields: unknown[]) => fields.filter((field) => field !== undefined).length <= 1;
+
+/** No mode set means "send" to ZITADEL. */
+const resendPhoneCodeRequest = z
+  .object({ sendCode: z.object({}).optional(), returnCode: z.object({}).optional() })
+  .refine(({ sendCode, returnCode }) => atMostOne(sendCode, returnCode));
+
+const setPhoneRequest = z
+  .object({
+    phone: z.string().max(200).default(''),
+    sendCode: z.object({}).optional(),
+    returnCode: z.object({}).optional(),
+    isVerified: z.literal(true).optional(),
+  })
+  .refine(({ sendCode, returnCode, isVerified }) => atMostOne(sendCode, returnCode, isVerified));
+
+const verifyPhoneRequest = z.object({ verificationCode: z.string().regex(/^.{1,20}$/su) });
+
+export interface Sms {
+  userId: string;
+  number: string;
+  code: string;
 }
