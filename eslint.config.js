@@ -63,7 +63,7 @@ export default defineConfig(
   room(['src/{zitadel,guard}/**'], String.raw`^\.\./(?!config\.js$)`),
   room(
     ['src/telemetry/**'],
-    String.raw`^\.\./(?!(config|context|errors|logger|http/refusal|guard/checkpoint|zitadel/[\w-]+)\.js$)`,
+    String.raw`^\.\./(?!(config|context|errors|logger|http/refusals|guard/checkpoint|zitadel/[\w-]+)\.js$)`,
   ),
   room(['src/embedded-zitadel/**'], String.raw`^\.\./`),
   room(['src/contact-phone/*.scalars.ts'], ours),

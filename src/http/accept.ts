@@ -1,6 +1,6 @@
 import type { onRequestHookHandler } from 'fastify';
 import Negotiator from 'negotiator';
-import { refuse } from './refusal.js';
+import { refuse } from './refusals.js';
 
 const json = 'application/json; charset=utf-8';
 const mediaTypes = [json, 'application/graphql-response+json; charset=utf-8'];

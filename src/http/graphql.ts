@@ -1,7 +1,7 @@
 import { setImmediate as restOfTurn } from 'node:timers/promises';
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
 import { acceptsAnswer } from './accept.js';
-import { refuse } from './refusal.js';
+import { refuse } from './refusals.js';
 
 /** https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters */
 export interface GraphQLParameters {

@@ -2,11 +2,9 @@ import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { HttpConfig } from '../config.js';
-import { closeConnectionsInTime, type Connections } from './closing.js';
-import { refuseInPlaceOfNode } from './node-refusals.js';
-import { codeOfRefusal, refuse, refuseRaw } from './refusal.js';
+import { closeConnectionsInTime, closeStalledConnections, type Connections } from './connections.js';
+import { codeOfRefusal, refuse, refuseInPlaceOfNode, refuseRaw } from './refusals.js';
 import { readBodies } from './request-body.js';
-import { endUntakenAnswers } from './untaken-answers.js';
 
 /** How long a request may take to arrive in full. The time to answer it does not count. */
 const requestTimeoutMs = 10_000;
@@ -69,7 +67,7 @@ export async function createHttpServer(
     },
   });
   const connections = closeConnectionsInTime(app);
-  endUntakenAnswers(app, connections.open);
+  closeStalledConnections(app, connections.open);
   app.addHook('onRequest', (_request, reply, done) => {
     // Otherwise a gateway might cache a phone number and serve it to other callers.
     reply.header('cache-control', 'no-store');
@@ -110,4 +108,28 @@ function withoutChildren(logger: FastifyBaseLogger): FastifyBaseLogger {
   const itsOwnChild = Object.create(logger) as FastifyBaseLogger;
   itsOwnChild.child = () => itsOwnChild;
   return itsOwnChild;
+}
+
+export interface Health {
+  /** From now on, reports not ready, so that load balancers send requests elsewhere. */
+  drain: () => void;
+}
+
+/**
+ * Serves `/health/live` and `/health/ready`. ZITADEL or Redis being down is reported, but does not make this server unready: clients need
+ * a GraphQL error for their mutations, and if one instance of this server cannot reach ZITADEL, usually none can.
+ *
+ * @param stateOfParts the states of ZITADEL and Redis
+ */
+export function serveHealth(app: FastifyInstance, stateOfParts: () => object): Health {
+  let draining = false;
+  app.get('/health/live', () => ({ status: 'ok' }));
+  app.get('/health/ready', (_request, reply) => {
+    reply.code(draining ? 503 : 200).send({ status: draining ? 'draining' : 'ok', ...stateOfParts() });
+  });
+  return {
+    drain() {
+      draining = true;
+    },
+  };
 }

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BodyMemory, smallBody } from './body-memory.js';
 import { contentEncodings, decoderOf, isKnownEncoding } from './content-encoding.js';
 import { readJson } from './json-body.js';
-import { refuse } from './refusal.js';
+import { refuse } from './refusals.js';
 
 const maxChunks = 10_000;
 

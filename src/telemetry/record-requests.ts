@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { codeOfRefusal } from '../http/refusal.js';
+import { codeOfRefusal } from '../http/refusals.js';
 import { RequestRecord } from './request-record.js';
 import type { Tracing } from './tracing.js';
 

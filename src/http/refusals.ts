@@ -1,6 +1,7 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { maxHeaderSize, STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import { errorMessages } from '../errors.js';
 
 /** By status, the messages for requests that are refused before GraphQL sees them. Callers may pass more specific ones. */
@@ -33,6 +34,43 @@ function messageOf(statusCode: number): string {
 /** @param message replaces the default message of the status */
 export function refuse(reply: FastifyReply, statusCode: number, message?: string): FastifyReply {
   return reply.code(statusCode).send(refusal(statusCode, message));
+}
+
+const digest = (text: string) => createHash('sha256').update(text).digest();
+
+/** Refuses a request without one of the secrets in `x-router-secret`, before its body is read. */
+export function routerOnly(secrets: readonly string[]): onRequestHookHandler {
+  // Constant-time comparison needs equal lengths, which digests have.
+  const known = secrets.map(digest);
+  return (request, reply, done) => {
+    const shown = digest(String(request.headers['x-router-secret'] ?? ''));
+    // Compare with every secret, so that timing does not reveal which one matched.
+    const matches = known.filter((secret) => timingSafeEqual(secret, shown));
+    if (matches.length > 0) done();
+    else refuse(reply, 403);
+  };
+}
+
+/**
+ * Refuses two kinds of requests that Node would refuse with an empty body: those without `Host`, and those with an `Expect` other than
+ * 100-continue. The server must be created with `requireHostHeader: false`.
+ */
+export function refuseInPlaceOfNode(app: FastifyInstance, log: (requestId: string, httpStatus: number) => void): void {
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+  app.addHook('onRequest', (request, reply, done) => {
+    const httpStatus = refusedStatus(request);
+    if (httpStatus === undefined) {
+      done();
+      return;
+    }
+    log(request.id, httpStatus);
+    refuse(reply, httpStatus, httpStatus === 400 ? 'Set the Host header: HTTP/1.1 requires it.' : undefined);
+  });
+}
+
+function refusedStatus({ headers: { host, expect }, raw }: FastifyRequest): number | undefined {
+  if (host === undefined && raw.httpVersion === '1.1') return 400;
+  return expect === undefined || expect.toLowerCase() === '100-continue' ? undefined : 417;
 }
 
 const statusOfParserError: Partial<Record<string, number>> = {
