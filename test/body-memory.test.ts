@@ -1,22 +1,21 @@
-import type { FastifyRequest } from 'fastify';
 import { expect, test } from 'vitest';
-import { BodyMemory, maxBodyMemory } from '../src/http/body-memory.js';
+import { BodyMemory, maxBodyMemory, type Loan } from '../src/http/body-memory.js';
 
-/** Requests by name, and which of them may read their body. */
+/** Loans by name, and which of them were granted. */
 function openMemory() {
   const memory = new BodyMemory();
-  const requests = new Map<string, FastifyRequest>();
+  const loans = new Map<string, Loan>();
   const granted: string[] = [];
-  const of = (name: string) => {
-    const request = requests.get(name) ?? ({} as FastifyRequest);
-    requests.set(name, request);
-    return request;
-  };
+  const loan = (name: string) => loans.get(name) ?? expect.fail(`${name} has not borrowed anything`);
   return {
     granted,
-    borrow: (name: string, bytes: number) => memory.borrow(of(name), bytes, () => granted.push(name)),
-    shrink: (name: string, bytes: number) => memory.shrink(of(name), bytes),
-    giveBack: (name: string) => memory.giveBack(of(name)),
+    borrow: (name: string, bytes: number) =>
+      loans.set(
+        name,
+        memory.borrow(bytes, () => granted.push(name)),
+      ),
+    shrink: (name: string, bytes: number) => memory.shrink(loan(name), bytes),
+    giveBack: (name: string) => memory.giveBack(loan(name)),
   };
 }
 
