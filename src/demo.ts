@@ -1,6 +1,7 @@
 import { readConfig } from './config.js';
 import { startEmbeddedZitadel } from './embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from './embedded-zitadel/population.js';
+import { graphqlPath } from './http/http-server.js';
 import type { Examples } from './http/playground.js';
 import { run } from './process.js';
 import { startServer } from './server.js';
@@ -48,7 +49,7 @@ function banner(url: string, outboxUrl: string, smsLimits: string): string {
     `mutation { resendContactPhoneCode(userId: "${users.unverified.userId}", mode: RETURN_CODE) ` +
     '{ details { sequence changeDate resourceOwner } verificationCode } }';
   return `
-The subgraph is at ${url}/graphql, in front of an embedded ZITADEL that forgets everything when it ends.
+The subgraph is at ${url}${graphqlPath}, in front of an embedded ZITADEL that forgets everything when it ends.
 
   ${url}/playground   to explore it in a browser
   ${outboxUrl}       the SMS that were "sent"
@@ -61,7 +62,7 @@ ${list(Object.values(tokens).map(({ token, description }) => [token, description
 
 Or try this in another terminal. Without the mode, an SMS is "sent" and shown here, as often as SMS_LIMITS=${smsLimits} allows:
 
-curl ${url}/graphql \\
+curl ${url}${graphqlPath} \\
   -H 'Content-Type: application/json' \\
   -H 'Authorization: Bearer ${tokens.manager.token}' \\
   -d '${JSON.stringify({ query })}'

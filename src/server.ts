@@ -1,10 +1,8 @@
 import type { DestinationStream } from 'pino';
 import { createApollo } from './graphql/apollo.js';
 import { effectiveLimits, type Config } from './config.js';
-import { createContext } from './context.js';
-import { execute } from './graphql/execute.js';
+import { serveGraphQL } from './graphql/endpoint.js';
 import { createGuard } from './guard/guard.js';
-import { serveGraphQL } from './http/graphql.js';
 import { createHttpServer, metricsEndpoint, serveHealth } from './http/http-server.js';
 import type { Examples } from './http/playground.js';
 import { routerOnly } from './http/refusals.js';
@@ -14,7 +12,6 @@ import { releaseAll, shutDown, type Release } from './process.js';
 import { Metrics } from './telemetry/metrics.js';
 import { createRequestLog } from './telemetry/request-log.js';
 import { recordRequests } from './telemetry/record-requests.js';
-import type { RequestRecord } from './telemetry/request-record.js';
 import { startTracing } from './telemetry/tracing.js';
 import { ZitadelClient } from './zitadel/zitadel-client.js';
 import { ZitadelConnection } from './zitadel/zitadel-connection.js';
@@ -103,10 +100,7 @@ async function build(
 
   const { routerSecrets } = config.http;
   const admission = routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [];
-  serveGraphQL(http, admission, (parameters, { raw, record }) =>
-    // Every GraphQL request has a record.
-    execute(apollo, parameters, createContext(raw, record as RequestRecord, zitadel, guard, config.sms)),
-  );
+  serveGraphQL(http, admission, { apollo, zitadel, guard, sms: config.sms });
 
   const drain = () => {
     health.drain();

@@ -4,7 +4,6 @@ import { expect, test } from 'vitest';
 import { readConfig } from '../src/config.js';
 import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { createLogger } from '../src/logger.js';
-import type { RequestContext } from '../src/context.js';
 import { maskError } from '../src/graphql/mask-error.js';
 import { recordOperations } from '../src/telemetry/record-operations.js';
 import { createRequestLog } from '../src/telemetry/request-log.js';
@@ -130,7 +129,7 @@ test('answers HTTP 200 with a bare code when a fault of its own comes up', async
 test('logs a fault of Apollo Server itself with its cause', async () => {
   const record = new RequestRecord('1', undefined);
   const lines: string[] = [];
-  const requestContext = { contextValue: { record } } as GraphQLRequestContext<RequestContext>;
+  const requestContext = { contextValue: { record } } as GraphQLRequestContext<{ record: RequestRecord }>;
 
   await recordOperations.unexpectedErrorProcessingRequest?.({ requestContext, error: new TypeError('a fault') });
   const logger = await createLogger({ level: 'info', format: 'json' }, { write: (line) => void lines.push(line) });

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { maxAnswerBytes } from '../src/graphql/write-answer.js';
-import { maxPhones, maxRepresentations } from '../src/graphql/query-cost.js';
+import { maxAnswerBytes, maxPhones, maxRepresentations } from '../src/graphql/query-cost.js';
 import { crowd } from './support/crowd.js';
 import { user } from './support/reads.js';
 import { bearer, manager, openStage, post } from './support/stage.js';

@@ -1,6 +1,6 @@
 import { Arg, Ctx, ID, Mutation, Query, Resolver } from 'type-graphql';
-import type { RequestContext } from '../context.js';
 import { PhoneNumber } from './contact-phone.scalars.js';
+import type { ContactPhoneService } from './contact-phone.service.js';
 import {
   ContactPhone,
   PhoneCodeMode,
@@ -10,6 +10,11 @@ import {
   SetPhoneMode,
   VerifyContactPhoneResult,
 } from './contact-phone.types.js';
+
+export interface ContactPhoneContext {
+  /** Acts on behalf of the caller. */
+  contactPhone: ContactPhoneService;
+}
 
 const userIdArg = {
   description: "ZITADEL's id of the user, always as a string: it is longer than a JSON number holds.",
@@ -24,7 +29,7 @@ export class ContactPhoneResolver {
   })
   contactPhone(
     @Arg('userId', () => ID, userIdArg) userId: string,
-    @Ctx() { contactPhone }: RequestContext,
+    @Ctx() { contactPhone }: ContactPhoneContext,
   ): Promise<ContactPhone | null> {
     return contactPhone.read(userId);
   }
@@ -43,7 +48,7 @@ export class ContactPhoneResolver {
       description: 'How the phone is verified.',
     })
     mode: SetPhoneMode,
-    @Ctx() { contactPhone }: RequestContext,
+    @Ctx() { contactPhone }: ContactPhoneContext,
   ): Promise<SetContactPhoneResult> {
     return contactPhone.set(userId, number, mode);
   }
@@ -61,7 +66,7 @@ export class ContactPhoneResolver {
       description: 'How the code gets to the user.',
     })
     mode: PhoneCodeMode,
-    @Ctx() { contactPhone }: RequestContext,
+    @Ctx() { contactPhone }: ContactPhoneContext,
   ): Promise<ResendResult> {
     return contactPhone.resend(userId, mode);
   }
@@ -79,7 +84,7 @@ export class ContactPhoneResolver {
         'The code as the user got it, 1 to 20 characters. White space around it is ignored; upper and lower case matter.',
     })
     verificationCode: string,
-    @Ctx() { contactPhone }: RequestContext,
+    @Ctx() { contactPhone }: ContactPhoneContext,
   ): Promise<VerifyContactPhoneResult> {
     return contactPhone.verify(userId, verificationCode);
   }
@@ -91,7 +96,7 @@ export class ContactPhoneResolver {
   })
   removeContactPhone(
     @Arg('userId', () => ID, userIdArg) userId: string,
-    @Ctx() { contactPhone }: RequestContext,
+    @Ctx() { contactPhone }: ContactPhoneContext,
   ): Promise<RemoveContactPhoneResult> {
     return contactPhone.remove(userId);
   }

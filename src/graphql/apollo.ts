@@ -8,13 +8,19 @@ import {
 } from '@apollo/server/plugin/disabled';
 import type { GraphQLSchema } from 'graphql';
 import type { Config } from '../config.js';
-import type { RequestContext } from '../context.js';
+import type { ContactPhoneContext } from '../contact-phone/contact-phone.resolver.js';
 import { DocumentStore } from './document-store.js';
 import type { Logger } from '../logger.js';
 import { maskError } from './mask-error.js';
 import { limitQueries } from './limit-queries.js';
 import { parseLimits, queryLimits, validationOptions } from './query-limits.js';
 import { recordOperations } from '../telemetry/record-operations.js';
+import type { RequestRecord } from '../telemetry/request-record.js';
+
+/** The context of one GraphQL request: for the resolvers, and for the plugin that records it. */
+export interface RequestContext extends ContactPhoneContext {
+  record: RequestRecord;
+}
 
 /** Apollo Server, with every option set that would otherwise depend on NODE_ENV or on APOLLO_… variables. */
 export function createApollo(

@@ -1,12 +1,11 @@
 import { HeaderMap, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerErrorCode } from '@apollo/server/errors';
 import { GraphQLError, OperationTypeNode, type GraphQLSchema } from 'graphql';
-import type { RequestContext } from '../context.js';
 import { CodedError } from '../errors.js';
 import { QueryCost } from './query-cost.js';
 
 /** Refuses a whole query that asks for too much, before any of it runs. Mutations are bounded by the alias limit. */
-export function limitQueries(schema: GraphQLSchema): ApolloServerPlugin<RequestContext> {
+export function limitQueries(schema: GraphQLSchema): ApolloServerPlugin {
   const cost = new QueryCost(schema);
   return {
     requestDidStart: () =>

@@ -11,14 +11,31 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
-import { maxAnswerBytes, maxErrorBytes } from './write-answer.js';
 import { isUserId } from '../contact-phone/input.js';
-import { CodedError } from '../errors.js';
+import { CodedError, errorMessages, type ErrorCode } from '../errors.js';
+
+/** Larger answers could fill the memory of this server, and of the routers and clients that read them. */
+export const maxAnswerBytes = 2 * 1024 * 1024;
 
 /** Each blocks the event loop for a fraction of a millisecond. */
 export const maxRepresentations = 5_000;
 /** A phone under two aliases costs as much as two phones. */
 export const maxPhones = 5_000;
+
+/** The maximum length of ZITADEL's own error id. A typical one is `COMMAND-ieJ2e`. */
+const maxErrorIdLength = 64;
+
+const longest = (texts: string[]) => texts.reduce((one, other) => (other.length > one.length ? other : one));
+
+/** The maximum size of a read error without its path and without ZITADEL's message and details. */
+const maxErrorBytes = JSON.stringify({
+  message: longest(Object.values(errorMessages)),
+  path: [],
+  extensions: {
+    code: longest(Object.keys(errorMessages)) as ErrorCode,
+    zitadel: { code: 16, status: 'FAILED_PRECONDITION', httpStatus: 500, id: 'x'.repeat(maxErrorIdLength) },
+  },
+}).length;
 
 /** The fields selected on a type, by response key. */
 type Fields = ReadonlyMap<string, readonly FieldNode[]>;

@@ -14,6 +14,8 @@ const headersTimeoutMs = 5_000;
 /** A client's request id that is safe in a log and in an answer. */
 const requestId = /^[\w.:/=-]{1,128}$/;
 
+export const graphqlPath = '/graphql';
+
 /** The main endpoint of a server, and the messages that direct clients to it. */
 interface Endpoint {
   path: string;
@@ -23,9 +25,9 @@ interface Endpoint {
 }
 
 const graphqlEndpoint: Endpoint = {
-  path: '/graphql',
+  path: graphqlPath,
   method: 'POST',
-  otherPath: 'Not found. The GraphQL endpoint is /graphql.',
+  otherPath: `Not found. The GraphQL endpoint is ${graphqlPath}.`,
   otherMethod: 'Use POST. GET is disabled so that variables never end up in access logs.',
 };
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fastifyStatic from '@fastify/static';
 import { getDistDirectory, renderAltair, type RenderOptions } from 'altair-static';
 import type { FastifyInstance } from 'fastify';
+import { graphqlPath } from './http-server.js';
 
 /** The initial contents of the tabs. */
 export interface Examples {
@@ -62,7 +63,7 @@ export async function servePlayground(app: FastifyInstance, examples?: Examples)
   const init = `
     const options = ${JSON.stringify(options)};
     // Altair does not accept a relative URL, and only the browser knows the public host name.
-    for (const tab of options.initialWindows) tab.endpointURL = new URL('/graphql', location).href;
+    for (const tab of options.initialWindows) tab.endpointURL = new URL('${graphqlPath}', location).href;
     // Suppresses an advertisement.
     localStorage.setItem('altair:db:ai-plugin-showcased', '{"value":true}');
     AltairGraphQL.init(options);

@@ -1,18 +1,22 @@
 import type { ApolloServerPlugin, GraphQLRequestContext } from '@apollo/server';
 import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
 import { Kind, type GraphQLError, type GraphQLFormattedError, type OperationDefinitionNode } from 'graphql';
-import type { RequestContext } from '../context.js';
 import { CodedError } from '../errors.js';
 import type { RequestRecord } from './request-record.js';
+
+/** The part of the context that is needed here. */
+interface Recorded {
+  record: RequestRecord;
+}
 
 /**
  * Records the operation of a request and its errors. Names are taken from the valid document, where they are short and do not keep its
  * text in memory. Names in the request itself can be as long as its body.
  */
-export const recordOperations: ApolloServerPlugin<RequestContext> = {
+export const recordOperations: ApolloServerPlugin<Recorded> = {
   requestDidStart({ contextValue: { record } }) {
     return Promise.resolve({
-      didResolveOperation({ schema, operation }: GraphQLRequestContext<RequestContext>) {
+      didResolveOperation({ schema, operation }: GraphQLRequestContext<Recorded>) {
         // undefined if the document has no operation with the requested name.
         if (operation) {
           const isServed = schema.getRootType(operation.operation) !== undefined;
