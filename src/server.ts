@@ -3,7 +3,7 @@ import { createApollo } from './graphql/apollo.js';
 import { effectiveLimits, type Config } from './config.js';
 import { serveGraphQL } from './graphql/endpoint.js';
 import { createGuard } from './guard/guard.js';
-import { createHttpServer, metricsEndpoint, serveHealth } from './http/http-server.js';
+import { createHttpServer, graphqlPath, metricsEndpoint, serveHealth } from './http/http-server.js';
 import type { Examples } from './http/playground.js';
 import { routerOnly } from './http/refusals.js';
 import { createLogger, type Logger } from './logger.js';
@@ -11,7 +11,7 @@ import { createSchema } from './graphql/schema.js';
 import { releaseAll, shutDown, type Release } from './process.js';
 import { Metrics } from './telemetry/metrics.js';
 import { createRequestLog } from './telemetry/request-log.js';
-import { recordRequests } from './telemetry/record-requests.js';
+import { recordFaults, recordRequests } from './telemetry/record-requests.js';
 import { startTracing } from './telemetry/tracing.js';
 import { ZitadelClient } from './zitadel/zitadel-client.js';
 import { ZitadelConnection } from './zitadel/zitadel-connection.js';
@@ -68,6 +68,7 @@ async function build(
   const { port: metricsPort } = config.metrics;
   const metricsHttp =
     metricsPort === undefined ? undefined : (await createHttpServer(config.http, logger, metricsEndpoint)).app;
+  if (metricsHttp) recordFaults(metricsHttp, logger);
   releases.push(() => {
     // No grace period: these can only be scrapes or stalled clients.
     metricsHttp?.server.closeAllConnections();
@@ -84,13 +85,10 @@ async function build(
 
   const { app: http, drain: endKeepAlive } = await createHttpServer(config.http, logger);
   releases.push(() => http.close());
-  const logRequest = createRequestLog(logger);
-  const requests = recordRequests(http, tracing, (record) => {
-    logRequest(record);
-    metrics.add(record);
-  });
-  const metrics = new Metrics(requests.inFlight);
-  metrics.serve(metricsHttp ?? http);
+  recordFaults(http, logger);
+  const metrics = new Metrics();
+  const requests = recordRequests(http, graphqlPath, tracing, [createRequestLog(logger), metrics.add]);
+  metrics.serve(metricsHttp ?? http, requests.inFlight);
   const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...guard.state() }));
   if (config.playground) {
     // Loaded only if needed: loading is slow.

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import { Gauge, register } from 'prom-client';
+import { expect, onTestFinished, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
@@ -113,4 +114,30 @@ test('serves metrics only on METRICS_PORT if it is set', async () => {
   await stage.closeServer();
   await refusesConnections(stage.metricsUrl);
   unused.destroy();
+});
+
+test.for([
+  ['PORT', {}],
+  ['METRICS_PORT', { METRICS_PORT: '0' }],
+] as const)('logs why a scrape failed on %s, and reveals nothing', async ([, env]) => {
+  await using stage = await openStage(env);
+  const name = 'broken';
+  onTestFinished(() => register.removeSingleMetric(name));
+  new Gauge({
+    name,
+    help: 'Fails.',
+    collect() {
+      throw new TypeError('a broken gauge');
+    },
+  });
+
+  const response = await fetch(stage.metricsUrl);
+
+  expect(response.status).toBe(500);
+  expect(await response.text()).toBe(
+    '{"errors":[{"message":"Something went wrong in this server.","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}',
+  );
+  const faults = stage.lines.filter((line) => line.includes('Unexpected error'));
+  expect(faults).toHaveLength(1);
+  expect(JSON.parse(String(faults))).toMatchObject({ level: 50, err: { message: 'a broken gauge' } });
 });

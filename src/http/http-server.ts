@@ -3,7 +3,7 @@ import cors from '@fastify/cors';
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { HttpConfig } from '../config.js';
 import { closeConnectionsInTime, closeStalledConnections, type Connections } from './connections.js';
-import { codeOfRefusal, refuse, refuseInPlaceOfNode, refuseRaw } from './refusals.js';
+import { refuse, refuseInPlaceOfNode, refuseRaw } from './refusals.js';
 import { readBodies } from './request-body.js';
 
 /** How long a request may take to arrive in full. The time to answer it does not count. */
@@ -87,13 +87,7 @@ export async function createHttpServer(
   }
 
   const tooLarge = `The request body is too large: the limit is ${config.bodyLimitBytes} bytes.`;
-  app.setErrorHandler((error: { statusCode?: number }, request, reply) => {
-    const { statusCode = 500 } = error;
-    if (statusCode >= 500) {
-      // The log line of a recorded request includes the cause.
-      if (request.record) request.record.fail(codeOfRefusal(statusCode), error);
-      else logger.error({ requestId: request.id, err: error }, 'Unexpected error');
-    }
+  app.setErrorHandler(({ statusCode = 500 }: { statusCode?: number }, _request, reply) => {
     // The playground's file server answers 403 for a path outside its folder. Here, 403 is reserved for a wrong router secret.
     if (statusCode === 403) return refuse(reply, 404, endpoint.otherPath);
     return refuse(reply, statusCode, statusCode === 413 ? tooLarge : undefined);

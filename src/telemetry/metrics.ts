@@ -66,25 +66,11 @@ export class Metrics {
     registers: this.registers,
   });
 
-  /** @param inFlight how many requests are being answered */
-  constructor(inFlight: () => number) {
-    new Gauge({
-      name: 'contact_phone_requests_in_flight',
-      help: 'Requests in progress, including those whose client has hung up.',
-      registers: this.registers,
-      collect() {
-        this.set(inFlight());
-      },
-    });
-    // Register these once per process, however many servers it runs.
-    if (!ofProcess.getSingleMetric('process_cpu_seconds_total')) collectDefaultMetrics();
-  }
-
   /** Queues a finished request for counting: counting many at once costs a fraction of counting them one by one. */
-  add({ operation, code, totalMs, calls, batchSizes, sms }: RequestRecord): void {
+  readonly add = ({ operation, code, totalMs, calls, batchSizes, sms }: RequestRecord): void => {
     this.added.push({ field: operation?.field ?? 'none', code, totalMs, calls, batchSizes, sms });
     if (this.added.length >= maxAdded) this.countAdded();
-  }
+  };
 
   private countAdded(): void {
     for (const request of this.added.splice(0)) this.count(request);
@@ -104,8 +90,22 @@ export class Metrics {
     }
   }
 
-  /** Serves `/metrics` in the text format of Prometheus. */
-  serve(app: FastifyInstance): void {
+  /**
+   * Serves `/metrics` in the text format of Prometheus.
+   *
+   * @param inFlight how many requests are being answered
+   */
+  serve(app: FastifyInstance, inFlight: () => number): void {
+    new Gauge({
+      name: 'contact_phone_requests_in_flight',
+      help: 'Requests in progress, including those whose client has hung up.',
+      registers: this.registers,
+      collect() {
+        this.set(inFlight());
+      },
+    });
+    // Register these once per process, however many servers it runs.
+    if (!ofProcess.getSingleMetric('process_cpu_seconds_total')) collectDefaultMetrics();
     app.get('/metrics', async (_request, reply) => {
       this.countAdded();
       const all = Registry.merge([ofProcess, this.ofRequests]);

@@ -1,12 +1,13 @@
 import { EventEmitter, once } from 'node:events';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { codeOfRefusal } from '../http/refusals.js';
+import type { Logger } from '../logger.js';
 import { RequestRecord } from './request-record.js';
 import type { Tracing } from './tracing.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** undefined for requests that are not recorded. */
+    /** undefined if the request is not recorded. */
     record: RequestRecord | undefined;
   }
 }
@@ -20,21 +21,23 @@ interface Requests {
 }
 
 /**
- * Records the requests that are of interest, and reports each one as soon as its answer is ready, even if the client has hung up.
+ * Records requests to `path` and to unknown routes, but not health checks, scrapes, preflights or files of the playground. Each observer
+ * gets the record as soon as the answer is ready, even if the client has hung up.
  */
 export function recordRequests(
   app: FastifyInstance,
+  path: string,
   tracing: Tracing | undefined,
-  report: (record: RequestRecord) => void,
+  observers: readonly ((record: RequestRecord) => void)[],
 ): Requests {
   let inFlight = 0;
   const idle = new EventEmitter();
 
   app.decorateRequest('record', undefined);
   app.addHook('onRequest', (request, reply, done) => {
-    const { id, method, routeOptions, headers } = request;
+    const { id, method, routeOptions, headers, is404 } = request;
     reply.header('x-request-id', id);
-    if (isRecorded(request)) {
+    if (is404 || routeOptions.url === path) {
       inFlight += 1;
       request.record = new RequestRecord(id, tracing?.begin({ method, route: routeOptions.url, headers }));
     }
@@ -45,7 +48,7 @@ export function recordRequests(
       // A request that was refused before GraphQL has no recorded error yet.
       if (statusCode >= 400 && record.errors.length === 0) record.errors = [{ code: codeOfRefusal(statusCode) }];
       record.end(statusCode);
-      report(record);
+      for (const observe of observers) observe(record);
       inFlight -= 1;
       if (inFlight === 0) idle.emit('idle');
     }
@@ -59,7 +62,14 @@ export function recordRequests(
   };
 }
 
-/** False for health checks, scrapes, preflights and the files of the playground. */
-function isRecorded({ is404, routeOptions }: FastifyRequest): boolean {
-  return is404 || routeOptions.url === '/graphql';
+/** Records a fault of this server, for the log line of the request. If the request is not recorded, logs the fault on its own. */
+export function recordFaults(app: FastifyInstance, logger: Logger): void {
+  app.addHook('onError', ({ id, record }, _reply, error, done) => {
+    const { statusCode = 500 } = error;
+    if (statusCode >= 500) {
+      if (record) record.fail(codeOfRefusal(statusCode), error);
+      else logger.error({ requestId: id, err: error }, 'Unexpected error');
+    }
+    done();
+  });
 }
