@@ -126,6 +126,37 @@ test('answers HTTP 200 with a bare code when a fault of its own comes up', async
   leaveForLogTest(lines, zitadel);
 });
 
+test('answers a fault outside of the execution with HTTP 500, and logs its cause in the line of the request', async () => {
+  await using zitadel = await startEmbeddedZitadel();
+  const lines: string[] = [];
+  const config = readConfig({ ZITADEL_URL: zitadel.url, HOST: '127.0.0.1', PORT: '0' });
+  await using server = await startServer(config, { logTo: { write: (line) => void lines.push(line) } });
+  Object.defineProperty(config.sms, 'countries', {
+    get() {
+      throw new TypeError('a fault before the execution');
+    },
+  });
+
+  const { status, data, errors } = await resend(server.url);
+
+  expect({ status, data, errors }).toEqual({
+    status: 500,
+    data: undefined,
+    errors: [{ message: 'Something went wrong in this server.', extensions: { code: 'INTERNAL_SERVER_ERROR' } }],
+  });
+  const [line, ...others] = lines.filter((text) => text.includes('a fault before the execution'));
+  expect(others).toEqual([]);
+  expect(JSON.parse(line ?? '')).toMatchObject({
+    level: 50,
+    msg: 'request',
+    code: 'INTERNAL_SERVER_ERROR',
+    httpStatus: 500,
+    err: { type: 'TypeError', message: 'a fault before the execution' },
+  });
+  expect(zitadel.calls).toEqual([]);
+  leaveForLogTest(lines, zitadel);
+});
+
 test('logs a fault of Apollo Server itself with its cause', async () => {
   const record = new RequestRecord('1', undefined);
   const lines: string[] = [];
