@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
-import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { HttpConfig } from '../config.js';
 import { closeConnectionsInTime, closeStalledConnections, type Connections } from './connections.js';
-import { refuse, refuseInPlaceOfNode, refuseRaw } from './refusals.js';
+import { refuse, refuseRaw } from './refusals.js';
 import { readBodies } from './request-body.js';
 
 /** How long a request may take to arrive in full. The time to answer it does not count. */
@@ -99,6 +99,28 @@ export async function createHttpServer(
   return { app, drain: connections.drain };
 }
 
+/**
+ * Refuses two kinds of requests that Node would refuse with an empty body: those without `Host`, and those with an `Expect` other than
+ * 100-continue.
+ */
+function refuseInPlaceOfNode(app: FastifyInstance, log: (requestId: string, httpStatus: number) => void): void {
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+  app.addHook('onRequest', (request, reply, done) => {
+    const httpStatus = refusedStatus(request);
+    if (httpStatus === undefined) {
+      done();
+      return;
+    }
+    log(request.id, httpStatus);
+    refuse(reply, httpStatus, httpStatus === 400 ? 'Set the Host header: HTTP/1.1 requires it.' : undefined);
+  });
+}
+
+function refusedStatus({ headers: { host, expect }, raw }: FastifyRequest): number | undefined {
+  if (host === undefined && raw.httpVersion === '1.1') return 400;
+  return expect === undefined || expect.toLowerCase() === '100-continue' ? undefined : 417;
+}
+
 /** Fastify would create a child logger for each request, which costs as much as writing the request's one log line. */
 function withoutChildren(logger: FastifyBaseLogger): FastifyBaseLogger {
   const itsOwnChild = Object.create(logger) as FastifyBaseLogger;
@@ -106,7 +128,7 @@ function withoutChildren(logger: FastifyBaseLogger): FastifyBaseLogger {
   return itsOwnChild;
 }
 
-export interface Health {
+interface Health {
   /** From now on, reports not ready, so that load balancers send requests elsewhere. */
   drain: () => void;
 }

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { maxHeaderSize, STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
+import type { FastifyReply, onRequestHookHandler } from 'fastify';
 import { errorMessages } from '../errors.js';
 
 /** By status, the messages for requests that are refused before GraphQL sees them. Callers may pass more specific ones. */
@@ -49,28 +49,6 @@ export function routerOnly(secrets: readonly string[]): onRequestHookHandler {
     if (matches.length > 0) done();
     else refuse(reply, 403);
   };
-}
-
-/**
- * Refuses two kinds of requests that Node would refuse with an empty body: those without `Host`, and those with an `Expect` other than
- * 100-continue. The server must be created with `requireHostHeader: false`.
- */
-export function refuseInPlaceOfNode(app: FastifyInstance, log: (requestId: string, httpStatus: number) => void): void {
-  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
-  app.addHook('onRequest', (request, reply, done) => {
-    const httpStatus = refusedStatus(request);
-    if (httpStatus === undefined) {
-      done();
-      return;
-    }
-    log(request.id, httpStatus);
-    refuse(reply, httpStatus, httpStatus === 400 ? 'Set the Host header: HTTP/1.1 requires it.' : undefined);
-  });
-}
-
-function refusedStatus({ headers: { host, expect }, raw }: FastifyRequest): number | undefined {
-  if (host === undefined && raw.httpVersion === '1.1') return 400;
-  return expect === undefined || expect.toLowerCase() === '100-continue' ? undefined : 417;
 }
 
 const statusOfParserError: Partial<Record<string, number>> = {
