@@ -47,27 +47,31 @@ export default defineConfig(
   room(['src/process.ts'], except('config', 'logger')),
   room(
     ['src/graphql/**'],
-    String.raw`^\.\./(?!(config|errors|logger|contact-phone/[\w.-]+|telemetry/(record-operations|request-record))\.js$)`,
+    String.raw`^\.\./(?!(config|context|errors|logger|unsafe-integers|contact-phone/[\w.-]+|http/graphql|telemetry/record-operations)\.js$)`,
   ),
   room(
-    ['src/graphql/endpoint.ts'],
-    String.raw`^\.\./(?!(config|errors|unsafe-integers|contact-phone/contact-phone\.service|guard/guard|http/(http-server|refusals)|telemetry/request-record|zitadel/zitadel-(client|connection))\.js$)`,
+    ['src/context.ts'],
+    except(
+      'config',
+      String.raw`contact-phone/contact-phone\.service`,
+      'guard/guard',
+      'telemetry/request-record',
+      'zitadel/zitadel-(client|connection)',
+    ),
   ),
   room(['src/http/**'], String.raw`^\.\./(?!(config|errors)\.js$)`),
   room(['src/{zitadel,guard}/**'], String.raw`^\.\./(?!config\.js$)`),
   room(
     ['src/telemetry/**'],
-    String.raw`^\.\./(?!(config|errors|logger|http/refusals|guard/checkpoint|zitadel/[\w-]+)\.js$)`,
+    String.raw`^\.\./(?!(config|context|errors|logger|http/refusal|guard/checkpoint|zitadel/[\w-]+)\.js$)`,
   ),
   room(['src/embedded-zitadel/**'], String.raw`^\.\./`),
-  room(['src/contact-phone/*.scalars.ts'], ours),
-  room(['src/contact-phone/*.types.ts'], except(String.raw`contact-phone\.scalars`)),
+  room(['src/contact-phone/*.types.ts'], ours),
   room(['src/contact-phone/*.resolver.ts'], String.raw`^\.\./|^(undici|fastify)`),
   room(
     ['src/contact-phone/{*.service,*.errors,input,sms-countries,user-loader}.ts'],
-    String.raw`^\.\./(?!errors\.js$|unsafe-integers\.js$|zitadel/|guard/|telemetry/request-record\.js$)|\.(types|scalars|resolver)\.js$|^(type-graphql|graphql|undici|fastify)`,
+    String.raw`^\.\./(?!errors\.js$|unsafe-integers\.js$|zitadel/|guard/|telemetry/request-record\.js$)|\.(types|resolver)\.js$|^(type-graphql|graphql|undici|fastify)`,
   ),
   // The packages that the types of the bench are of are installed with it alone, and its build checks them.
-  room(['src/contact-phone/entities.ts'], String.raw`^\.\./(?!errors\.js$)`),
   { files: ['eslint.config.js', 'bench/**'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -78,7 +78,7 @@ export const hostileInputs: readonly HostileRequest[] = [
     name: 'A verification code of 1 MB of spaces for 50 aliased mutations',
     body: (n) =>
       graphql(
-        `mutation A${n}($c: String!) { ${times(50, (i) => `a${i}: verifyContactPhone(userId: "1", verificationCode: $c) { user { id } }`)} }`,
+        `mutation A${n}($c: VerificationCode!) { ${times(50, (i) => `a${i}: verifyContactPhone(userId: "1", verificationCode: $c) { user { id } }`)} }`,
         { c: ' '.repeat(1_000_000) },
       ),
     token: forgedToken,

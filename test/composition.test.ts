@@ -23,6 +23,21 @@ test('adds the subgraph of rover.yaml to the supergraph, and a contact phone to 
   });
 });
 
+test('can become a contract without what is tagged as pii', () => {
+  const exclude = (sdl: string) =>
+    sdl.replaceAll('@tag(name: "pii")', '@inaccessible').replace('"@tag"', '"@inaccessible"');
+  const { schema, errors } = compose({}, exclude);
+
+  expect(errors).toBeUndefined();
+  const fieldsOf = (type: string) =>
+    assertObjectType(schema?.toAPISchema().toGraphQLJSSchema().getType(type)).getFields();
+  expect(Object.keys(fieldsOf('ContactPhone'))).toEqual(['isVerified']);
+  for (const result of ['SetContactPhoneResult', 'ResendResult']) {
+    expect(Object.keys(fieldsOf(result))).toEqual(['details', 'user', 'resendAvailableAt']);
+  }
+  expect(Object.keys(fieldsOf('Mutation'))).toContain('verifyContactPhone');
+});
+
 test('does not describe what belongs to other subgraphs', () => {
   const supergraph = buildSchema(supergraphSdl(), { assumeValidSDL: true });
   const user = assertObjectType(supergraph.getType('User'));

@@ -157,7 +157,16 @@ test.for(gateways)('%s: refuses a number or a code of the wrong type without rep
     ['The phone number must be a string.', { query: set('($v: PhoneNumber!)', '$v'), variables: { v: 791234567 } }],
     ['The phone number must begin with a + and a country calling code.', { query: set('', '"791234567"') }],
     ['The phone number is not valid.', { query: set('', '"+791234567"') }],
+    ['The verification code must have 1 to 20 characters.', { query: verify('', '791234567') }],
     ['The verification code must have 1 to 20 characters.', { query: verify('', '"791234567-791234567-7"') }],
+    [
+      'The verification code must have 1 to 20 characters.',
+      { query: verify('($v: VerificationCode!)', '$v'), variables: { v: 791234567 } },
+    ],
+    [
+      'The verification code must have 1 to 20 characters.',
+      { query: verify('($v: VerificationCode!)', '$v'), variables: { v: ['791234567'] } },
+    ],
   ] as const) {
     const { status, text, data, errors } = await post(url, body, manager);
 
@@ -168,13 +177,17 @@ test.for(gateways)('%s: refuses a number or a code of the wrong type without rep
 
   // Gateways validate built-in types themselves, without calling the subgraph.
   for (const [message, body] of [
-    ['String cannot represent …', { query: verify('', '791234567') }],
     [
       'Value …',
       { query: 'mutation { setContactPhone(userId: "1", number: "+41", mode: M791234567) { user { id } } }' },
     ],
-    ['Variable "$v" got invalid value …', { query: verify('($v: String!)', '$v'), variables: { v: 791234567 } }],
-    ['Variable "$v" got invalid value …', { query: verify('($v: String!)', '$v'), variables: { v: ['791234567'] } }],
+    [
+      'Variable "$v" got invalid value …',
+      {
+        query: 'mutation ($v: ID!) { verifyContactPhone(userId: $v, verificationCode: "S3CR3T") { user { id } } }',
+        variables: { v: ['791234567'] },
+      },
+    ],
   ] as const) {
     const { text, errors } = await post(url, body, manager);
 

@@ -130,19 +130,14 @@ test.for([
     'This value is not a valid ID!.',
   ],
   [
-    'a verification code that is a number',
-    { query: 'mutation { verifyContactPhone(userId: "1", verificationCode: 537237537) { user { id } } }' },
-    'GRAPHQL_VALIDATION_FAILED',
-    'This value is not a valid String.',
-  ],
-  [
-    'a verification code that is a number, in a variable',
+    'null for a verification code, in a variable',
     {
-      query: 'mutation ($v: String!) { verifyContactPhone(userId: "1", verificationCode: $v) { user { id } } }',
-      variables: { v: 537237537 },
+      query:
+        'mutation ($v: VerificationCode!) { verifyContactPhone(userId: "1", verificationCode: $v) { user { id } } }',
+      variables: { v: null },
     },
     'BAD_USER_INPUT',
-    'Variable "$v" got a value that is not a valid String!.',
+    'Variable "$v" of non-null type "VerificationCode!" must not be null.',
   ],
   [
     'a phone number without its quotation marks',

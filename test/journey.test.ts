@@ -164,7 +164,8 @@ test('lets anyone with a token verify with the right code, as ZITADEL does', asy
   const { errors } = await post(
     stage.graphql,
     {
-      query: 'mutation ($c: String!, $u: ID!) { verifyContactPhone(userId: $u, verificationCode: $c) { user { id } } }',
+      query:
+        'mutation ($c: VerificationCode!, $u: ID!) { verifyContactPhone(userId: $u, verificationCode: $c) { user { id } } }',
       variables: { u: unverified, c: stage.zitadel.codes[0] },
     },
     bearer(tokens.outsider.token),

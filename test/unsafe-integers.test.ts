@@ -65,7 +65,7 @@ test('refuses a large number as a code or a phone, like any other number', async
   await using stage = await openStage();
   const variables = { id: unverified, value: 'NUMBER' };
   const verify =
-    'mutation ($id: ID!, $value: String!) { verifyContactPhone(userId: $id, verificationCode: $value) { user { id } } }';
+    'mutation ($id: ID!, $value: VerificationCode!) { verifyContactPhone(userId: $id, verificationCode: $value) { user { id } } }';
   const set =
     'mutation ($id: ID!, $value: PhoneNumber!) { setContactPhone(userId: $id, number: $value) { user { id } } }';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
-import { openStage, unverified } from './support/stage.js';
+import { manager, openStage, post, unverified } from './support/stage.js';
 
 const hour = 60 * 60 * 1000;
 
@@ -50,6 +50,40 @@ test.for([
   expect(answer.errors?.[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
   expect(answer.text).not.toMatch(/S3CR3T|💌/);
   expect(stage.zitadel.calls).toEqual([]);
+});
+
+test.for([
+  ['a number', '537237'],
+  ['a number with a fraction', '5372.37'],
+  ['true', 'true'],
+  ['a list', '["537237"]'],
+  ['an object', '{"S3CR3T":"537237"}'],
+] as const)('refuses a code that is %s instead of a string, without calling ZITADEL', async ([, value]) => {
+  await using stage = await openStage();
+  const verify = (argument: string) => `verifyContactPhone(userId: "${unverified}", verificationCode: ${argument})`;
+  const literal = value.replace('"S3CR3T"', 'S3CR3T');
+
+  for (const body of [
+    { query: `mutation { it: ${verify(literal)} { user { id } } }` },
+    {
+      query: `mutation ($code: VerificationCode!) { it: ${verify('$code')} { user { id } } }`,
+      variables: { code: JSON.parse(value) as unknown },
+    },
+  ]) {
+    const { status, data, errors, text } = await post(stage.graphql, body, manager);
+
+    expect({ status, data }).toEqual({ status: 200, data: { it: null } });
+    expect(errors).toMatchObject([
+      {
+        message: 'The verification code must have 1 to 20 characters.',
+        path: ['it'],
+        extensions: { code: 'BAD_USER_INPUT' },
+      },
+    ]);
+    expect(text).not.toMatch(/S3CR3T|537/);
+  }
+  expect(stage.zitadel.calls).toEqual([]);
+  expect(stage.lines.join('')).not.toMatch(/S3CR3T|537237/);
 });
 
 test.for([

@@ -20,13 +20,13 @@ export const typeDefs = /* GraphQL */ `
     SEND_CODE
     RETURN_CODE
   }
-  type ObjectDetails {
-    sequence: String!
+  type ContactPhoneChangeDetails {
+    sequence: String
     changeDate: String!
-    resourceOwner: ID!
+    resourceOwner: ID
   }
   type ResendResult {
-    details: ObjectDetails!
+    details: ContactPhoneChangeDetails!
     verificationCode: String
   }
   type ContactPhone {

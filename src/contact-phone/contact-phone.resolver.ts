@@ -1,23 +1,25 @@
 import { Arg, Ctx, ID, Mutation, Query, Resolver } from 'type-graphql';
-import { PhoneNumber } from './contact-phone.scalars.js';
 import type { ContactPhoneService } from './contact-phone.service.js';
 import {
   ContactPhone,
   PhoneCodeMode,
+  PhoneNumber,
   RemoveContactPhoneResult,
   ResendResult,
   SetContactPhoneResult,
   SetPhoneMode,
+  VerificationCode,
   VerifyContactPhoneResult,
 } from './contact-phone.types.js';
 
+/** What the fields need to know of a request. */
 export interface ContactPhoneContext {
   /** Acts on behalf of the caller. */
   contactPhone: ContactPhoneService;
 }
 
 const userIdArg = {
-  description: "ZITADEL's id of the user, always as a string: it is longer than a JSON number holds.",
+  description: 'ZITADEL user ID. Send it as a string; it exceeds the safe integer range.',
 };
 
 // Every mutation is nullable: a failing non-null root field would throw away the results of its siblings.
@@ -25,7 +27,7 @@ const userIdArg = {
 export class ContactPhoneResolver {
   @Query(() => ContactPhone, {
     nullable: true,
-    description: 'The contact phone of a user; null without an error means that the user has none.',
+    description: "A user's contact phone. Null without an error means that the user has none.",
   })
   contactPhone(
     @Arg('userId', () => ID, userIdArg) userId: string,
@@ -37,8 +39,8 @@ export class ContactPhoneResolver {
   @Mutation(() => SetContactPhoneResult, {
     nullable: true,
     description:
-      'Sets the contact phone of a user, in place of the one before; unless it is marked as verified, it has then to be verified. ' +
-      'The number that is there already is refused with `FAILED_PRECONDITION`.',
+      "Sets or replaces the user's contact phone. Unless it is marked as verified, it then needs to be verified. " +
+      'Fails with `FAILED_PRECONDITION` if the user already has this number.',
   })
   setContactPhone(
     @Arg('userId', () => ID, userIdArg) userId: string,
@@ -56,14 +58,16 @@ export class ContactPhoneResolver {
   @Mutation(() => ResendResult, {
     nullable: true,
     description:
-      'Makes a new verification code for the unverified contact phone of a user, which replaces the one before. ' +
-      'Not repeatable without harm: each call makes another code and perhaps another SMS.',
+      "Creates a new verification code for the user's unverified contact phone. " +
+      'Fails with `FAILED_PRECONDITION` if there is no phone, or it is already verified. ' +
+      'Not idempotent: every call invalidates the previous code and may send another SMS, ' +
+      'even if it fails with the outcome `UNKNOWN`.',
   })
   resendContactPhoneCode(
     @Arg('userId', () => ID, userIdArg) userId: string,
     @Arg('mode', () => PhoneCodeMode, {
       defaultValue: PhoneCodeMode.SEND_CODE,
-      description: 'How the code gets to the user.',
+      description: 'How the user gets the code.',
     })
     mode: PhoneCodeMode,
     @Ctx() { contactPhone }: ContactPhoneContext,
@@ -74,16 +78,14 @@ export class ContactPhoneResolver {
   @Mutation(() => VerifyContactPhoneResult, {
     nullable: true,
     description:
-      "Proves with the last code that was made that the contact phone is the user's. " +
-      'Any other code is refused with `INVALID_VERIFICATION_CODE`, and so is every code where none is due.',
+      'Verifies the contact phone with the most recent code. ' +
+      'Any other code fails with `INVALID_VERIFICATION_CODE`. ' +
+      'If the phone is already verified, or there is none, fails with `FAILED_PRECONDITION`, and `extensions.reason` says which.',
   })
   verifyContactPhone(
     @Arg('userId', () => ID, userIdArg) userId: string,
-    @Arg('verificationCode', () => String, {
-      description:
-        'The code as the user got it, 1 to 20 characters. White space around it is ignored; upper and lower case matter.',
-    })
-    verificationCode: string,
+    @Arg('verificationCode', () => VerificationCode, { description: 'The code that the user got.' })
+    verificationCode: unknown,
     @Ctx() { contactPhone }: ContactPhoneContext,
   ): Promise<VerifyContactPhoneResult> {
     return contactPhone.verify(userId, verificationCode);
@@ -91,8 +93,7 @@ export class ContactPhoneResolver {
 
   @Mutation(() => RemoveContactPhoneResult, {
     nullable: true,
-    description:
-      'Takes the contact phone of a user away. Where there is none, that is refused with `FAILED_PRECONDITION`.',
+    description: "Removes the user's contact phone. Fails with `FAILED_PRECONDITION` if the user has none.",
   })
   removeContactPhone(
     @Arg('userId', () => ID, userIdArg) userId: string,

@@ -89,7 +89,7 @@ export class ContactPhoneService {
   }
 
   /** Verifies the user's phone with the code. */
-  verify(userId: string, verificationCode: string): Promise<Change<PhoneChanged>> {
+  verify(userId: string, verificationCode: unknown): Promise<Change<PhoneChanged>> {
     return this.write(userId, async (caller, deadline) => {
       const code = readVerificationCode(verificationCode);
       const verify = () => this.zitadel.verifyPhone(caller, userId, code, deadline);

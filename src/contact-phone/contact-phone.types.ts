@@ -1,5 +1,33 @@
+import { GraphQLScalarType } from 'graphql';
 import { Directive, Field, ID, ObjectType, registerEnumType } from 'type-graphql';
-import { DateTime } from './contact-phone.scalars.js';
+
+// The scalars accept anything as input. The service reads it, and reports an error at the path of the field. An error thrown by a scalar is
+// an internal error in gateways, and routers quote the values of built-in scalars that they reject.
+
+export const PhoneNumber = new GraphQLScalarType({
+  name: 'PhoneNumber',
+  description:
+    'A phone number as a string. In results it is in E.164 format: `+41791234567`. ' +
+    'As an argument it may be formatted as people type it, such as `+41 79 123 45 67`, if it begins with `+` and a country calling code, ' +
+    'is valid, and has no extension.',
+  specifiedByURL: 'https://www.itu.int/rec/T-REC-E.164',
+});
+
+export const VerificationCode = new GraphQLScalarType({
+  name: 'VerificationCode',
+  description:
+    'A verification code as a string of 1 to 20 characters, since it may begin with a zero. ' +
+    'It is case-sensitive. White space around it is ignored.',
+  specifiedByURL: 'https://zitadel.com/docs/reference/api/user/zitadel.user.v2.UserService.VerifyPhone',
+});
+
+/** ZITADEL's own string, which was validated when its answer was read. A JavaScript Date would drop the microseconds. */
+export const DateTime = new GraphQLScalarType({
+  name: 'DateTime',
+  description:
+    'A date and time in RFC 3339 format, with as many fractional digits as ZITADEL sent, such as `2026-11-23T19:04:05.123456Z`.',
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
+});
 
 export enum PhoneCodeMode {
   SEND_CODE = 'SEND_CODE',
@@ -9,12 +37,12 @@ const codeModes = {
   SEND_CODE: { description: 'ZITADEL sends the code to the phone by SMS.' },
   RETURN_CODE: {
     description:
-      'ZITADEL returns the code to the caller, who delivers it. Needs the permission `user.write`, also for oneself.',
+      'ZITADEL returns the code to the caller, who delivers it. Requires the permission `user.write`, even for your own user.',
   },
 };
 registerEnumType(PhoneCodeMode, {
   name: 'PhoneCodeMode',
-  description: 'How a verification code gets to the user.',
+  description: 'How the user gets a verification code.',
   valuesConfig: codeModes,
 });
 
@@ -25,37 +53,39 @@ export enum SetPhoneMode {
 }
 registerEnumType(SetPhoneMode, {
   name: 'SetPhoneMode',
-  description: 'How a new phone is verified: with a code that gets to the user in one of two ways, or not at all.',
+  description: 'How a new phone is verified: with a code that the user gets in one of two ways, or without a code.',
   valuesConfig: {
     ...codeModes,
     MARK_VERIFIED: {
       description:
-        'There is no code: the caller vouches for the phone. Needs the permission `user.write`, also for oneself.',
+        'The phone is marked as verified without a code. Requires the permission `user.write`, even for your own user.',
     },
   },
 });
 
-@Directive('@shareable')
-@ObjectType({ simpleResolvers: true, description: 'What ZITADEL tells about a change of an object.' })
-export class ObjectDetails {
+@ObjectType({ simpleResolvers: true, description: "ZITADEL's record of a change to a contact phone." })
+export class ContactPhoneChangeDetails {
   @Field(() => String, {
-    description: 'The number of the last event of the object: an unsigned 64-bit integer, hence a string.',
+    nullable: true,
+    description:
+      "The sequence number of the user's most recent event: an unsigned 64-bit integer, which does not fit in an Int.",
   })
-  sequence!: string;
+  sequence?: string | null;
 
-  @Field(() => DateTime, { description: 'When the object last changed.' })
+  @Field(() => DateTime, { description: 'When the user was changed.' })
   changeDate!: string;
 
-  @Field(() => ID, { description: 'The organisation that the object belongs to.' })
-  resourceOwner!: string;
+  @Field(() => ID, { nullable: true, description: 'The ID of the organization that the user belongs to.' })
+  resourceOwner?: string | null;
 }
 
-@ObjectType({ simpleResolvers: true, description: 'The phone that a user is reached at, and that codes are sent to.' })
+@ObjectType({ simpleResolvers: true, description: "A user's contact phone number." })
 export class ContactPhone {
-  @Field(() => String, { description: 'The number as E.164 has it, such as `+41791234567`.' })
+  @Directive('@tag(name: "pii")')
+  @Field(() => PhoneNumber, { description: 'The number in E.164 format, such as `+41791234567`.' })
   number!: string;
 
-  @Field(() => Boolean, { description: 'Whether the phone is known to be theirs: proven with a code, or vouched for.' })
+  @Field(() => Boolean, { description: 'Whether the phone was verified with a code, or marked as verified.' })
   isVerified!: boolean;
 }
 
@@ -66,56 +96,55 @@ export class User {
   @Field(() => ID)
   id!: string;
 
-  /** graphql-js calls a function, and treats a returned Error as the failure of this field. */
+  /** Whatever graphql-js resolves by itself: it calls a function only if the field is selected, and an Error fails only this field. */
   @Field(() => ContactPhone, {
     nullable: true,
-    description: 'The contact phone; null without an error means that the user has none.',
+    description: 'The contact phone. Null without an error means that the user has none.',
   })
   contactPhone!: ContactPhone | null | Error | (() => Promise<ContactPhone | null>);
 }
 
-/** The result of every change of a contact phone. */
 @ObjectType({ simpleResolvers: true })
-abstract class PhoneChange {
-  @Field(() => ObjectDetails, { description: 'The change of the user.' })
-  details!: ObjectDetails;
+abstract class ChangeResult {
+  @Field(() => ContactPhoneChangeDetails, { description: "ZITADEL's record of the change." })
+  details!: ContactPhoneChangeDetails;
 
-  @Field(() => User, { description: 'The user, as they are after the change.' })
+  @Field(() => User, { description: 'The user after the change.' })
   user!: User;
 }
 
-/** The result of a change that creates a code. */
 @ObjectType({ simpleResolvers: true })
-abstract class PhoneCodeChange extends PhoneChange {
+abstract class CodeResult extends ChangeResult {
+  @Directive('@tag(name: "pii")')
   @Field(() => String, {
     nullable: true,
-    description: 'The new code in the mode `RETURN_CODE`, null in every other.',
+    description: 'The new code with the mode `RETURN_CODE`. Null with any other mode.',
   })
   verificationCode?: string | null | undefined;
 
   @Field(() => DateTime, {
     nullable: true,
     description:
-      'When the limits let the caller have another SMS sent to the user: until then, that is refused with `RATE_LIMITED`. ' +
-      'Null when no SMS was sent, or there are no limits.',
+      'Earliest time another SMS can be sent to this user. Until then, that fails with `RATE_LIMITED`. ' +
+      'Null if no SMS was sent or no limit is configured.',
   })
   resendAvailableAt?: () => string | undefined;
 }
 
 @ObjectType({
   simpleResolvers: true,
-  description: 'The contact phone is set; a code for the one before no longer works.',
+  description: 'The contact phone was set. A code for the previous one no longer works.',
 })
-export class SetContactPhoneResult extends PhoneCodeChange {}
+export class SetContactPhoneResult extends CodeResult {}
 
 @ObjectType({
   simpleResolvers: true,
-  description: 'A new verification code is on its way; the one before no longer works.',
+  description: 'A new verification code was created. The previous one no longer works.',
 })
-export class ResendResult extends PhoneCodeChange {}
+export class ResendResult extends CodeResult {}
 
-@ObjectType({ simpleResolvers: true, description: 'The contact phone is verified; the code is used up.' })
-export class VerifyContactPhoneResult extends PhoneChange {}
+@ObjectType({ simpleResolvers: true, description: 'The contact phone was verified. The code cannot be used again.' })
+export class VerifyContactPhoneResult extends ChangeResult {}
 
-@ObjectType({ simpleResolvers: true, description: 'The user has no contact phone any more.' })
-export class RemoveContactPhoneResult extends PhoneChange {}
+@ObjectType({ simpleResolvers: true, description: 'The contact phone was removed.' })
+export class RemoveContactPhoneResult extends ChangeResult {}

@@ -42,8 +42,9 @@ export function readPhoneNumber(value: unknown): string {
 }
 
 /** Pasted codes come with white space. ZITADEL's codes are case-sensitive, so the case is kept. */
-export function readVerificationCode(text: string): string {
-  const code = text.trim();
+export function readVerificationCode(value: unknown): string {
+  // A number may have lost zeros.
+  const code = typeof value === 'string' ? value.trim() : '';
   if (!/^\P{Cs}{1,20}$/u.test(code)) refuse('The verification code must have 1 to 20 characters.');
   return code;
 }

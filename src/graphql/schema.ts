@@ -1,15 +1,15 @@
 import 'reflect-metadata';
-import { buildSubgraphSchema, printSubgraphSchema } from '@apollo/subgraph';
-import { getDocumentNodeFromSchema } from '@graphql-tools/utils';
-import { Kind, parse, visit, type GraphQLSchema } from 'graphql';
+import { buildSubgraphSchema } from '@apollo/subgraph';
+import { collectSubFields, getDocumentNodeFromSchema } from '@graphql-tools/utils';
+import { assertObjectType, Kind, parse, visit, type GraphQLResolveInfo, type GraphQLSchema } from 'graphql';
 import { buildSchemaSync, createResolversMap } from 'type-graphql';
-import { ContactPhoneResolver } from '../contact-phone/contact-phone.resolver.js';
-import { resolveEntities } from '../contact-phone/entities.js';
+import { ContactPhoneResolver, type ContactPhoneContext } from '../contact-phone/contact-phone.resolver.js';
+import type { User } from '../contact-phone/contact-phone.types.js';
+import { checkUserId } from '../contact-phone/input.js';
+import { CodedError } from '../errors.js';
 
 // v2.9: not all gateways in use can compose later versions yet.
-const link = parse(
-  'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable"])',
-);
+const link = parse('extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@tag"])');
 
 /** Builds the executable federation subgraph from the decorated classes. */
 export function createSchema(): GraphQLSchema {
@@ -18,20 +18,73 @@ export function createSchema(): GraphQLSchema {
     // GraphQL itself checks the types; the service checks the rest.
     validate: false,
   });
-  const document = visit(getDocumentNodeFromSchema(schema), {
+  const typeDefs = visit(getDocumentNodeFromSchema(schema), {
     // TypeScript applies parameter decorators from last to first.
     [Kind.FIELD_DEFINITION]: (field) => ({ ...field, arguments: field.arguments?.toReversed() }),
   });
-  const typeDefs = { ...document, definitions: [...link.definitions, ...document.definitions] };
-  const resolvers = createResolversMap(schema);
-  // Apollo's own resolver would fail the whole list, with an internal error, for one invalid representation.
-  Object.assign(resolvers['Query'] as object, { _entities: resolveEntities });
+  const modules = [
+    { typeDefs, resolvers: createResolversMap(schema) },
+    // Apollo's own resolver would fail the whole list, with an internal error, for one invalid representation.
+    { typeDefs: link, resolvers: { Query: { _entities: resolveEntities } } },
+  ];
   // The two libraries give the same map of resolvers different types.
-  const modules = [{ typeDefs, resolvers }] as Parameters<typeof buildSubgraphSchema>[0];
-  return buildSubgraphSchema(modules);
+  return buildSubgraphSchema(modules as Parameters<typeof buildSubgraphSchema>[0]);
 }
 
-/** The SDL for composition. The subgraph also serves it as `_service { sdl }`. */
-export function printSchema(schema: GraphQLSchema): string {
-  return `${printSubgraphSchema(schema)}\n`;
+/** What a router knows of an entity, as it sent it. */
+interface Representation {
+  __typename?: unknown;
+  id?: unknown;
 }
+
+/** Federation finds the type of an entity by its `__typename`. */
+type Entity = User & { __typename: 'User' };
+
+/**
+ * Resolves `_entities`. Each representation becomes a user, or fails without affecting the others: graphql-js treats an Error in a list as
+ * the failure of that item.
+ *
+ * If phones are selected, they are all read before any field is resolved: awaiting in each field would cost more than everything else.
+ */
+async function resolveEntities(
+  _source: unknown,
+  { representations }: { representations: readonly Representation[] },
+  { contactPhone }: ContactPhoneContext,
+  info: GraphQLResolveInfo,
+): Promise<(Entity | CodedError)[]> {
+  const entities = representations.map((representation) => entityOf(representation, contactPhone));
+  if (asksForPhones(info)) {
+    const users = entities.filter((entity): entity is Entity => !(entity instanceof CodedError));
+    const phones = await contactPhone.readAll(users.map(({ id }) => id));
+    for (const [index, user] of users.entries()) user.contactPhone = phones[index] ?? null;
+  }
+  return entities;
+}
+
+function asksForPhones({ schema, fragments, variableValues, fieldNodes }: GraphQLResolveInfo): boolean {
+  const type = assertObjectType(schema.getType('User'));
+  // The shape of graphql 17. Without it, no variable would be found.
+  const variables = { coerced: variableValues, sources: {} };
+  const { fields } = collectSubFields(schema, fragments, variables, type, [...fieldNodes]);
+  return [...fields.values()].some(([node]) => node?.name.value === 'contactPhone');
+}
+
+/**
+ * An id must be a string, since a number may have lost digits.
+ * https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec
+ */
+function entityOf({ __typename, id }: Representation, contactPhone: ContactPhoneContext['contactPhone']): Entity | CodedError {
+  if (__typename !== 'User' || typeof id !== 'string') return invalidRepresentation;
+  try {
+    checkUserId(id);
+  } catch (error) {
+    if (error instanceof CodedError) return error;
+    throw error;
+  }
+  return { __typename, id, contactPhone: () => contactPhone.read(id) };
+}
+
+const invalidRepresentation = new CodedError(
+  { code: 'BAD_USER_INPUT' },
+  { message: 'A representation must have the __typename "User" and a string as its id.' },
+);

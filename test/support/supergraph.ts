@@ -35,12 +35,15 @@ const accountsSdl = `
   }
 `;
 
-/** Composes the subgraph in rover.yaml with the one that owns users. Their addresses can be overridden. */
-export function compose(urls: Partial<Record<string, string>> = {}): CompositionResult {
+/** Composes the subgraph in rover.yaml with the one that owns users. Their addresses can be overridden, and the SDL changed. */
+export function compose(
+  urls: Partial<Record<string, string>> = {},
+  change: (sdl: string) => string = (sdl) => sdl,
+): CompositionResult {
   const named = Object.entries(roverYaml.subgraphs).map(([name, { routing_url, schema }]) => ({
     name,
     url: routing_url,
-    typeDefs: parse(readFileSync(schema.file, 'utf8')),
+    typeDefs: parse(change(readFileSync(schema.file, 'utf8'))),
   }));
   const accounts = { name: 'accounts', url: 'http://localhost:4002/graphql', typeDefs: parse(accountsSdl) };
   return composeServices(
