@@ -1,4 +1,5 @@
 import js from '@eslint/js';
+import graphql from '@graphql-eslint/eslint-plugin';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
@@ -21,10 +22,10 @@ const ours = String.raw`^\.\.?/`;
 const except = (...names) => `${ours}(?!(${names.join('|')})\\.js$)`;
 
 export default defineConfig(
-  { ignores: ['**/dist/'] },
-  js.configs.recommended,
-  tseslint.configs.strictTypeChecked,
+  { ignores: ['**/dist/', 'schema/released.graphql'] },
   {
+    files: ['**/*.{js,ts}'],
+    extends: [js.configs.recommended, tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
@@ -73,5 +74,47 @@ export default defineConfig(
     String.raw`^\.\./(?!errors\.js$|unsafe-integers\.js$|zitadel/|guard/|telemetry/request-record\.js$)|\.(types|resolver)\.js$|^(type-graphql|graphql|undici|fastify)`,
   ),
   // The packages that the types of the bench are of are installed with it alone, and its build checks them.
+  {
+    files: ['schema/**/*.graphql'],
+    plugins: { '@graphql-eslint': graphql },
+    languageOptions: {
+      parser: graphql.parser,
+      parserOptions: {
+        graphQLConfig: { schema: 'schema/contact-phone.graphql', documents: 'schema/operations/*.graphql' },
+      },
+    },
+  },
+  {
+    files: ['schema/contact-phone.graphql'],
+    rules: {
+      ...graphql.configs['flat/schema-recommended'].rules,
+      // The result of a mutation is no entity, and a user has one contact phone.
+      '@graphql-eslint/strict-id-in-types': 'off',
+      '@graphql-eslint/require-nullable-result-in-root': 'error',
+      '@graphql-eslint/require-description': [
+        'error',
+        {
+          types: true,
+          FieldDefinition: true,
+          InputValueDefinition: true,
+          EnumValueDefinition: true,
+          // Other subgraphs have them too, and composition keeps only one description of each.
+          ignoredSelectors: [
+            '[type=ObjectTypeDefinition][name.value=/^(Query|Mutation|User)$/]',
+            '[type=FieldDefinition][name.value=id][parent.name.value=User]',
+          ],
+        },
+      ],
+    },
+  },
+  {
+    files: ['schema/operations/*.graphql'],
+    rules: {
+      ...graphql.configs['flat/operations-recommended'].rules,
+      // The client knows the id of the user that it asks for.
+      '@graphql-eslint/require-selections': 'off',
+      '@graphql-eslint/match-document-filename': ['error', { query: 'kebab-case', mutation: 'kebab-case' }],
+    },
+  },
   { files: ['eslint.config.js', 'bench/**'], extends: [tseslint.configs.disableTypeChecked] },
 );
