@@ -2,7 +2,8 @@ import { randomInt } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { parsePhoneNumberFromString } from 'libphonenumber-js/max';
 import { z } from 'zod';
-import { authenticate, Refusal, requirePermission, type EmbeddedPhone } from './population.js';
+import { authenticate, Refusal, requirePermission } from './callers.js';
+import type { EmbeddedPhone } from './population.js';
 import { checkUserIdLength, readMessage, type StoredUser, type UserStore } from './users.js';
 
 const defaultRegion = 'CH';

@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { PhoneCommands, type Sms } from './commands.js';
-import { outboxHeaders, outboxPage } from './outbox-page.js';
-import { Refusal, type EmbeddedUser } from './population.js';
+import { Refusal } from './callers.js';
+import type { EmbeddedUser } from './population.js';
 import { route, type RawRequest } from './routes.js';
 import { UserQueries, UserStore } from './users.js';
 
@@ -163,4 +163,37 @@ interface Answer {
   status: number;
   headers: Record<string, string>;
   body: string | Buffer;
+}
+
+/** A page with the SMS so far, latest first, that refreshes itself. It needs no scripts, so it allows none. */
+const outboxHeaders = {
+  'content-type': 'text/html; charset=utf-8',
+  'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+  refresh: '2',
+};
+
+function outboxPage(outbox: readonly Sms[]): string {
+  // Numbers and codes are ZITADEL's own, digits and letters; a user id comes from the population.
+  const rows = outbox
+    .toReversed()
+    .map(({ userId, number, code }) => `<tr><td>${number}</td><td>${code}</td><td>${userId}</td></tr>`)
+    .join('\n');
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Outbox (${outbox.length})</title>
+<style>
+  body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 40rem; padding: 0 1rem }
+  table { border-collapse: collapse; width: 100% }
+  th, td { border-bottom: 1px solid #ddd; padding: .4rem .8rem .4rem 0; text-align: left }
+  td:nth-child(2) { font: 1.1rem ui-monospace, monospace }
+</style>
+<h1>Outbox</h1>
+<p>The SMS that the embedded ZITADEL would have sent, the latest first. It forgets them when it ends.</p>
+<table>
+<thead><tr><th>To</th><th>Verification code</th><th>User</th></tr></thead><tbody>
+${rows || '<tr><td colspan="3">Nothing yet: send a mutation, such as the resend in the playground.</td></tr>'}
+</tbody></table>
+</html>
+`;
 }

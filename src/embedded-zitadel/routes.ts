@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { PhoneCommands } from './commands.js';
-import { Refusal } from './population.js';
+import { Refusal } from './callers.js';
 import type { UserQueries } from './users.js';
 
 /** The only host that it accepts in `x-zitadel-instance-host`. */

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
-import { authenticate, isPermitted, Refusal, requirePermission, users, type EmbeddedUser } from './population.js';
+import { authenticate, isPermitted, Refusal, requirePermission } from './callers.js';
+import { users, type EmbeddedUser } from './population.js';
 
 // How the users are read, stored and sent.
 
