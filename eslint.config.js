@@ -3,24 +3,6 @@ import graphql from '@graphql-eslint/eslint-plugin';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
-/** Who may import whom: what a room may not reach, by import path. Types of the configuration are everyone's. */
-const room = (files, forbidden) => ({
-  files,
-  rules: {
-    '@typescript-eslint/no-restricted-imports': [
-      'error',
-      {
-        patterns: [
-          { regex: forbidden, message: 'This room of the house may not reach there.', allowTypeImports: false },
-        ],
-      },
-    ],
-  },
-});
-
-const ours = String.raw`^\.\.?/`;
-const except = (...names) => `${ours}(?!(${names.join('|')})\\.js$)`;
-
 export default defineConfig(
   { ignores: ['**/dist/', 'schema/released.graphql'] },
   {
@@ -41,39 +23,6 @@ export default defineConfig(
     ignores: ['src/process.ts', 'src/main.ts', 'src/demo.ts'],
     rules: { 'no-restricted-globals': ['error', 'process'], 'no-console': 'error' },
   },
-  room(['src/variables.ts', 'src/errors.ts'], ours),
-  room(['src/config.ts'], except('variables')),
-  room(['src/logger.ts'], except('config')),
-  room(['src/unsafe-integers.ts'], ours),
-  room(['src/process.ts'], except('config', 'logger')),
-  room(
-    ['src/graphql/**'],
-    String.raw`^\.\./(?!(config|context|errors|logger|unsafe-integers|contact-phone/[\w.-]+|http/graphql|telemetry/record-operations)\.js$)`,
-  ),
-  room(
-    ['src/context.ts'],
-    except(
-      'config',
-      String.raw`contact-phone/contact-phone\.service`,
-      'guard/guard',
-      'telemetry/request-record',
-      'zitadel/zitadel-(client|connection)',
-    ),
-  ),
-  room(['src/http/**'], String.raw`^\.\./(?!(config|errors)\.js$)`),
-  room(['src/{zitadel,guard}/**'], String.raw`^\.\./(?!config\.js$)`),
-  room(
-    ['src/telemetry/**'],
-    String.raw`^\.\./(?!(config|context|errors|logger|http/refusal|guard/checkpoint|zitadel/[\w-]+)\.js$)`,
-  ),
-  room(['src/embedded-zitadel/**'], String.raw`^\.\./`),
-  room(['src/contact-phone/*.types.ts'], ours),
-  room(['src/contact-phone/*.resolver.ts'], String.raw`^\.\./|^(undici|fastify)`),
-  room(
-    ['src/contact-phone/{*.service,*.errors,input,sms-countries,user-loader}.ts'],
-    String.raw`^\.\./(?!errors\.js$|unsafe-integers\.js$|zitadel/|guard/|telemetry/request-record\.js$)|\.(types|resolver)\.js$|^(type-graphql|graphql|undici|fastify)`,
-  ),
-  // The packages that the types of the bench are of are installed with it alone, and its build checks them.
   {
     files: ['schema/**/*.graphql'],
     plugins: { '@graphql-eslint': graphql },
@@ -116,5 +65,6 @@ export default defineConfig(
       '@graphql-eslint/match-document-filename': ['error', { query: 'kebab-case', mutation: 'kebab-case' }],
     },
   },
-  { files: ['eslint.config.js', 'bench/**'], extends: [tseslint.configs.disableTypeChecked] },
+  // The packages that the types of the bench are of are installed with it alone, and its build checks them.
+  { files: ['*.js', '.*.js', 'bench/**'], extends: [tseslint.configs.disableTypeChecked] },
 );

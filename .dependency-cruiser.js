@@ -1,0 +1,93 @@
+const failure = ['failures', 'failure', 'errors'];
+
+/**
+ * Who may import whom: the folders and top-level files of `src/` from top to bottom, each with those that it may import. Importing a type
+ * counts. Nothing imports upward.
+ */
+const rooms = {
+  main: ['server', 'process', 'config'],
+  demo: ['server', 'process', 'http', 'config', 'embedded-zitadel'],
+  server: ['graphql', 'http', 'telemetry', 'limits', 'zitadel', 'process', 'logger', 'config'],
+  graphql: ['http', 'telemetry', 'contact-phone', 'limits', 'zitadel', 'logger', 'config', ...failure],
+  http: ['config', ...failure],
+  telemetry: ['zitadel', 'logger', 'config', ...failure],
+  'contact-phone': ['limits', 'zitadel', ...failure],
+  limits: ['config', ...failure],
+  zitadel: ['config', ...failure],
+  failures: ['failure', 'errors'],
+  failure: ['errors'],
+  errors: [],
+  process: ['logger', 'config'],
+  logger: ['config'],
+  config: ['variables'],
+  variables: [],
+  'embedded-zitadel': [],
+};
+
+const ours = '^(src|test|bench)/';
+const room = (name) => `^src/${name}(/|\\.ts$)`;
+const packages = (...names) => `^(node_modules/)?(${names.join('|')})(/|$)`;
+
+const graphqlPackages = ['graphql', '@graphql-tools', 'type-graphql', '@apollo', '@escape\\.tech'];
+
+/** Further rules: `from` must not import `to`. */
+const others = [
+  {
+    name: 'no-circle',
+    comment: 'These files import each other in a circle: move what they share into the lowest.',
+    from: {},
+    to: { circular: true },
+  },
+  {
+    name: 'only-types-of-zitadel',
+    comment: 'telemetry/ observes calls to ZITADEL and makes none, so of zitadel/ it may import only types.',
+    from: { path: room('telemetry') },
+    to: { path: room('zitadel'), dependencyTypesNot: ['type-only'] },
+  },
+  {
+    name: 'no-graphql-or-http-server',
+    comment: 'limits/ and zitadel/ know neither GraphQL nor the HTTP server.',
+    from: { path: room('(limits|zitadel)') },
+    to: { path: packages(...graphqlPackages, 'fastify', '@fastify') },
+  },
+  {
+    name: 'resolver-calls-the-service',
+    comment: 'The resolver only calls the service: it knows neither ZITADEL nor sockets.',
+    from: { path: '\\.resolver\\.ts$' },
+    to: { path: [ours, packages('undici', 'fastify')], pathNot: room('contact-phone') },
+  },
+  {
+    name: 'types-know-nothing',
+    comment: 'The types of the schema import nothing of ours.',
+    from: { path: '\\.types\\.ts$' },
+    to: { path: ours },
+  },
+  {
+    name: 'service-knows-no-graphql',
+    comment: 'The service, the loader and the validation know neither GraphQL and its classes nor HTTP.',
+    from: { path: 'contact-phone/(contact-phone\\.service|users|validation)\\.ts$' },
+    to: { path: [packages(...graphqlPackages, 'undici', 'fastify'), '\\.(types|resolver)\\.ts$'] },
+  },
+  {
+    name: 'errors-stand-alone',
+    comment: 'Frontends may copy errors.ts, so it imports nothing at all.',
+    from: { path: room('errors') },
+    to: {},
+  },
+];
+
+const mayImport = ([name, allowed]) => ({
+  name,
+  comment: `${name} imports ${allowed.length > 0 ? `only ${allowed.join(', ')}` : 'nothing of ours'}: see .dependency-cruiser.js.`,
+  from: { path: room(name) },
+  to: { path: ours, pathNot: [name, ...allowed].map(room) },
+});
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [...Object.entries(rooms).map(mayImport), ...others].map((rule) => ({ severity: 'error', ...rule })),
+  options: {
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+  },
+};
