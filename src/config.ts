@@ -32,7 +32,7 @@ export interface Config {
   zitadel: ZitadelConfig;
   /** The countries that SMS may be sent to; all if empty. */
   sms: { countries: CountryCode[] };
-  guard: GuardConfig;
+  limits: LimitsConfig;
   log: LogConfig;
 }
 
@@ -61,7 +61,7 @@ export interface ZitadelConfig {
 }
 
 /** A missing limit is off. */
-export interface GuardConfig {
+export interface LimitsConfig {
   /** How often an SMS may be sent to one user: sorted by duration, and each longer one allows more. */
   smsLimits: Limit[];
   /** The same for all users together. */
@@ -156,7 +156,7 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
     shutdown: { delayMs: data.SHUTDOWN_DELAY_MS, timeoutMs: data.SHUTDOWN_TIMEOUT_MS },
     zitadel: { url: data.ZITADEL_URL, instanceHost: data.ZITADEL_INSTANCE_HOST, timeoutMs: data.ZITADEL_TIMEOUT_MS },
     sms: { countries: data.SMS_COUNTRIES },
-    guard: {
+    limits: {
       smsLimits: data.SMS_LIMITS,
       smsBudget: data.SMS_BUDGET,
       verifyLimit: data.VERIFY_LIMIT,
@@ -167,8 +167,8 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
 }
 
 /** The limits in effect, for the log, in the format of the variables. The URL of Redis is left out: it may contain a password. */
-export function effectiveLimits({ guard, sms, zitadel }: Config): Record<string, unknown> {
-  const { smsLimits, smsBudget, verifyLimit, redisUrl } = guard;
+export function effectiveLimits({ limits, sms, zitadel }: Config): Record<string, unknown> {
+  const { smsLimits, smsBudget, verifyLimit, redisUrl } = limits;
   return {
     SMS_LIMITS: formatLimits(smsLimits),
     SMS_BUDGET: formatLimits(smsBudget ? [smsBudget] : []),

@@ -1,86 +1,140 @@
-/** The closed list of the values of `extensions.code` in our own errors, each with its default message. */
-export const errorMessages = {
-  UNAUTHENTICATED: 'The request carries no valid access token.',
-  FORBIDDEN: 'The caller may not do this for this user.',
-  NOT_FOUND: 'No user with this id is visible to the caller.',
-  BAD_USER_INPUT: 'The input is not valid.',
-  INVALID_VERIFICATION_CODE: 'The verification code is wrong, has expired or was used before.',
-  FAILED_PRECONDITION: 'The contact phone is not in a state that allows this.',
-  RATE_LIMITED: 'Too many requests: try again later.',
-  UPSTREAM_TIMEOUT: 'The user service did not answer in time.',
-  UPSTREAM_UNAVAILABLE: 'The user service cannot be reached.',
-  UPSTREAM_MISCONFIGURED: 'There is no user service at the configured address.',
-  UPSTREAM_ERROR: 'The user service failed.',
-  INTERNAL_SERVER_ERROR: 'Something went wrong in this server.',
+/**
+ * The contract of this subgraph's errors. Frontends may copy this file: it imports nothing.
+ *
+ * Every value of `extensions.code`, with an English text that a frontend may show. If a code can mean several things, `extensions.reason`
+ * says which, and each reason has a text of its own.
+ */
+export const errors = {
+  UNAUTHENTICATED: {
+    text: 'The request has no valid access token.',
+    reasons: {
+      TOKEN_MISSING: 'The request has no access token.',
+      TOKEN_REFUSED: 'The access token is not valid, has expired, or was not issued for the user service.',
+    },
+  },
+  FORBIDDEN: {
+    text: 'The caller may not do this for this user.',
+    reasons: { PERMISSION_MISSING: 'The caller does not have the permission to do this for this user.' },
+  },
+  NOT_FOUND: {
+    text: 'No user with this id is visible to the caller.',
+    reasons: {
+      USER_UNKNOWN: 'No user with this id is visible to the caller.',
+      NOT_A_HUMAN: 'This user is a machine. Machines have no contact phone.',
+    },
+  },
+  BAD_USER_INPUT: {
+    text: 'The input is not valid.',
+    reasons: {
+      USER_ID_INVALID: 'The user id is not valid.',
+      NUMBER_INVALID: 'The phone number is not valid.',
+      NUMBER_WITHOUT_COUNTRY_CODE: 'The phone number must begin with a + and a country calling code.',
+      NUMBER_WITH_EXTENSION: 'The phone number must not have an extension.',
+      NUMBER_NOT_ALLOWED: 'No SMS is sent to phone numbers in this country.',
+      CODE_MALFORMED: 'The verification code must have 1 to 20 characters.',
+      REPRESENTATION_INVALID: 'A representation must have the __typename "User" and a string as its id.',
+      VARIABLES_INVALID: 'The variables are not valid.',
+      TOO_MUCH_AT_ONCE: 'The request asks for too much at once.',
+    },
+  },
+  INVALID_VERIFICATION_CODE: {
+    text: 'The verification code is wrong, has expired or was used before.',
+    reasons: {},
+  },
+  FAILED_PRECONDITION: {
+    text: 'The user is not in a state that allows this.',
+    reasons: {
+      NO_PHONE: 'The user has no contact phone.',
+      ALREADY_VERIFIED: 'The contact phone is already verified.',
+      SAME_NUMBER: 'This is already the number of the contact phone.',
+      NO_CODE_PENDING: 'No verification code was ever requested for this phone. Set the phone again to get one.',
+      USER_NOT_INITIALIZED: 'The user has not finished signing up yet.',
+      NUMBER_NOT_ALLOWED: 'No SMS is sent to phone numbers in this country.',
+    },
+  },
+  RATE_LIMITED: {
+    text: 'Too many requests. Try again later.',
+    reasons: {
+      SMS_TO_USER: 'Too many SMS were sent to this user. Try again later.',
+      SMS_TO_NUMBER: 'Too many SMS were sent to this number. Try again later.',
+      SMS_BUDGET: 'Too many SMS were sent to all users together. Try again later.',
+      WRONG_CODES: 'Too many wrong verification codes. Try again later.',
+      IN_PROGRESS: 'An SMS to this user is already being sent. Try again in a moment.',
+      UPSTREAM_QUOTA: 'The user service accepts no more requests at the moment. Try again later.',
+      INSTANCE_BLOCKED: 'The user service is blocked. Trying again does not help.',
+    },
+  },
+  UPSTREAM_TIMEOUT: { text: 'The user service did not answer in time.', reasons: {} },
+  UPSTREAM_UNAVAILABLE: {
+    text: 'The user service is unavailable.',
+    reasons: {
+      NO_CONNECTION: 'The user service cannot be reached.',
+      CONNECTION_LOST: 'The connection to the user service broke.',
+      BUSY: 'The user service has too many calls waiting.',
+      SAYS_UNAVAILABLE: 'The user service is temporarily unavailable.',
+    },
+  },
+  UPSTREAM_MISCONFIGURED: {
+    text: 'Something other than the user service answered.',
+    reasons: {
+      INSTANCE_UNKNOWN: 'The user service does not know the configured host.',
+      ROUTE_UNKNOWN: 'The user service does not know this operation.',
+      REDIRECTED: 'Something other than the user service answered with a redirect.',
+      NOT_ZITADEL: 'Something other than the user service answered.',
+    },
+  },
+  UPSTREAM_ERROR: { text: 'The user service failed.', reasons: {} },
+  INTERNAL_SERVER_ERROR: { text: 'Something went wrong in this server.', reasons: {} },
+
+  // A request that was refused before any of it ran. These codes are Apollo Server's, except ROUTER_SECRET_MISSING.
+  BAD_REQUEST: { text: 'The request is not valid.', reasons: {} },
+  ROUTER_SECRET_MISSING: { text: 'Only the router may call this server.', reasons: {} },
+  GRAPHQL_PARSE_FAILED: { text: 'The document has a syntax error.', reasons: {} },
+  GRAPHQL_VALIDATION_FAILED: { text: 'The document is not valid.', reasons: {} },
+  OPERATION_RESOLUTION_FAILURE: { text: 'The operation cannot be run.', reasons: {} },
+  PERSISTED_QUERY_NOT_SUPPORTED: { text: 'Persisted queries are not supported.', reasons: {} },
 } as const;
 
-export type ErrorCode = keyof typeof errorMessages;
+export type ErrorCode = keyof typeof errors;
 
-/** Identifies ZITADEL's own answer, as far as it is known. */
+export type ErrorReason<Code extends ErrorCode = ErrorCode> = {
+  [C in Code]: keyof (typeof errors)[C]['reasons'];
+}[Code];
+
+/**
+ * Whether a mutation was carried out. Check in this order: if its field in `data` is not null, it was. Otherwise take the `outcome` of the
+ * error at its path, or of an error without a path. Without either, it is unknown: something between you and this subgraph failed.
+ */
+export type Outcome = 'DONE' | 'NOT_DONE' | 'UNKNOWN';
+
+/** ZITADEL's own answer, as far as it is known. */
 export interface ZitadelAnswer {
   /** The number in the body, google.rpc.Code. */
   code?: number;
   /** The name of that number. */
   status?: string;
   httpStatus: number;
-  /** Such as `COMMAND-ieJ2e`. The same id may mean different things in different operations. */
+  /** Such as `COMMAND-ieJ2e`. ZITADEL does not promise its ids, and reuses them: rely on `reason` instead. */
   id?: string;
-}
-
-/** ZITADEL's own answer about the caller's request, with its message and details. */
-export interface ZitadelRefusal extends ZitadelAnswer {
-  /** In the caller's language (`Accept-Language`). */
+  /** ZITADEL's own words. Absent if the error is about internals of the user service. */
   message?: string;
   details?: readonly unknown[];
 }
 
-interface Outcome {
-  /** Present if the write may have happened anyway: do not simply retry. */
-  outcome?: 'UNKNOWN';
+interface Extensions<Code extends ErrorCode> {
+  code: Code;
+  reason?: ErrorReason<Code>;
+  /** Present on every error of a mutation, and of a request that was refused before any of it ran. Reads have none. */
+  outcome?: Outcome;
+  /** The argument at fault. */
+  argument?: 'userId' | 'number' | 'verificationCode';
+  /** Seconds after which trying again may help, if they are known. */
+  retryAfter?: number;
+  /** The user that could not be read. Some gateways drop the index of a list from `path`. */
+  userId?: string;
+  /** Absent if ZITADEL did not answer. */
+  zitadel?: ZitadelAnswer;
 }
 
-/** `errors[].extensions` of this subgraph: narrow on `code`. */
-export type ErrorExtensions =
-  | ({
-      code:
-        | 'UNAUTHENTICATED'
-        | 'FORBIDDEN'
-        | 'NOT_FOUND'
-        | 'BAD_USER_INPUT'
-        | 'INVALID_VERIFICATION_CODE'
-        | 'FAILED_PRECONDITION';
-      /** Absent if ZITADEL was not called, or left the user out of a list without an error. */
-      zitadel?: ZitadelRefusal;
-    } & Outcome)
-  | ({
-      code: 'RATE_LIMITED';
-      /** Seconds, where it is known. */
-      retryAfter?: number;
-      zitadel?: ZitadelRefusal;
-    } & Outcome)
-  | ({
-      code: 'UPSTREAM_UNAVAILABLE';
-      /** Seconds, where it is known. */
-      retryAfter?: number;
-      /** Absent when nothing answered. */
-      zitadel?: ZitadelAnswer;
-    } & Outcome)
-  | ({
-      code: 'UPSTREAM_TIMEOUT' | 'UPSTREAM_MISCONFIGURED' | 'UPSTREAM_ERROR';
-      /** Absent when nothing answered. */
-      zitadel?: ZitadelAnswer;
-    } & Outcome)
-  | { code: 'INTERNAL_SERVER_ERROR' };
-
-/** The only kind of error that reaches clients unchanged. graphql-js copies its message and extensions. */
-export class CodedError extends Error {
-  override readonly name = 'CodedError';
-
-  /** @param options `message` if there is a more specific one than the code's default; `cause` for the log */
-  constructor(
-    readonly extensions: ErrorExtensions,
-    options: { message?: string; cause?: Error } = {},
-  ) {
-    super(options.message ?? errorMessages[extensions.code], { cause: options.cause });
-  }
-}
+/** `errors[].extensions`: narrow on `code`, then on `reason`. */
+export type ErrorExtensions = { [Code in ErrorCode]: Extensions<Code> }[ErrorCode];

@@ -30,7 +30,7 @@ export async function createLogger(
 
 /** The fields of a request's log line that the format for people leaves out. */
 const ofRequests =
-  'requestId,operation,kind,field,code,errors,zitadelErrorId,userId,users,upstreamCalls,upstreamMs,totalMs,httpStatus';
+  'requestId,operation,kind,field,code,reason,outcome,errors,zitadelErrorId,userId,users,upstreamCalls,upstreamMs,totalMs,httpStatus';
 
 /** Loaded only if needed. */
 async function forPeople(destination: DestinationStream): Promise<DestinationStream> {

@@ -2,16 +2,15 @@ import type { DestinationStream } from 'pino';
 import { createApollo } from './graphql/apollo.js';
 import { effectiveLimits, type Config } from './config.js';
 import { serveGraphQL } from './graphql/endpoint.js';
-import { createGuard } from './guard/guard.js';
+import { createLimits } from './limits/limits.js';
 import { createHttpServer, graphqlPath, metricsEndpoint, serveHealth } from './http/http-server.js';
 import type { Examples } from './http/playground.js';
 import { routerOnly } from './http/refusals.js';
 import { createLogger, type Logger } from './logger.js';
 import { createSchema } from './graphql/schema.js';
 import { releaseAll, shutDown, type Release } from './process.js';
-import { Metrics } from './telemetry/metrics.js';
-import { createRequestLog } from './telemetry/request-log.js';
-import { recordFaults, recordRequests } from './telemetry/record-requests.js';
+import { createRequestLog, Metrics } from './telemetry/reports.js';
+import { recordFaults, recordRequests } from './telemetry/request-record.js';
 import { startTracing } from './telemetry/tracing.js';
 import { ZitadelClient } from './zitadel/zitadel-client.js';
 import { ZitadelConnection } from './zitadel/zitadel-connection.js';
@@ -77,8 +76,8 @@ async function build(
   const connection = new ZitadelConnection(config.zitadel, logger);
   releases.push(() => connection.close());
   const zitadel = new ZitadelClient(connection);
-  const guard = await createGuard(config.guard, config.zitadel.timeoutMs, logger);
-  releases.push(() => guard.close());
+  const limits = await createLimits(config.limits, config.zitadel.timeoutMs, logger);
+  releases.push(() => limits.close());
   const apollo = createApollo(createSchema(), config.graphql, logger);
   await apollo.start();
   releases.push(() => apollo.stop());
@@ -89,7 +88,7 @@ async function build(
   const metrics = new Metrics();
   const requests = recordRequests(http, graphqlPath, tracing, [createRequestLog(logger), metrics.add]);
   metrics.serve(metricsHttp ?? http, requests.inFlight);
-  const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...guard.state() }));
+  const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...limits.state() }));
   if (config.playground) {
     // Loaded only if needed: loading is slow.
     const { servePlayground } = await import('./http/playground.js');
@@ -98,7 +97,7 @@ async function build(
 
   const { routerSecrets } = config.http;
   const admission = routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [];
-  serveGraphQL(http, admission, { apollo, zitadel, guard, sms: config.sms });
+  serveGraphQL(http, admission, { apollo, zitadel, limits, sms: config.sms });
 
   const drain = () => {
     health.drain();

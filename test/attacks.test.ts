@@ -1,7 +1,7 @@
 import { text } from 'node:stream/consumers';
 import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
-import { parseLimits, queryLimits } from '../src/graphql/query-limits.js';
+import { parseLimits, queryLimits } from '../src/graphql/documents.js';
 import { createSchema } from '../src/graphql/schema.js';
 import { acceptedSockets } from './support/accepted-sockets.js';
 import { answersOn, nextOf, rawPost } from './support/raw-http.js';
@@ -106,7 +106,9 @@ test.for([
 
   expect(answer.status).toBe(400);
   expect(answer.errors).toEqual(
-    expect.arrayContaining([expect.objectContaining({ message, extensions: { code } })]) as unknown,
+    expect.arrayContaining([
+      expect.objectContaining({ message, extensions: { code, outcome: 'NOT_DONE' } }),
+    ]) as unknown,
   );
   expect(answer.text).not.toMatch(/stack|Did you mean/);
   expect(answer.text.length).toBeLessThan(10_000);
@@ -175,7 +177,7 @@ test.for([
   const answer = (await response.json()) as object;
   expect(response.status).toBe(status);
   expect(answer).toEqual({
-    errors: [{ message: expect.any(String) as string, extensions: { code: 'BAD_REQUEST' } }],
+    errors: [{ message: expect.any(String) as string, extensions: { code: 'BAD_REQUEST', outcome: 'NOT_DONE' } }],
   });
   expect(stage.zitadel.calls).toEqual([]);
   expect((await stage.resend()).errors).toBeUndefined();
@@ -206,7 +208,10 @@ test.for(['text/html', 'multipart/mixed', 'application/json;q=0'])(
 
     const answer = await post(stage.graphql, { query: mutation }, { ...manager, accept });
 
-    expect(answer).toMatchObject({ status: 406, errors: [{ extensions: { code: 'BAD_REQUEST' } }] });
+    expect(answer).toMatchObject({
+      status: 406,
+      errors: [{ extensions: { code: 'BAD_REQUEST', outcome: 'NOT_DONE' } }],
+    });
     expect(stage.zitadel.calls).toEqual([]);
   },
 );
@@ -251,7 +256,9 @@ test('refuses a mutation by GET', async () => {
   const response = await fetch(`${stage.graphql}?query=${encodeURIComponent(mutation)}`, { headers: manager });
 
   expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST']);
-  expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'BAD_REQUEST' } }] });
+  expect(await response.json()).toMatchObject({
+    errors: [{ extensions: { code: 'BAD_REQUEST', outcome: 'NOT_DONE' } }],
+  });
   expect(stage.zitadel.calls).toEqual([]);
 });
 
@@ -269,7 +276,7 @@ test('refuses incomplete headers on both ports, and serves other clients meanwhi
   for (const answer of await answers) {
     expect(answer).toMatch(/^HTTP\/1\.1 408 /);
     expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({
-      errors: [{ extensions: { code: 'BAD_REQUEST' } }],
+      errors: [{ extensions: { code: 'BAD_REQUEST', outcome: 'NOT_DONE' } }],
     });
   }
   expect(await Promise.all(unused.map(text))).toEqual(['', '']);
@@ -298,7 +305,9 @@ test('refuses requests on METRICS_PORT in the same shape', async () => {
     const response = await fetch(origin + path, { method });
     return [response.status, response.headers.get('allow'), (await response.json()) as object];
   };
-  const refusal = (message: string) => ({ errors: [{ message, extensions: { code: 'BAD_REQUEST' } }] });
+  const refusal = (message: string) => ({
+    errors: [{ message, extensions: { code: 'BAD_REQUEST', outcome: 'NOT_DONE' } }],
+  });
   const notFound = [404, null, refusal('Not found. The metrics endpoint is /metrics.')];
 
   expect(await refusalOf('/graphql')).toEqual(notFound);

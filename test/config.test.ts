@@ -20,7 +20,7 @@ test('requires only ZITADEL_URL', () => {
     shutdown: { delayMs: 0, timeoutMs: 25_000 },
     zitadel: { url: new URL(ZITADEL_URL), instanceHost: undefined, timeoutMs: 10_000 },
     sms: { countries: [] },
-    guard: {
+    limits: {
       smsLimits: [
         { count: 1, seconds: 30 },
         { count: 5, seconds: 600 },
@@ -55,14 +55,14 @@ test('accepts the countries that SMS may be sent to', () => {
 });
 
 test('accepts limits in any order, or none', () => {
-  const guardOf = (env: Record<string, string>) => readConfig({ ZITADEL_URL, ...env }).guard;
+  const limitsOf = (env: Record<string, string>) => readConfig({ ZITADEL_URL, ...env }).limits;
 
-  expect(guardOf({ SMS_LIMITS: '30/24d, 2/45s' }).smsLimits).toEqual([
+  expect(limitsOf({ SMS_LIMITS: '30/24d, 2/45s' }).smsLimits).toEqual([
     { count: 2, seconds: 45 },
     { count: 30, seconds: 2_073_600 },
   ]);
-  expect(guardOf({ SMS_BUDGET: '1000/1h' }).smsBudget).toEqual({ count: 1000, seconds: 3_600 });
-  expect(guardOf({ SMS_LIMITS: 'off', SMS_BUDGET: 'off', VERIFY_LIMIT: 'off' })).toMatchObject({
+  expect(limitsOf({ SMS_BUDGET: '1000/1h' }).smsBudget).toEqual({ count: 1000, seconds: 3_600 });
+  expect(limitsOf({ SMS_LIMITS: 'off', SMS_BUDGET: 'off', VERIFY_LIMIT: 'off' })).toMatchObject({
     smsLimits: [],
     smsBudget: undefined,
     verifyLimit: undefined,
@@ -72,7 +72,7 @@ test('accepts limits in any order, or none', () => {
 test.for(['redis://localhost', 'redis://:p%C3%A4ss@[::1]:6380/15', 'rediss://user:password@redis.example.com'])(
   'accepts %s for Redis',
   (REDIS_URL) => {
-    expect(readConfig({ ZITADEL_URL, REDIS_URL }).guard.redisUrl).toEqual(new URL(REDIS_URL));
+    expect(readConfig({ ZITADEL_URL, REDIS_URL }).limits.redisUrl).toEqual(new URL(REDIS_URL));
   },
 );
 

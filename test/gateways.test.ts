@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { crowd } from './support/crowd.js';
+import { extensionKeys } from './support/extensions.js';
 import { gateways, openApolloGateway, openSupergraph } from './support/gateways.js';
 import { bearer, manager, post, unverified } from './support/stage.js';
 
@@ -44,30 +45,34 @@ test.for(gateways)('%s: resends in both modes, and joins the user of the answer'
 
 const json = { 'content-type': 'application/json' };
 
-const ours: ReadonlySet<string> = new Set(['code', 'zitadel', 'outcome', 'retryAfter']);
-
 test.for(gateways)('%s: lets the whole error through', async ([, openGateway]) => {
   await using supergraph = await openSupergraph(openGateway);
   const { stage, zitadel, url, ownSecret } = supergraph;
-  const cases: [string, Record<string, string>, string, Parameters<typeof zitadel.misbehave>[0]?][] = [
-    ['UNAUTHENTICATED', {}, unverified],
-    ['UNAUTHENTICATED', bearer(tokens.expired.token), unverified],
-    ['FORBIDDEN', bearer(tokens.outsider.token), unverified],
-    ['NOT_FOUND', manager, '999999999999999999'],
-    ['BAD_USER_INPUT', manager, '..'],
-    ['FAILED_PRECONDITION', manager, users.verified.userId],
+  const notDone = { outcome: 'NOT_DONE' };
+  const cases: [object, Record<string, string>, string, Parameters<typeof zitadel.misbehave>[0]?][] = [
+    [{ code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING', ...notDone }, {}, unverified],
+    [{ code: 'UNAUTHENTICATED', reason: 'TOKEN_REFUSED', ...notDone }, bearer(tokens.expired.token), unverified],
+    [{ code: 'FORBIDDEN', reason: 'PERMISSION_MISSING', ...notDone }, bearer(tokens.outsider.token), unverified],
+    [{ code: 'NOT_FOUND', reason: 'USER_UNKNOWN', ...notDone }, manager, '999999999999999999'],
+    [{ code: 'BAD_USER_INPUT', reason: 'USER_ID_INVALID', ...notDone, argument: 'userId' }, manager, '..'],
+    [{ code: 'FAILED_PRECONDITION', reason: 'ALREADY_VERIFIED', ...notDone }, manager, users.verified.userId],
     [
-      'RATE_LIMITED',
+      { code: 'RATE_LIMITED', reason: 'UPSTREAM_QUOTA', ...notDone, retryAfter: 7 },
       manager,
       unverified,
       { answer: { status: 429, headers: { ...json, 'retry-after': '7' }, body: '{}' } },
     ],
-    ['UPSTREAM_UNAVAILABLE', manager, unverified, { reset: true }],
-    ['UPSTREAM_ERROR', manager, unverified, { answer: { status: 200, headers: json } }],
+    [
+      { code: 'UPSTREAM_UNAVAILABLE', reason: 'CONNECTION_LOST', outcome: 'UNKNOWN' },
+      manager,
+      unverified,
+      { reset: true },
+    ],
+    [{ code: 'UPSTREAM_ERROR', outcome: 'UNKNOWN' }, manager, unverified, { answer: { status: 200, headers: json } }],
   ];
   const query = 'mutation ($userId: ID!) { it: resendContactPhoneCode(userId: $userId) { verificationCode } }';
 
-  for (const [code, headers, userId, misbehaviour] of cases) {
+  for (const [expected, headers, userId, misbehaviour] of cases) {
     const body = { query, variables: { userId } };
     if (misbehaviour) zitadel.misbehave(misbehaviour, misbehaviour);
     const direct = await post(stage.graphql, body, { ...headers, ...ownSecret });
@@ -77,8 +82,9 @@ test.for(gateways)('%s: lets the whole error through', async ([, openGateway]) =
     expect(errors).toHaveLength(1);
     expect(errors?.[0]).toMatchObject({ message: direct.errors?.[0]?.message, path: ['it'] });
     // Gateways add their own keys.
-    const extensions = Object.entries(errors?.[0]?.extensions ?? {}).filter(([key]) => ours.has(key));
-    expect(Object.fromEntries(extensions)).toEqual({ ...direct.errors?.[0]?.extensions, code });
+    const extensions = Object.entries(errors?.[0]?.extensions ?? {}).filter(([key]) => extensionKeys.includes(key));
+    expect(Object.fromEntries(extensions)).toEqual(direct.errors?.[0]?.extensions);
+    expect(direct.errors?.[0]?.extensions).toMatchObject(expected);
   }
 });
 
@@ -117,7 +123,10 @@ test.for(gateways)('%s: reads the phones of a hundred users in one call', async 
   });
   // Hive Gateway omits list indexes.
   const path = openGateway === openApolloGateway ? ['users', 42, 'contactPhone'] : ['users', 'contactPhone'];
-  expect(errors).toMatchObject([{ path, extensions: { code: 'NOT_FOUND' } }]);
+  expect(errors).toMatchObject([
+    { path, extensions: { code: 'NOT_FOUND', reason: 'USER_UNKNOWN', userId: '999999999999999999' } },
+  ]);
+  expect(errors?.[0]?.extensions).not.toHaveProperty('outcome');
   expect(supergraph.zitadel.calls).toMatchObject([{ method: 'POST', path: '/v2/users' }]);
 });
 
@@ -133,6 +142,7 @@ test.for(gateways)('%s: sends a mutation once, even if ZITADEL answers 503', asy
     {
       extensions: {
         code: 'UPSTREAM_UNAVAILABLE',
+        reason: 'SAYS_UNAVAILABLE',
         zitadel: { code: 14, status: 'UNAVAILABLE', httpStatus: 503 },
         outcome: 'UNKNOWN',
       },
@@ -152,26 +162,42 @@ test.for(gateways)('%s: refuses a number or a code of the wrong type without rep
   const verify = (type: string, code: string) =>
     `mutation ${type} { it: verifyContactPhone(userId: "1", verificationCode: ${code}) { user { id } } }`;
 
-  for (const [message, body] of [
-    ['The phone number must be a string.', { query: set('', '791234567') }],
-    ['The phone number must be a string.', { query: set('($v: PhoneNumber!)', '$v'), variables: { v: 791234567 } }],
-    ['The phone number must begin with a + and a country calling code.', { query: set('', '"791234567"') }],
-    ['The phone number is not valid.', { query: set('', '"+791234567"') }],
-    ['The verification code must have 1 to 20 characters.', { query: verify('', '791234567') }],
-    ['The verification code must have 1 to 20 characters.', { query: verify('', '"791234567-791234567-7"') }],
+  for (const [reason, message, body] of [
+    ['NUMBER_INVALID', 'The phone number must be a string.', { query: set('', '791234567') }],
     [
+      'NUMBER_INVALID',
+      'The phone number must be a string.',
+      { query: set('($v: PhoneNumber!)', '$v'), variables: { v: 791234567 } },
+    ],
+    [
+      'NUMBER_WITHOUT_COUNTRY_CODE',
+      'The phone number must begin with a + and a country calling code.',
+      { query: set('', '"791234567"') },
+    ],
+    ['NUMBER_INVALID', 'The phone number is not valid.', { query: set('', '"+791234567"') }],
+    [
+      'CODE_MALFORMED',
       'The verification code must have 1 to 20 characters.',
+      { query: verify('', '"791234567-791234567-7"') },
+    ],
+    ['CODE_MALFORMED', 'The verification code must be a string.', { query: verify('', '791234567') }],
+    [
+      'CODE_MALFORMED',
+      'The verification code must be a string.',
       { query: verify('($v: VerificationCode!)', '$v'), variables: { v: 791234567 } },
     ],
     [
-      'The verification code must have 1 to 20 characters.',
+      'CODE_MALFORMED',
+      'The verification code must be a string.',
       { query: verify('($v: VerificationCode!)', '$v'), variables: { v: ['791234567'] } },
     ],
   ] as const) {
     const { status, text, data, errors } = await post(url, body, manager);
 
     expect({ status, data }).toEqual({ status: 200, data: { it: null } });
-    expect(errors).toMatchObject([{ message, path: ['it'], extensions: { code: 'BAD_USER_INPUT' } }]);
+    expect(errors).toMatchObject([
+      { message, path: ['it'], extensions: { code: 'BAD_USER_INPUT', reason, outcome: 'NOT_DONE' } },
+    ]);
     expect(text).not.toContain('791234567');
   }
 

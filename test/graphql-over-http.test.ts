@@ -26,7 +26,8 @@ test('passes the audit of GraphQL over HTTP', async () => {
   expect(named('ok').length).toBeGreaterThan(50);
 });
 
-const refusal = (message: string) => JSON.stringify({ errors: [{ message, extensions: { code: 'BAD_REQUEST' } }] });
+const refusal = (message: string) =>
+  JSON.stringify({ errors: [{ message, extensions: { code: 'BAD_REQUEST', outcome: 'NOT_DONE' } }] });
 const json = { 'content-type': 'application/json' };
 
 test.for([
@@ -79,6 +80,12 @@ test.for([
 });
 
 const secret = 'S3CR3T';
+
+const refusalWith = (code: string) => ({
+  code,
+  ...(code === 'BAD_USER_INPUT' && { reason: 'VARIABLES_INVALID' }),
+  outcome: 'NOT_DONE',
+});
 
 test.for([
   [
@@ -192,7 +199,8 @@ test.for([
 
   const answer = await post(stage.graphql, body, manager);
 
-  expect(answer).toMatchObject({ status: 400, errors: [{ message, extensions: { code } }] });
+  expect(answer).toMatchObject({ status: 400, errors: [{ message }] });
+  expect(answer.errors?.map(({ extensions }) => extensions)).toEqual([refusalWith(code)]);
   expect(answer.text).not.toMatch(/Did you mean|stack|S3CR3T|537237537/i);
   expect(stage.lines.join('')).not.toMatch(/S3CR3T|537237537/);
   expect(stage.zitadel.calls).toEqual([]);
@@ -250,7 +258,8 @@ test.for([
   const answer = await post(stage.graphql, body, manager);
 
   expect(answer.status).toBeLessThan(500);
-  expect(answer.errors).toMatchObject([{ message, extensions: { code } }]);
+  expect(answer.errors).toMatchObject([{ message }]);
+  expect(answer.errors?.map(({ extensions }) => extensions)).toEqual([refusalWith(code)]);
   expect(answer.text).not.toContain(secret);
   expect(stage.lines.filter((line) => line.includes('"level":50'))).toEqual([]);
   expect(stage.zitadel.calls).toEqual([]);
@@ -377,7 +386,7 @@ test('reports the location of an error in the document, and the path of a failed
   expect((await ask('{\n  !\n}')).errors).toMatchObject([{ locations: [{ line: 2, column: 3 }] }]);
   for (let asked = 0; asked < 2; asked += 1) {
     const [failed] = (await ask('{ a: contactPhone(userId: "1") { number } }')).errors ?? [];
-    expect(failed).toMatchObject({ path: ['a'], extensions: { code: 'UNAUTHENTICATED' } });
+    expect(failed).toMatchObject({ path: ['a'], extensions: { code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING' } });
     expect(failed).not.toHaveProperty('locations');
   }
 });
@@ -403,7 +412,7 @@ test('shows its schema if configured, regardless of NODE_ENV', async () => {
   expect(await post(hidden.graphql, { query })).toMatchObject({
     status: 400,
     data: undefined,
-    errors: [{ extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } }],
+    errors: [{ extensions: { code: 'GRAPHQL_VALIDATION_FAILED', outcome: 'NOT_DONE' } }],
   });
 });
 

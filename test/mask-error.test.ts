@@ -1,27 +1,43 @@
-import type { GraphQLRequestContext } from '@apollo/server';
-import { GraphQLError, type GraphQLFormattedError } from 'graphql';
-import { expect, test } from 'vitest';
+import { ApolloServer, HeaderMap, type ApolloServerPlugin } from '@apollo/server';
+import { GraphQLError, Source, type GraphQLFormattedError } from 'graphql';
+import { afterEach, expect, test, vi } from 'vitest';
 import { readConfig } from '../src/config.js';
 import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
+import { createApollo } from '../src/graphql/apollo.js';
+import { formatError, maskError } from '../src/graphql/mask-error.js';
+import { createSchema } from '../src/graphql/schema.js';
 import { createLogger } from '../src/logger.js';
-import { maskError } from '../src/graphql/mask-error.js';
-import { recordOperations } from '../src/telemetry/record-operations.js';
-import { createRequestLog } from '../src/telemetry/request-log.js';
-import { RequestRecord } from '../src/telemetry/request-record.js';
 import { startServer } from '../src/server.js';
 import { leaveForLogTest, openStage, post, resend } from './support/stage.js';
 
-const mask = (error: GraphQLError): GraphQLFormattedError => maskError(error.toJSON(), error);
+const mask = (error: GraphQLError, kind?: 'query' | 'mutation'): GraphQLFormattedError =>
+  formatError(error, maskError(error, kind));
+
+const internal = 'Something went wrong in this server. The change may have been made anyway.';
 
 test('reveals nothing about an unexpected fault', () => {
   const fault = new TypeError('x is not a function', { cause: new RangeError('deeper') });
 
-  const formatted = mask(new GraphQLError(fault.message, { path: ['resendContactPhoneCode'], originalError: fault }));
+  const at = (...path: string[]) => new GraphQLError(fault.message, { path, originalError: fault });
 
-  expect(formatted).toEqual({
+  expect(mask(at('contactPhone'), 'query')).toEqual({
     message: 'Something went wrong in this server.',
-    path: ['resendContactPhoneCode'],
+    path: ['contactPhone'],
     extensions: { code: 'INTERNAL_SERVER_ERROR' },
+  });
+  expect(mask(at('resendContactPhoneCode'), 'mutation')).toEqual({
+    message: internal,
+    path: ['resendContactPhoneCode'],
+    extensions: { code: 'INTERNAL_SERVER_ERROR', outcome: 'UNKNOWN' },
+  });
+  expect(mask(at('resendContactPhoneCode', 'user'), 'mutation')).toEqual({
+    message: 'Something went wrong in this server. The change itself was made.',
+    path: ['resendContactPhoneCode', 'user'],
+    extensions: { code: 'INTERNAL_SERVER_ERROR', outcome: 'DONE' },
+  });
+  expect(mask(new GraphQLError(fault.message, { originalError: fault }))).toEqual({
+    message: internal,
+    extensions: { code: 'INTERNAL_SERVER_ERROR', outcome: 'UNKNOWN' },
   });
 });
 
@@ -40,7 +56,8 @@ test.for([
     `Unknown type "${'S3CR3T'.repeat(100)}".`,
   ]) {
     const error = new GraphQLError(sentence, { extensions: { code, secret: 'S3CR3T' } });
-    expect(mask(error)).toEqual({ message, extensions: { code } });
+    const reason = code === 'BAD_USER_INPUT' && { reason: 'VARIABLES_INVALID' };
+    expect(mask(error)).toEqual({ message, extensions: { code, ...reason, outcome: 'NOT_DONE' } });
   }
 });
 
@@ -56,10 +73,13 @@ test('masks a message of any length and kind as fast as a short one', () => {
 });
 
 test('reports only a few of the conflicting locations', () => {
-  const locations = Array.from({ length: 1_000 }, (_, line) => ({ line, column: 1 }));
-  const error = new GraphQLError('Fields "a" conflict.', { extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } });
+  const extensions = { code: 'GRAPHQL_VALIDATION_FAILED' };
+  const source = new Source('a\n'.repeat(1_000));
+  const positions = Array.from({ length: 1_000 }, (_, line) => 2 * line);
 
-  expect(maskError({ ...error.toJSON(), locations }, error).locations).toEqual(locations.slice(0, 10));
+  expect(mask(new GraphQLError('Fields "a" conflict.', { source, positions, extensions })).locations).toEqual(
+    Array.from({ length: 10 }, (_, line) => ({ line: line + 1, column: 1 })),
+  );
 });
 
 test.for([
@@ -109,10 +129,12 @@ test('answers HTTP 200 with a bare code when a fault of its own comes up', async
 
   expect(answer).toMatchObject({ status: 200, data: { resendContactPhoneCode: null } });
   expect(answer.errors?.map(({ message, extensions }) => ({ message, extensions }))).toEqual([
-    { message: 'Something went wrong in this server.', extensions: { code: 'INTERNAL_SERVER_ERROR' } },
+    { message: internal, extensions: { code: 'INTERNAL_SERVER_ERROR', outcome: 'UNKNOWN' } },
   ]);
   // The fault might have happened after an SMS was sent.
-  expect(next.errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED' } }]);
+  expect(next.errors).toMatchObject([
+    { extensions: { code: 'RATE_LIMITED', reason: 'SMS_TO_USER', outcome: 'NOT_DONE' } },
+  ]);
   expect(JSON.parse(lines.find((line) => line.includes('"level":50')) ?? '')).toMatchObject({
     code: 'INTERNAL_SERVER_ERROR',
     err: {
@@ -142,7 +164,7 @@ test('answers a fault outside of the execution with HTTP 500, and logs its cause
   expect({ status, data, errors }).toEqual({
     status: 500,
     data: undefined,
-    errors: [{ message: 'Something went wrong in this server.', extensions: { code: 'INTERNAL_SERVER_ERROR' } }],
+    errors: [{ message: internal, extensions: { code: 'INTERNAL_SERVER_ERROR', outcome: 'UNKNOWN' } }],
   });
   const [line, ...others] = lines.filter((text) => text.includes('a fault before the execution'));
   expect(others).toEqual([]);
@@ -157,25 +179,130 @@ test('answers a fault outside of the execution with HTTP 500, and logs its cause
   leaveForLogTest(lines, zitadel);
 });
 
-test('logs a fault of Apollo Server itself with its cause', async () => {
-  const record = new RequestRecord('1', undefined);
-  const lines: string[] = [];
-  const requestContext = { contextValue: { record } } as GraphQLRequestContext<{ record: RequestRecord }>;
+afterEach(() => void vi.restoreAllMocks());
 
-  await recordOperations.unexpectedErrorProcessingRequest?.({ requestContext, error: new TypeError('a fault') });
-  const logger = await createLogger({ level: 'info', format: 'json' }, { write: (line) => void lines.push(line) });
-  createRequestLog(logger)(record);
+/** A stage whose Apollo Server has another plugin. */
+function openStageWith(plugin: ApolloServerPlugin) {
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- is called with a server
+  const { start } = ApolloServer.prototype;
+  vi.spyOn(ApolloServer.prototype, 'start').mockImplementation(function (this: ApolloServer) {
+    this.addPlugin(plugin);
+    return start.call(this);
+  });
+  return openStage();
+}
 
-  expect(JSON.parse(lines.join(''))).toMatchObject({ code: 'INTERNAL_SERVER_ERROR', err: { message: 'a fault' } });
+const fault = () => {
+  throw new TypeError('a fault in a hook', { cause: 'Bearer S3CR3T' });
+};
+/** Listens to every request, or every execution. */
+const whenStarted =
+  <Listener>(listener: Listener) =>
+  () =>
+    Promise.resolve(listener);
+
+const hooks: [string, ApolloServerPlugin, number][] = [
+  ['requestDidStart', { requestDidStart: fault }, 0],
+  ...['didResolveSource', 'parsingDidStart', 'validationDidStart', 'didResolveOperation', 'executionDidStart'].map(
+    (hook): [string, ApolloServerPlugin, number] => [hook, { requestDidStart: whenStarted({ [hook]: fault }) }, 0],
+  ),
+  // The SMS was sent.
+  [
+    'executionDidEnd',
+    { requestDidStart: whenStarted({ executionDidStart: whenStarted({ executionDidEnd: fault }) }) },
+    1,
+  ],
+  ['willSendResponse', { requestDidStart: whenStarted({ willSendResponse: fault }) }, 1],
+];
+
+test.for(hooks)('answers and logs a fault in the hook %s as one of its own', async ([, plugin, sent]) => {
+  await using stage = await openStageWith(plugin);
+
+  const { status, data, errors } = await stage.resend();
+
+  expect({ status, data, errors }).toEqual({
+    status: 500,
+    data: undefined,
+    errors: [{ message: internal, extensions: { code: 'INTERNAL_SERVER_ERROR', outcome: 'UNKNOWN' } }],
+  });
+  expect(stage.zitadel.outbox).toHaveLength(sent);
+  expect(stage.lines.map((line) => JSON.parse(line) as object).filter((line) => 'code' in line)).toMatchObject([
+    {
+      level: 50,
+      code: 'INTERNAL_SERVER_ERROR',
+      outcome: 'UNKNOWN',
+      err: { type: 'TypeError', message: 'a fault in a hook' },
+    },
+  ]);
+});
+
+test('answers a fault in a hook of a field at the path of that field', async () => {
+  const willResolveField = ({ info }: { info: { fieldName: string } }) => {
+    if (info.fieldName === 'resendContactPhoneCode') fault();
+  };
+  await using stage = await openStageWith({
+    requestDidStart: whenStarted({ executionDidStart: whenStarted({ willResolveField }) }),
+  });
+
+  expect(await stage.resend()).toMatchObject({
+    status: 200,
+    data: { resendContactPhoneCode: null },
+    errors: [
+      {
+        message: internal,
+        path: ['resendContactPhoneCode'],
+        extensions: { code: 'INTERNAL_SERVER_ERROR', outcome: 'UNKNOWN' },
+      },
+    ],
+  });
+});
+
+test('names the outcome even if Apollo Server fails before it has an operation', async () => {
+  const { graphql } = readConfig({ ZITADEL_URL: 'https://example.com' });
+  const apollo = createApollo(createSchema(), graphql, await createLogger({ level: 'silent', format: 'json' }));
+  await apollo.start();
+
+  const { status, body } = await apollo.executeHTTPGraphQLRequest({
+    httpGraphQLRequest: {
+      method: 'POST',
+      headers: new HeaderMap([['content-type', 'application/json']]),
+      search: '',
+      body: {},
+    },
+    context: () => Promise.reject(new TypeError('S3CR3T')),
+  });
+  await apollo.stop();
+
+  expect(status).toBe(500);
+  expect(JSON.parse(body.kind === 'complete' ? body.string : '')).toEqual({
+    errors: [{ message: internal, extensions: { code: 'INTERNAL_SERVER_ERROR', outcome: 'UNKNOWN' } }],
+  });
+});
+
+test('logs what Apollo Server quotes without secrets', async () => {
+  await using stage = await openStageWith({
+    requestDidStart: () => Promise.reject(new Error('No "Bearer S3CR3T-T0KEN", +41791234567')),
+  });
+
+  await stage.resend();
+
+  expect(stage.lines.join('')).toContain('Unexpected error processing request: Error: No');
+  expect(stage.lines.join('')).not.toMatch(/S3CR3T|41791234567/);
 });
 
 test('does not adopt error codes from unknown errors', () => {
-  const foreign = new GraphQLError('from some library', {
-    path: ['a'],
-    extensions: { code: 'BAD_USER_INPUT', secret: 1 },
-  });
+  for (const code of ['BAD_USER_INPUT', 'BAD_REQUEST', 'GRAPHQL_VALIDATION_FAILED', 'constructor']) {
+    const thrown = new GraphQLError('from some library', { extensions: { code, secret: 1 } });
+    const path = ['a'];
+    const masked = { code: 'INTERNAL_SERVER_ERROR', outcome: 'UNKNOWN' };
 
-  expect(mask(foreign).extensions).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
+    expect(mask(new GraphQLError('', { path, originalError: thrown }), 'mutation').extensions).toEqual(masked);
+    expect(mask(new GraphQLError('', { path, extensions: { code } }), 'mutation').extensions).toEqual(masked);
+  }
+  for (const code of ['constructor', 'NOT_FOUND']) {
+    const extensions = { code };
+    expect(mask(new GraphQLError('', { extensions })).extensions).toMatchObject({ code: 'INTERNAL_SERVER_ERROR' });
+  }
 });
 
 test('redacts fields that could contain a secret from every log line', async () => {

@@ -24,7 +24,6 @@ test.for([
   expect(code === undefined).toBe(isVerified);
   expect(stage.zitadel.calls.map((call) => [call.method, call.path, call.body])).toEqual([
     ['POST', `/v2/users/${userId}/phone`, body],
-    ['GET', `/v2/users/${userId}`, ''],
   ]);
   expect(stage.zitadel.outbox).toHaveLength(sms);
 });
@@ -52,11 +51,14 @@ test('parses numbers as people type them', async () => {
   expect(phones).toMatchObject(typed.map(([, phone]) => ({ phone })));
 });
 
-const noPlus = 'The phone number must begin with a + and a country calling code.';
-const tooLong = 'The phone number must have at most 100 characters.';
-const invalid = 'The phone number is not valid.';
-const extension = 'The phone number must not have an extension.';
-const noString = 'The phone number must be a string.';
+const noPlus = [
+  'NUMBER_WITHOUT_COUNTRY_CODE',
+  'The phone number must begin with a + and a country calling code.',
+] as const;
+const tooLong = ['NUMBER_INVALID', 'The phone number must have at most 100 characters.'] as const;
+const invalid = ['NUMBER_INVALID', 'The phone number is not valid.'] as const;
+const extension = ['NUMBER_WITH_EXTENSION', 'The phone number must not have an extension.'] as const;
+const noString = ['NUMBER_INVALID', 'The phone number must be a string.'] as const;
 
 test.for([
   ['a national number, which ZITADEL would take for Swiss', '0791234567', noPlus],
@@ -86,7 +88,7 @@ test.for([
   ['a list', ['+41791234567'], noString],
   ['an object', { number: '+41791234567' }, noString],
   ['a flag', true, noString],
-] as const)('refuses %s without calling ZITADEL or repeating the input', async ([, number, message]) => {
+] as const)('refuses %s without calling ZITADEL or repeating the input', async ([, number, [reason, message]]) => {
   await using stage = await openStage();
 
   for (const mode of ['SEND_CODE', 'MARK_VERIFIED']) {
@@ -94,7 +96,12 @@ test.for([
 
     expect(answer).toMatchObject({ status: 200, data: { setContactPhone: null } });
     expect(answer.errors).toMatchObject([{ message, path: ['setContactPhone'] }]);
-    expect(answer.errors?.[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
+    expect(answer.errors?.[0]?.extensions).toEqual({
+      code: 'BAD_USER_INPUT',
+      reason,
+      outcome: 'NOT_DONE',
+      argument: 'number',
+    });
     expect(answer.text).not.toMatch(/79 ?123 ?45|CONTACT/);
   }
   expect(stage.zitadel.calls).toEqual([]);

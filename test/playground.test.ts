@@ -129,7 +129,7 @@ test('serves only its files', async () => {
     const response = await fetch(stage.url + path);
     expect([response.status, await response.json()]).toMatchObject([
       404,
-      { errors: [{ extensions: { code: 'BAD_REQUEST' } }] },
+      { errors: [{ extensions: { code: 'BAD_REQUEST', outcome: 'NOT_DONE' } }] },
     ]);
   }
 });

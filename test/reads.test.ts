@@ -7,6 +7,7 @@ import { bearer, manager, openStage, post, unverified } from './support/stage.js
 import { answered, zitadel } from './support/zitadel.js';
 
 const missing = '999999999999999999';
+const userUnknown = { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' };
 
 test.for([
   ['an unverified phone', users.unverified, { number: '+41791234567', isVerified: false }],
@@ -31,25 +32,41 @@ test.for([
     'a user who does not exist',
     manager,
     missing,
-    { code: 'NOT_FOUND', zitadel: zitadel(5, 'NOT_FOUND', 404, 'QUERY-Dfbg2', 'User could not be found') },
+    {
+      code: 'NOT_FOUND',
+      reason: 'USER_UNKNOWN',
+      zitadel: zitadel(5, 'NOT_FOUND', 404, 'QUERY-Dfbg2', 'User could not be found'),
+    },
   ],
   [
     'an outsider',
     bearer(tokens.outsider.token),
     unverified,
-    { code: 'FORBIDDEN', zitadel: zitadel(5, 'NOT_FOUND', 404, 'AUTHZ-cdgFk', 'membership not found') },
+    {
+      code: 'FORBIDDEN',
+      reason: 'PERMISSION_MISSING',
+      zitadel: zitadel(5, 'NOT_FOUND', 404, 'AUTHZ-cdgFk', 'membership not found'),
+    },
   ],
   [
     'a member without user.read',
     bearer(tokens.guest.token),
     unverified,
-    { code: 'FORBIDDEN', zitadel: zitadel(7, 'PERMISSION_DENIED', 403, 'AUTH-AWfge', 'No matching permissions found') },
+    {
+      code: 'FORBIDDEN',
+      reason: 'PERMISSION_MISSING',
+      zitadel: zitadel(7, 'PERMISSION_DENIED', 403, 'AUTH-AWfge', 'No matching permissions found'),
+    },
   ],
   [
     'an expired token',
     bearer(tokens.expired.token),
     unverified,
-    { code: 'UNAUTHENTICATED', zitadel: zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-7fs1e', 'Errors.Token.Invalid') },
+    {
+      code: 'UNAUTHENTICATED',
+      reason: 'TOKEN_REFUSED',
+      zitadel: zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-7fs1e', 'Errors.Token.Invalid'),
+    },
   ],
 ] as const)('reports why a phone cannot be read: %s', async ([, headers, userId, extensions]) => {
   await using stage = await openStage();
@@ -61,8 +78,8 @@ test.for([
   expect(asEntity).toMatchObject({ status: 200, errors: [{ path: ['_entities', 0, 'contactPhone'] }] });
   expect(asEntity.data).toEqual({ _entities: [{ contactPhone: null }] });
   expect([direct, asEntity].map(({ errors }) => errors?.map((error) => error.extensions))).toEqual([
-    [extensions],
-    [extensions],
+    [{ ...extensions, userId }],
+    [{ ...extensions, userId }],
   ]);
   expect(stage.zitadel.calls).toHaveLength(2);
 });
@@ -75,8 +92,8 @@ test('does not call ZITADEL to read for an anonymous caller', async () => {
   expect(data).toEqual({ _entities: [{ contactPhone: null }, null] });
   expect(new Map(errors?.map(({ path, extensions }) => [String(path), extensions]))).toEqual(
     new Map([
-      ['_entities,0,contactPhone', { code: 'UNAUTHENTICATED' }],
-      ['_entities,1', { code: 'BAD_USER_INPUT' }],
+      ['_entities,0,contactPhone', { code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING', userId: unverified }],
+      ['_entities,1', { code: 'BAD_USER_INPUT', reason: 'USER_ID_INVALID' }],
     ]),
   );
   expect(stage.zitadel.calls).toEqual([]);
@@ -84,17 +101,18 @@ test('does not call ZITADEL to read for an anonymous caller', async () => {
 
 test('lets users read their own phone even if they may read nobody else', async () => {
   await using stage = await openStage();
-  const himself = bearer(tokens.self.token);
+  const self = bearer(tokens.self.token);
 
-  const alone = await readOne(stage.graphql, unverified, himself);
-  const among = await readMany(stage.graphql, [user(users.verified.userId), user(unverified)], himself);
+  const alone = await readOne(stage.graphql, unverified, self);
+  const among = await readMany(stage.graphql, [user(users.verified.userId), user(unverified)], self);
 
   expect(alone.data?.contactPhone?.number).toBe(users.unverified.phone.number);
   expect(among.data?._entities.map((entity) => entity?.contactPhone?.number)).toEqual([
     undefined,
     users.unverified.phone.number,
   ]);
-  expect(among.errors).toMatchObject([{ path: ['_entities', 0, 'contactPhone'], extensions: { code: 'NOT_FOUND' } }]);
+  expect(among.errors).toMatchObject([{ path: ['_entities', 0, 'contactPhone'] }]);
+  expect(among.errors?.[0]?.extensions).toEqual({ ...userUnknown, userId: users.verified.userId });
 });
 
 test.for([
@@ -117,9 +135,8 @@ test.for([
 
   expect(data?._entities).toEqual(asked.map((id) => ({ contactPhone: phones.get(id) ?? null })));
   const unknown = asked.flatMap((id, index) => (id.startsWith(missing) ? [index] : []));
-  const failed = errors.map(({ path, extensions }) => [path, extensions.code]);
-  expect(new Map(failed.map(([path, code]) => [String(path), code]))).toEqual(
-    new Map(unknown.map((index) => [`_entities,${index},contactPhone`, 'NOT_FOUND'])),
+  expect(new Map(errors.map(({ path, extensions }) => [String(path), extensions]))).toEqual(
+    new Map(unknown.map((index) => [`_entities,${index},contactPhone`, { ...userUnknown, userId: asked[index] }])),
   );
   expect(stage.zitadel.calls).toHaveLength(calls);
   const lists = stage.zitadel.calls
@@ -130,6 +147,46 @@ test.for([
     )
     .map(({ query, queries }) => ({ limit: query.limit, asked: queries[0].inUserIdsQuery.userIds.length }));
   expect(lists.filter(({ limit, asked }) => asked > 100 || !(limit >= asked))).toEqual([]);
+});
+
+test.for([2, 100, 101, 201])(
+  'does not reveal in a list of %i users whether one is missing or forbidden',
+  async (count) => {
+    const people = crowd(count - 1);
+    await using stage = await openStage({}, { moreUsers: people });
+    const { userId } = users.foreign;
+    // The last one would be alone in the second call for 101 users.
+    const asked = [...people.map((person) => person.userId), userId];
+
+    const { data, errors } = await readMany(stage.graphql, asked.map(user));
+
+    expect(data?._entities).toEqual([...people.map(({ phone }) => ({ contactPhone: phone })), { contactPhone: null }]);
+    expect(errors).toMatchObject([{ path: ['_entities', count - 1, 'contactPhone'] }]);
+    expect(errors?.[0]?.extensions).toEqual({ ...userUnknown, userId });
+    expect(stage.zitadel.calls.map(({ method, path }) => [method, path])).toEqual(
+      Array.from({ length: Math.ceil(count / 100) }, () => ['POST', '/v2/users']),
+    );
+  },
+);
+
+test('reports the user with every error of a call that failed for all of its users', async () => {
+  const people = crowd(2);
+  await using stage = await openStage({}, { moreUsers: people });
+  stage.zitadel.misbehave(answered({ code: 13 }, 500));
+
+  const { errors } = await readMany(
+    stage.graphql,
+    people.map(({ userId }) => user(userId)),
+  );
+
+  expect(errors?.map(({ extensions }) => extensions)).toEqual(
+    people.map(({ userId }) => ({
+      code: 'UPSTREAM_ERROR',
+      userId,
+      zitadel: { code: 13, status: 'INTERNAL', httpStatus: 500 },
+    })),
+  );
+  expect(stage.zitadel.calls).toHaveLength(1);
 });
 
 test('reads a user once that is requested twice in one request', async () => {
@@ -218,7 +275,17 @@ test('fails only the representation with a bad id', async () => {
   expect(new Set(errors?.map(({ path }) => String(path)))).toEqual(
     new Set(bad.map((_, index) => `_entities,${1 + index}`)),
   );
-  expect(new Set(errors?.map(({ extensions }) => extensions.code))).toEqual(new Set(['BAD_USER_INPUT']));
+  // The first seven are users, whose ids are bad.
+  expect(new Map(errors?.map(({ path, extensions }) => [Number(path?.[1]), extensions]))).toEqual(
+    new Map(
+      bad.map((_, index) => [
+        1 + index,
+        index < 7
+          ? { code: 'BAD_USER_INPUT', reason: 'USER_ID_INVALID' }
+          : { code: 'BAD_USER_INPUT', reason: 'REPRESENTATION_INVALID' },
+      ]),
+    ),
+  );
   expect(stage.zitadel.calls).toHaveLength(1);
   expect(JSON.parse(stage.zitadel.calls[0]?.body ?? '')).toMatchObject({
     queries: [{ inUserIdsQuery: { userIds: [unverified, users.verified.userId] } }],
@@ -300,7 +367,11 @@ test('keeps the new code when the user cannot be read after the mutation', async
       user: { contactPhone: null },
     },
   });
-  expect(errors).toMatchObject([{ path: ['resendContactPhoneCode', 'user', 'contactPhone'] }]);
-  // A read has no outcome.
-  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 500 } });
+  expect(errors).toMatchObject([
+    {
+      path: ['resendContactPhoneCode', 'user', 'contactPhone'],
+      message: 'The user service failed. The change itself was made.',
+    },
+  ]);
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_ERROR', outcome: 'DONE', zitadel: { httpStatus: 500 } });
 });

@@ -5,6 +5,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
 import type { Misbehaviour } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { Failure } from '../src/failure.js';
 import { createLogger } from '../src/logger.js';
 import { RequestRecord } from '../src/telemetry/request-record.js';
 import { crowd } from './support/crowd.js';
@@ -56,6 +57,7 @@ test('logs each request in one line', async () => {
   const lines = requestLines(stage.lines);
   const resend = { operation: 'ResendContactPhoneCode', kind: 'mutation', field: 'resendContactPhoneCode' };
   const read = { operation: 'ContactPhone', kind: 'query', field: 'contactPhone' };
+  const notDone = { outcome: 'NOT_DONE', upstreamCalls: 0 };
   expect(lines.map(ours)).toEqual([
     { level: 30, ...resend, code: 'OK', userId: unverified, upstreamCalls: 1, httpStatus: 200 },
     {
@@ -64,23 +66,33 @@ test('logs each request in one line', async () => {
       kind: 'mutation',
       field: 'verifyContactPhone',
       code: 'INVALID_VERIFICATION_CODE',
+      outcome: 'NOT_DONE',
       zitadelErrorId: 'COMMAND-eis9R',
       userId: unverified,
-      upstreamCalls: 1,
+      upstreamCalls: 2,
       httpStatus: 200,
     },
-    { level: 30, ...resend, code: 'UNAUTHENTICATED', upstreamCalls: 0, httpStatus: 200 },
-    { level: 30, ...resend, code: 'BAD_USER_INPUT', upstreamCalls: 0, httpStatus: 200 },
+    {
+      level: 30,
+      ...resend,
+      code: 'UNAUTHENTICATED',
+      reason: 'TOKEN_MISSING',
+      ...notDone,
+      userId: unverified,
+      httpStatus: 200,
+    },
+    { level: 30, ...resend, code: 'BAD_USER_INPUT', reason: 'USER_ID_INVALID', ...notDone, httpStatus: 200 },
     {
       level: 40,
       ...read,
       code: 'UPSTREAM_UNAVAILABLE',
+      reason: 'SAYS_UNAVAILABLE',
       userId: unverified,
       upstreamCalls: 1,
       httpStatus: 200,
       err: {
         type: 'ZitadelError',
-        message: 'GetUserByID: foreign (HTTP 502): no content type',
+        message: 'GetUserByID: foreign (HTTP 502): content type none',
         stack: expect.stringContaining('zitadel') as string,
       },
     },
@@ -89,6 +101,7 @@ test('logs each request in one line', async () => {
       kind: 'query',
       field: '_entities',
       code: 'NOT_FOUND',
+      reason: 'USER_UNKNOWN',
       errors: 2,
       users: 3,
       upstreamCalls: 1,
@@ -99,15 +112,16 @@ test('logs each request in one line', async () => {
       kind: 'query',
       field: 'several',
       code: 'NOT_FOUND',
+      reason: 'USER_UNKNOWN',
       zitadelErrorId: 'QUERY-Dfbg2',
       userId: '1',
       upstreamCalls: 1,
       httpStatus: 200,
     },
-    { level: 30, code: 'GRAPHQL_VALIDATION_FAILED', upstreamCalls: 0, httpStatus: 400 },
-    { level: 30, code: 'BAD_REQUEST', upstreamCalls: 0, httpStatus: 400 },
-    { level: 30, code: 'BAD_REQUEST', upstreamCalls: 0, httpStatus: 404 },
-    { level: 30, code: 'BAD_REQUEST', upstreamCalls: 0, httpStatus: 405 },
+    { level: 30, code: 'GRAPHQL_VALIDATION_FAILED', ...notDone, httpStatus: 400 },
+    { level: 30, code: 'BAD_REQUEST', ...notDone, httpStatus: 400 },
+    { level: 30, code: 'BAD_REQUEST', ...notDone, httpStatus: 404 },
+    { level: 30, code: 'BAD_REQUEST', ...notDone, httpStatus: 405 },
   ]);
   expect(lines[0]?.requestId).toBe('Root=1-67891233-abc/7.4');
   expect(new Set(lines.map(({ requestId }) => requestId)).size).toBe(lines.length);
@@ -282,7 +296,7 @@ test('logs a request that breaks off before it has fully arrived', async () => {
   socket.destroy();
   await until(() => Promise.resolve(requestLines(stage.lines).length > 0));
 
-  expect(requestLines(stage.lines)).toMatchObject([{ code: 'BAD_REQUEST' }]);
+  expect(requestLines(stage.lines)).toMatchObject([{ code: 'BAD_REQUEST', outcome: 'NOT_DONE' }]);
 });
 
 test('logs all causes of a request that failed for several reasons', async () => {
@@ -302,8 +316,8 @@ test('logs all causes of a request that failed for several reasons', async () =>
         type: 'AggregateError',
         message: '2 causes',
         errors: expect.arrayContaining([
-          expect.objectContaining({ message: 'ListUsers: foreign (HTTP 502): no content type' }),
-          expect.objectContaining({ message: 'GetUserByID: foreign (HTTP 504): no content type' }),
+          expect.objectContaining({ message: 'ListUsers: foreign (HTTP 502): content type none' }),
+          expect.objectContaining({ message: 'ListUsers: foreign (HTTP 504): content type none' }),
         ]) as unknown,
       },
     },
@@ -318,7 +332,9 @@ test('logs a request without the router secret', async () => {
   const lines = stage.lines
     .map((line) => JSON.parse(line) as Line)
     .filter(({ requestId }) => requestId === 'stranger-1');
-  expect(lines).toMatchObject([{ level: 30, msg: 'request', code: 'ROUTER_SECRET_MISSING', httpStatus: 403 }]);
+  expect(lines).toMatchObject([
+    { level: 30, msg: 'request', code: 'ROUTER_SECRET_MISSING', outcome: 'NOT_DONE', httpStatus: 403 },
+  ]);
 });
 
 test('logs malformed requests', async () => {
@@ -345,16 +361,20 @@ test('logs a request that was aborted at shutdown', async () => {
     expect(stage.closeServer()).rejects.toThrow('in-flight requests were aborted'),
   ]);
 
-  expect(requestLines(stage.lines)).toMatchObject([{ level: 40, code: 'UPSTREAM_UNAVAILABLE' }]);
+  expect(requestLines(stage.lines)).toMatchObject([
+    { level: 40, code: 'UPSTREAM_UNAVAILABLE', reason: 'CONNECTION_LOST', outcome: 'UNKNOWN' },
+  ]);
   await stage.zitadel[Symbol.asyncDispose]();
 });
 
 test('treats its own fault as graver than one of ZITADEL, and both as graver than one of the client', () => {
   const record = new RequestRecord('1', undefined);
 
-  record.errors = ['NOT_FOUND', 'UPSTREAM_ERROR', 'INTERNAL_SERVER_ERROR'].map((code) => ({ code }));
+  record.failures = (['NOT_FOUND', 'UPSTREAM_ERROR', 'INTERNAL_SERVER_ERROR'] as const).map(
+    (code) => new Failure({ code }),
+  );
   expect(record.code).toBe('INTERNAL_SERVER_ERROR');
-  record.errors = ['NOT_FOUND', 'UPSTREAM_ERROR', 'FORBIDDEN'].map((code) => ({ code }));
+  record.failures = (['NOT_FOUND', 'UPSTREAM_ERROR', 'FORBIDDEN'] as const).map((code) => new Failure({ code }));
   expect(record.code).toBe('UPSTREAM_ERROR');
 });
 
@@ -366,7 +386,14 @@ test('logs at the level of the gravest error', async () => {
   await post(stage.graphql, { query: `mutation { a: ${remove('..')} b: ${remove('1')} c: ${remove('..')} }` }, manager);
 
   expect(requestLines(stage.lines)).toMatchObject([
-    { level: 40, code: 'UPSTREAM_UNAVAILABLE', errors: 3, field: 'removeContactPhone' },
+    {
+      level: 40,
+      code: 'UPSTREAM_UNAVAILABLE',
+      reason: 'SAYS_UNAVAILABLE',
+      outcome: 'UNKNOWN',
+      errors: 3,
+      field: 'removeContactPhone',
+    },
   ]);
 });
 

@@ -19,8 +19,8 @@ function holdDelay(): () => void {
   const waiting: (() => void)[] = [];
   const spy = vi
     .spyOn(globalThis, 'setTimeout')
-    .mockImplementation(((run: () => void, ms?: number) =>
-      ms === delayMs ? waiting.push(run) : real(run, ms)) as typeof setTimeout);
+    .mockImplementation(((run: () => void, ms?: number, ...more: unknown[]) =>
+      ms === delayMs ? waiting.push(run) : real(run, ms, ...more)) as typeof setTimeout);
   onTestFinished(() => spy.mockRestore());
   return () => {
     for (const run of waiting.splice(0)) run();

@@ -1,17 +1,21 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { EmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { fiftyAtOnce } from './support/barrier.js';
 import { startChild } from './support/child.js';
+import { stopClock } from './support/clock.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { hasRedis } from './support/has-redis.js';
 import { listening } from './support/production.js';
 import { startRedis } from './support/redis.js';
-import { bearer, leaveForLogTest, openStage, resend, run, unverified } from './support/stage.js';
+import { bearer, leaveForLogTest, openStage, resend, run, unverified, type GraphQLAnswer } from './support/stage.js';
 import { until } from './support/until.js';
+import { answered } from './support/zitadel.js';
 
-const himself = bearer(tokens.self.token);
-const limited = { code: 'RATE_LIMITED' };
+const self = bearer(tokens.self.token);
+const refusedFor = (reason: string) => ({ code: 'RATE_LIMITED', reason, outcome: 'NOT_DONE' });
+const limited = refusedFor('SMS_TO_USER');
 
 /** Two servers with the same ZITADEL and the same Redis. */
 async function openTwo(env: Record<string, string> = {}, options: Parameters<typeof openStage>[1] = {}) {
@@ -37,6 +41,9 @@ async function openTwo(env: Record<string, string> = {}, options: Parameters<typ
   };
 }
 
+const verify = (stage: Awaited<ReturnType<typeof openStage>>, verificationCode = 'S3CR3T') =>
+  stage.run('verify-contact-phone', { userId: unverified, verificationCode });
+
 async function readiness(url: string) {
   const response = await fetch(`${url}/health/ready`);
   expect(response.status).toBe(200);
@@ -48,7 +55,10 @@ async function readiness(url: string) {
 const within = (seconds: number) =>
   expect.toSatisfy((left: number) => left <= seconds && left > seconds - 120, `up to ${seconds}`) as number;
 
-const errorsOf = (answers: { errors: object[] | undefined }[]) => answers.flatMap(({ errors }) => errors ?? []);
+const errorsOf = (answers: Pick<GraphQLAnswer<object>, 'errors'>[]) => answers.flatMap(({ errors }) => errors ?? []);
+
+/** The codes that reached ZITADEL. The other calls are reads that look for another reason. */
+const guessesOf = ({ calls }: EmbeddedZitadel) => calls.filter(({ path }) => path.endsWith('/verify'));
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -68,13 +78,18 @@ describe.runIf(hasRedis)('with Redis', () => {
 
     const resends = await fiftyAtOnce(zitadel, 1, (index) => resend(urlOf(index)));
     expect(resends.filter(({ errors }) => !errors)).toHaveLength(1);
-    expect(errorsOf(resends)).toMatchObject(Array.from({ length: 49 }, () => ({ extensions: limited })));
+    expect(errorsOf(resends)).toMatchObject(
+      Array.from({ length: 49 }, () => ({ extensions: refusedFor('IN_PROGRESS') })),
+    );
     expect(zitadel.outbox).toHaveLength(1);
 
     zitadel.calls.length = 0;
     const variables = { userId: unverified, verificationCode: 'S3CR3T' };
-    await fiftyAtOnce(zitadel, 5, (index) => run(`${urlOf(index)}/graphql`, 'verify-contact-phone', variables));
-    expect(zitadel.calls).toHaveLength(5);
+    const guesses = await fiftyAtOnce(zitadel, 5, (index) =>
+      run(`${urlOf(index)}/graphql`, 'verify-contact-phone', variables),
+    );
+    expect(errorsOf(guesses).filter(({ extensions }) => extensions.reason === 'WRONG_CODES')).toHaveLength(45);
+    expect(guessesOf(zitadel)).toHaveLength(5);
 
     for (const { server } of processes) {
       server.kill('SIGTERM');
@@ -87,25 +102,71 @@ describe.runIf(hasRedis)('with Redis', () => {
   test('counts across servers: what was sent, what is unknown, wrong codes and the budget', async () => {
     await using two = await openTwo({ SMS_LIMITS: '2/10m', SMS_BUDGET: '3/1h', VERIFY_LIMIT: '3/10m' });
     const { one, other, zitadel } = two;
-    const verify = (stage: typeof one) =>
-      stage.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
     zitadel.misbehave({ reset: true });
 
     expect((await one.resend()).errors).toMatchObject([{ extensions: { outcome: 'UNKNOWN' } }]);
-    expect((await other.resend({}, himself)).errors).toBeUndefined();
+    expect((await other.resend({}, self)).errors).toBeUndefined();
     // Both count for one caller, but only the second one for the other.
     expect((await other.resend()).errors).toMatchObject([{ extensions: { ...limited, retryAfter: within(600) } }]);
     expect((await one.resend()).errors).toMatchObject([{ extensions: limited }]);
-    const second = await one.resend({}, himself);
+    const second = await one.resend({}, self);
     expect(Date.parse(second.data?.resendContactPhoneCode?.resendAvailableAt ?? '')).toBeGreaterThan(Date.now());
     const budget = await other.run('set-contact-phone', { userId: users.phoneless.userId, number: '+41795550103' });
-    expect(budget.errors).toMatchObject([{ extensions: { ...limited, retryAfter: within(3_600) } }]);
+    expect(budget.errors).toMatchObject([{ extensions: { ...refusedFor('SMS_BUDGET'), retryAfter: within(3_600) } }]);
     expect(zitadel.outbox).toHaveLength(3);
 
     zitadel.calls.length = 0;
     const guesses = await Promise.all(Array.from({ length: 40 }, (_, index) => verify(index % 2 ? one : other)));
-    expect(zitadel.calls).toHaveLength(3);
-    expect(errorsOf(guesses)).toHaveLength(40);
+    expect(guessesOf(zitadel)).toHaveLength(3);
+    expect(errorsOf(guesses).filter(({ extensions }) => extensions.reason === 'WRONG_CODES')).toHaveLength(37);
+  });
+
+  test('counts an answer that may be about a wrong code across servers, and for as long', async () => {
+    const clock = stopClock();
+    await using two = await openTwo();
+    const { redis, one, other, zitadel } = two;
+    await one.resend();
+    zitadel.calls.length = 0;
+    const html = { answer: { status: 400, headers: { 'content-type': 'text/html' }, body: '<html>' } };
+    zitadel.misbehave(...Array.from({ length: 60 }, () => html));
+
+    const answers = [];
+    for (let times = 0; times < 60; times += 1) answers.push(await verify(times % 2 ? one : other));
+
+    expect(errorsOf(answers).map(({ extensions }) => extensions.code)).toEqual([
+      ...Array<string>(5).fill('UPSTREAM_MISCONFIGURED'),
+      ...Array<string>(55).fill('RATE_LIMITED'),
+    ]);
+    // Not only for the minute that an unknown outcome counts for.
+    clock.move(60);
+    await redis.age(60);
+    for (const server of [one, other]) {
+      const { errors } = await verify(server, zitadel.codes[0]);
+      expect(errors).toMatchObject([{ extensions: refusedFor('WRONG_CODES') }]);
+    }
+    expect(zitadel.calls).toHaveLength(5);
+  });
+
+  test('locks the right code out for a minute, in all servers, when ZITADEL was unavailable', async () => {
+    const clock = stopClock();
+    await using two = await openTwo();
+    const { redis, one, other, zitadel } = two;
+    await one.resend();
+    zitadel.calls.length = 0;
+    zitadel.misbehave(...Array.from({ length: 5 }, () => answered({ code: 14 }, 503)));
+    const right = zitadel.codes[0];
+
+    for (let times = 0; times < 5; times += 1) {
+      expect((await verify(one, right)).errors).toMatchObject([{ extensions: { outcome: 'UNKNOWN' } }]);
+    }
+    const refused = { ...refusedFor('WRONG_CODES'), retryAfter: within(60) };
+    for (const server of [one, other])
+      expect((await verify(server, right)).errors).toMatchObject([{ extensions: refused }]);
+    expect(zitadel.calls).toHaveLength(5);
+
+    clock.move(60);
+    await redis.age(60);
+    expect((await verify(one, right)).errors).toBeUndefined();
   });
 
   test('loses no request and no limit of a process while Redis is down, and counts in Redis again afterwards', async () => {
@@ -176,16 +237,16 @@ describe.runIf(hasRedis)('with Redis', () => {
     const { redis, one, other, zitadel } = two;
     const answering = gate();
     const [early, late] = [{ userId: users.verified.userId }, { userId: users.phoneless.userId }];
-    const refused = [{ extensions: { code: 'FAILED_PRECONDITION' } }];
+    const refused = [{ extensions: { code: 'FAILED_PRECONDITION', outcome: 'NOT_DONE' } }];
     zitadel.misbehave({ hold: answering.opened });
 
-    const underWay = one.resend(early);
+    const inFlight = one.resend(early);
     await zitadel.called(1);
     redis.freeze();
     // Redis will execute this after the thaw, when nobody is waiting for it any more.
     expect((await one.resend(late)).errors).toMatchObject(refused);
     answering.open();
-    expect((await underWay).errors).toMatchObject(refused);
+    expect((await inFlight).errors).toMatchObject(refused);
     redis.thaw();
 
     await two.both('up');
@@ -201,8 +262,7 @@ describe.runIf(hasRedis)('with Redis', () => {
 
     await redis.setFull(true);
     expect((await one.resend()).errors).toBeUndefined();
-    const verified = await one.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
-    expect(verified.errors).toMatchObject([{ extensions: { code: 'INVALID_VERIFICATION_CODE' } }]);
+    expect((await verify(one)).errors).toMatchObject([{ extensions: { code: 'INVALID_VERIFICATION_CODE' } }]);
     expect((await readiness(one.url)).redis).toBe('down');
     // It is retried once a second, and dropped again.
     await redis.refusedToCount(3);
@@ -249,21 +309,24 @@ describe.runIf(hasRedis)('with Redis', () => {
     zitadel.misbehave({ reset: true }, { hold: answering.opened });
 
     await one.resend();
-    const underWay = one.resend({ userId: users.foreign.userId }, bearer(tokens.outsider.token));
+    const inFlight = one.resend({ userId: users.foreign.userId }, bearer(tokens.outsider.token));
     await zitadel.called(2);
-    const whileUnderWay = await redis.keys();
+    const whileInFlight = await redis.keys();
     answering.open();
-    await underWay;
-    await one.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
+    await inFlight;
+    await verify(one);
+    zitadel.misbehave({ reset: true });
+    await verify(one);
     const keys = await redis.keys();
 
     const names = (all: [string, number][]) =>
       [...new Set(all.map(([key]) => key.split(':').slice(0, 2).join(':')))].filter(
         (name) => !name.endsWith(':connected'),
       );
-    expect(names(whileUnderWay)).toContain('contact-phone:sms-hold');
+    expect(names(whileInFlight)).toContain('contact-phone:sms-hold');
     expect(names(keys).sort()).toEqual([
       'contact-phone:guess-600s',
+      'contact-phone:guess-wrong-600s',
       'contact-phone:sms-budget-3600s',
       'contact-phone:sms-sent-30s',
       'contact-phone:sms-sent-600s',
@@ -273,9 +336,9 @@ describe.runIf(hasRedis)('with Redis', () => {
       'contact-phone:sms-unknown-600s',
       'contact-phone:sms-unknown-86400s',
     ]);
-    for (const [key, endsInMs] of [...whileUnderWay, ...keys]) {
+    for (const [key, endsInMs] of [...whileInFlight, ...keys]) {
       // The id of a user, and a caller as 256 bits in Base64.
-      expect(key).toMatch(/^contact-phone:[a-z0-9-]+(:[\w-]{43})?(:1)?:(\d{18}|everyone|probe)$/);
+      expect(key).toMatch(/^contact-phone:[a-z0-9-]+(:[\w-]{43})?(:[12])?:(\d{18}|everyone|probe)$/);
       // -1 would mean that the key never expires.
       expect(endsInMs).toBeGreaterThanOrEqual(0);
       expect(endsInMs).toBeLessThanOrEqual(86_400_000);

@@ -2,20 +2,24 @@ import { setTimeout } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
-import { callerKeyOf } from '../src/guard/caller-key.js';
+import { callerKeyOf } from '../src/limits/limits.js';
 import { fiftyAtOnce } from './support/barrier.js';
 import { stopClock } from './support/clock.js';
 import { gate } from './support/gate.js';
 import { bearer, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
 
 // Works as usual, but counts calls.
-vi.mock('../src/guard/caller-key.js', { spy: true });
+vi.mock('../src/limits/limits.js', { spy: true });
 beforeEach(() => void vi.mocked(callerKeyOf).mockClear());
 
-const himself = bearer(tokens.self.token);
+const self = bearer(tokens.self.token);
 
 const extensionsOf = ({ errors }: GraphQLAnswer<object>) => errors?.map(({ extensions }) => extensions);
-const limited = (retryAfter: number) => [{ code: 'RATE_LIMITED', retryAfter }];
+const limited = (retryAfter: number, reason = 'SMS_TO_USER') => [
+  { code: 'RATE_LIMITED', reason, outcome: 'NOT_DONE', retryAfter },
+];
+/** While the same caller already has an SMS sent to the same user. */
+const inProgress = limited(1, 'IN_PROGRESS');
 const availableAt = ({ data }: GraphQLAnswer) => data?.resendContactPhoneCode?.resendAvailableAt;
 
 const defaults = { SMS_LIMITS: '' };
@@ -69,10 +73,10 @@ test('counts per user across callers and mutations, but only what ZITADEL sends'
   const set = (number: string, mode: string) =>
     stage.run('set-contact-phone', { userId: unverified, number, mode }, manager);
 
-  expect((await stage.resend({}, himself)).errors).toBeUndefined();
+  expect((await stage.resend({}, self)).errors).toBeUndefined();
   const sent = await set('+41795550101', 'SEND_CODE');
   expect(sent.data?.setContactPhone?.resendAvailableAt).toBe(clock.in(600));
-  for (const headers of [himself, manager]) expect(extensionsOf(await stage.resend({}, headers))).toEqual(limited(600));
+  for (const headers of [self, manager]) expect(extensionsOf(await stage.resend({}, headers))).toEqual(limited(600));
   expect(extensionsOf(await set('+41795550102', 'SEND_CODE'))).toEqual(limited(600));
 
   const returned = await stage.resend({ mode: 'RETURN_CODE' });
@@ -111,13 +115,13 @@ test('of 50 simultaneous resends by one caller, sends exactly one SMS', async ()
 
   expect(answers.filter(({ errors }) => !errors)).toHaveLength(1);
   expect(answers.filter(({ errors }) => errors).map(extensionsOf)).toEqual(
-    Array.from({ length: 49 }, () => limited(30)),
+    Array.from({ length: 49 }, () => inProgress),
   );
   expect(stage.zitadel.calls).toHaveLength(1);
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-test('holds callers back for as long as their call may take, and reports the shortest window as the time to wait', async () => {
+test('holds callers back for as long as their call may take, and lets them try again in a second', async () => {
   const clock = stopClock();
   await using stage = await openStage({ SMS_LIMITS: '3/7s,5/10m', SMS_COUNTRIES: 'CH' });
   const [reading, sending] = [gate(), gate()];
@@ -127,11 +131,11 @@ test('holds callers back for as long as their call may take, and reports the sho
   await stage.zitadel.called(1);
   // The read and the write share ten seconds.
   clock.move(4.9);
-  expect(extensionsOf(await stage.resend())).toEqual(limited(7));
+  expect(extensionsOf(await stage.resend())).toEqual(inProgress);
   reading.open();
   await stage.zitadel.called(2);
   clock.move(5);
-  expect(extensionsOf(await stage.resend())).toEqual(limited(7));
+  expect(extensionsOf(await stage.resend())).toEqual(inProgress);
   sending.open();
 
   expect((await inFlight).errors).toBeUndefined();
@@ -144,13 +148,13 @@ test('lets two callers that ZITADEL accepts each send one at the same moment, an
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened }, { hold: answering.opened });
 
-  const both = [stage.resend(), stage.resend({}, himself)];
+  const both = [stage.resend(), stage.resend({}, self)];
   await stage.zitadel.called(2);
   answering.open();
 
   for (const { errors } of await Promise.all(both)) expect(errors).toBeUndefined();
   expect((await stage.resend()).errors).toBeUndefined();
-  expect(extensionsOf(await stage.resend())).toMatchObject([{ code: 'RATE_LIMITED' }]);
+  expect(extensionsOf(await stage.resend())).toMatchObject([{ code: 'RATE_LIMITED', reason: 'SMS_TO_USER' }]);
 });
 
 test('counts an unknown outcome as an SMS for this caller, but not for others', async () => {
@@ -163,13 +167,13 @@ test('counts an unknown outcome as an SMS for this caller, but not for others', 
 
   expect(await unknown()).toMatchObject({ code: 'UPSTREAM_UNAVAILABLE', outcome: 'UNKNOWN' });
   expect(extensionsOf(await stage.resend())).toEqual(limited(30));
-  expect((await stage.resend({}, himself)).errors).toBeUndefined();
+  expect((await stage.resend({}, self)).errors).toBeUndefined();
   clock.move(30);
   expect(await unknown()).toMatchObject({ outcome: 'UNKNOWN' });
   // One sent and two unknown: the manager has to wait until the first unknown one is ten minutes old. The user does not.
   clock.move(30);
   expect(extensionsOf(await stage.resend())).toEqual(limited(540));
-  const sent = await stage.resend({}, himself);
+  const sent = await stage.resend({}, self);
   expect(availableAt(sent)).toBe(clock.in(30));
   // After these ten minutes, two sent SMS count for both callers.
   clock.move(540);
@@ -222,15 +226,15 @@ test('does not let a flood of forged tokens delay the owner', { timeout: 120_000
     atOnce(() => stage.resend({}, bearer(`forged-${String(index).padStart(5, '0')}`))),
   );
   await stage.zitadel.called(100);
-  const own = await stage.resend({}, himself);
+  const own = await stage.resend({}, self);
 
   expect(own.errors).toBeUndefined();
   // Once the owner's SMS is sent, nobody can send another one.
   for (const { errors } of await Promise.all(flood)) {
-    expect(errors?.[0]?.extensions.code).toMatch(/^(UNAUTHENTICATED|RATE_LIMITED)$/);
+    expect(errors?.[0]?.extensions.reason).toMatch(/^(TOKEN_REFUSED|SMS_TO_USER)$/);
   }
   clock.move(30);
-  expect((await stage.resend({}, himself)).errors).toBeUndefined();
+  expect((await stage.resend({}, self)).errors).toBeUndefined();
   expect(stage.zitadel.outbox).toHaveLength(2);
 });
 
@@ -241,15 +245,15 @@ test('treats all callers with a nonstandard Authorization header as one caller',
   const { token } = tokens.manager;
   const disguised = (authorization: string) => stage.resend({}, { authorization });
 
-  const underWay = disguised(`x Bearer ${token}`);
+  const inFlight = disguised(`x Bearer ${token}`);
   await stage.zitadel.called(1);
   for (const other of [`Bearer  ${token}`, `Another Bearer ${token}`, `Bearer ${token} `.repeat(2)]) {
-    expect(extensionsOf(await disguised(other))).toEqual(limited(600));
+    expect(extensionsOf(await disguised(other))).toEqual(inProgress);
   }
   // A caller with the standard form is not affected.
   expect((await stage.resend()).errors).toBeUndefined();
   answering.open();
-  expect((await underWay).errors).toBeUndefined();
+  expect((await inFlight).errors).toBeUndefined();
 });
 
 test.for([
@@ -278,11 +282,13 @@ test('keeps all users together within the budget', async () => {
   clock.move(60);
   const second = await stage.run('set-contact-phone', { userId, number: '+41795550103' });
 
-  expect(unknown.errors).toMatchObject([{ extensions: { outcome: 'UNKNOWN' } }]);
-  expect(refused.errors).toMatchObject([{ extensions: { code: 'FAILED_PRECONDITION' } }]);
+  expect(unknown.errors).toMatchObject([{ extensions: { reason: 'CONNECTION_LOST', outcome: 'UNKNOWN' } }]);
+  expect(refused.errors).toMatchObject([
+    { extensions: { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE', outcome: 'NOT_DONE' } },
+  ]);
   expect(availableAt(first)).toBe(new Date(Date.now() - 60_000).toISOString());
   expect(second.data?.setContactPhone?.resendAvailableAt).toBe(clock.in(3_540));
-  expect(extensionsOf(await stage.resend())).toEqual(limited(3_540));
+  expect(extensionsOf(await stage.resend())).toEqual(limited(3_540, 'SMS_BUDGET'));
   expect(stage.zitadel.calls.filter(({ method }) => method === 'POST')).toHaveLength(4);
   expect(stage.lines.filter((line) => line.includes('SMS_BUDGET is used up'))).toHaveLength(1);
 
@@ -304,7 +310,7 @@ test.for([
 
   expect(availableAt(resent)).not.toBe(clock.in(30));
   expect(extensionsOf(await stage.resend())).toEqual(limited(30));
-  expect(extensionsOf(await verify())).toEqual(limited(30));
+  expect(extensionsOf(await verify())).toEqual(limited(30, 'WRONG_CODES'));
   clock.move(30);
   expect(extensionsOf(await verify())).toMatchObject([{ code: 'INVALID_VERIFICATION_CODE' }]);
   // `resendAvailableAt` follows the new time of the system clock.
@@ -318,7 +324,7 @@ test('has a budget besides the limits, and a call that it stops does not hold th
   const sent = await stage.resend();
   expect(availableAt(sent)).toBe(clock.in(30));
   const other = { userId: users.phoneless.userId, number: '+41795550103' };
-  expect(extensionsOf(await stage.run('set-contact-phone', other))).toEqual(limited(10));
+  expect(extensionsOf(await stage.run('set-contact-phone', other))).toEqual(limited(10, 'SMS_BUDGET'));
   clock.move(10);
   expect((await stage.run('set-contact-phone', other)).errors).toBeUndefined();
 });
@@ -345,6 +351,7 @@ test('checks each mutation of one document, and hashes the token once for all', 
   );
 
   expect(Object.values(data ?? {}).map(Boolean)).toEqual([true, true, false]);
-  expect(errors).toMatchObject([{ path: ['third'], extensions: { code: 'RATE_LIMITED' } }]);
+  const refused = { code: 'RATE_LIMITED', reason: 'SMS_TO_USER', outcome: 'NOT_DONE' };
+  expect(errors).toMatchObject([{ path: ['third'], extensions: refused }]);
   expect(callerKeyOf).toHaveBeenCalledTimes(1);
 });

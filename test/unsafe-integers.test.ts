@@ -7,10 +7,15 @@ import { manager, openStage, post, unverified } from './support/stage.js';
 const rounded = { ...users.unverified, userId: String(Number(unverified)) };
 const moreUsers = [rounded];
 
-const sendStrings = {
-  message: expect.stringMatching(/^Send ids as strings/) as string,
-  extensions: expect.objectContaining({ code: 'BAD_USER_INPUT' }) as object,
-};
+const sendStrings = { message: expect.stringMatching(/^Send ids as strings/) as string };
+
+const refused = (path: (string | number)[], outcome: object = {}) => [
+  {
+    ...sendStrings,
+    path,
+    extensions: { code: 'BAD_USER_INPUT', reason: 'USER_ID_INVALID', argument: 'userId', ...outcome },
+  },
+];
 
 /** Writes the user id as a JSON number, which `JSON.stringify` cannot do. */
 const asNumber = (body: object) => JSON.stringify(body).replaceAll('"NUMBER"', unverified);
@@ -28,7 +33,7 @@ test.for([
   const { status, data, errors } = await post(stage.graphql, asNumber({ query, variables: { id: 'NUMBER' } }), manager);
 
   expect({ status, data }).toEqual({ status: 200, data: { it: null } });
-  expect(errors).toEqual([{ ...sendStrings, path: ['it'] }]);
+  expect(errors).toEqual(refused(['it'], kind === 'mutation' ? { outcome: 'NOT_DONE' } : {}));
   expect(stage.zitadel.calls).toEqual([]);
 });
 
@@ -41,7 +46,7 @@ test('fails only the representation whose id is a number', async () => {
   const { data, errors } = await post(stage.graphql, asNumber({ query, variables: { of } }), manager);
 
   expect(data).toEqual({ _entities: [null, { id: unverified, contactPhone: { isVerified: false } }] });
-  expect(errors).toEqual([{ ...sendStrings, path: ['_entities', 0] }]);
+  expect(errors).toEqual(refused(['_entities', 0]));
   expect(stage.zitadel.calls).toMatchObject([{ path: `/v2/users/${unverified}` }]);
 });
 
@@ -52,13 +57,13 @@ test.for([
   ['1e300', false],
   ['9007199254740991', true],
   ['7', true],
-])('accepts %s as an id: %s', async ([number, isTaken]) => {
+])('accepts %s as an id: %s', async ([number, isAccepted]) => {
   await using stage = await openStage();
   const body = `{"query":"query ($id: ID!) { contactPhone(userId: $id) { number } }","variables":{"id":${number}}}`;
 
   await post(stage.graphql, body, manager);
 
-  expect(stage.zitadel.calls.map(({ path }) => path)).toEqual(isTaken ? [`/v2/users/${number}`] : []);
+  expect(stage.zitadel.calls.map(({ path }) => path)).toEqual(isAccepted ? [`/v2/users/${number}`] : []);
 });
 
 test('refuses a large number as a code or a phone, like any other number', async () => {
@@ -69,10 +74,13 @@ test('refuses a large number as a code or a phone, like any other number', async
   const set =
     'mutation ($id: ID!, $value: PhoneNumber!) { setContactPhone(userId: $id, number: $value) { user { id } } }';
 
-  for (const query of [verify, set]) {
+  for (const [query, argument] of [
+    [verify, 'verificationCode'],
+    [set, 'number'],
+  ] as const) {
     const { errors, text } = await post(stage.graphql, asNumber({ query, variables }), manager);
 
-    expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }]);
+    expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', outcome: 'NOT_DONE', argument } }]);
     expect(text).not.toContain('30100');
   }
   expect(stage.zitadel.calls).toEqual([]);
@@ -99,7 +107,7 @@ test.for(gateways)('%s: acts only on the user that the client meant', async ([, 
   for (const query of [withVariable('mutation', resend), withVariable('query', read)]) {
     const { errors } = await post(url, asNumber({ query, variables: { id: 'NUMBER' } }), manager);
 
-    expect(errors).toMatchObject([sendStrings]);
+    expect(errors).toMatchObject([{ ...sendStrings, extensions: { code: 'BAD_USER_INPUT' } }]);
     expect(zitadel.calls).toEqual([]);
   }
 

@@ -1,7 +1,6 @@
 import { Pool } from 'undici';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { Deadline } from '../src/zitadel/deadline.js';
-import { exchange } from '../src/zitadel/exchange.js';
+import { Deadline, exchange } from '../src/zitadel/exchange.js';
 import { gate } from './support/gate.js';
 import { mutationNames, mutations } from './support/mutations.js';
 import { openRawUpstream } from './support/raw-upstream.js';
@@ -9,6 +8,17 @@ import { resendAndHangUp } from './support/hang-up.js';
 import { openStage, unverified } from './support/stage.js';
 
 const json = { 'content-type': 'application/json' };
+/** What an answer that cannot be read means for a write. */
+const unreadable = { code: 'UPSTREAM_ERROR', outcome: 'UNKNOWN' };
+const unreadableSuccess = { ...unreadable, zitadel: { httpStatus: 200 } };
+const noConnection = { code: 'UPSTREAM_UNAVAILABLE', reason: 'NO_CONNECTION', outcome: 'NOT_DONE' };
+const connectionLost = { code: 'UPSTREAM_UNAVAILABLE', reason: 'CONNECTION_LOST', outcome: 'UNKNOWN' };
+const redirected = (httpStatus: number) => ({
+  code: 'UPSTREAM_MISCONFIGURED',
+  reason: 'REDIRECTED',
+  outcome: 'NOT_DONE',
+  zitadel: { httpStatus },
+});
 const details = '{"details":{"changeDate":"2025-08-07T06:05:04Z"}}';
 
 test('gives up on a slow ZITADEL at the deadline, and reports that the SMS may have been sent', async () => {
@@ -33,31 +43,29 @@ const half = (status: number) =>
   `HTTP/1.1 ${status} Status\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"det`;
 
 test.for([
-  ['a success with an incomplete body', half(200), { zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' }],
+  ['a success with an incomplete body', half(200), { zitadel: { httpStatus: 200 } }],
   ['a refusal with an incomplete body', half(404), { zitadel: { httpStatus: 404 } }],
-  ['early hints without an answer', 'HTTP/1.1 103 Early Hints\r\n\r\n', { outcome: 'UNKNOWN' }],
+  ['early hints without an answer', 'HTTP/1.1 103 Early Hints\r\n\r\n', {}],
 ] as const)('gives up on %s', async ([, begun, rest]) => {
   await using upstream = await openRawUpstream((socket) => socket.write(begun));
   await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '2000' });
 
   const { errors } = await stage.resend();
 
-  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT', ...rest });
+  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT', outcome: 'UNKNOWN', ...rest });
   expect(upstream.seen.requests).toBe(1);
 });
 
 test('does not repeat a write whose connection breaks, whether new or reused', async () => {
   await using stage = await openStage();
-  const broken = { code: 'UPSTREAM_UNAVAILABLE', outcome: 'UNKNOWN' };
-
   stage.zitadel.misbehave({ reset: true });
   const fresh = await stage.resend();
   await stage.resend();
   stage.zitadel.misbehave({ reset: true });
   const keptAlive = await stage.resend();
 
-  expect(fresh.errors?.map(({ extensions }) => extensions)).toEqual([broken]);
-  expect(keptAlive.errors?.map(({ extensions }) => extensions)).toEqual([broken]);
+  expect(fresh.errors?.map(({ extensions }) => extensions)).toEqual([connectionLost]);
+  expect(keptAlive.errors?.map(({ extensions }) => extensions)).toEqual([connectionLost]);
   expect(stage.zitadel.calls).toHaveLength(3);
 });
 
@@ -66,21 +74,27 @@ test.for(mutationNames)('sends a mutation once, whatever its outcome: %s', async
   const answer = (status: number, body: string) => ({ answer: { status, headers: json, body } });
   const outcomes = [
     // Half the answer to a successful mutation. It must come first, since the mutation can only succeed once.
-    [{ cutOffAfter: 20 }, { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' }],
-    [{ reset: true }, { code: 'UPSTREAM_UNAVAILABLE', outcome: 'UNKNOWN' }],
+    [{ cutOffAfter: 20 }, unreadableSuccess],
+    [{ reset: true }, connectionLost],
     [
       answer(503, '{"code":14}'),
       {
         code: 'UPSTREAM_UNAVAILABLE',
-        zitadel: { code: 14, status: 'UNAVAILABLE', httpStatus: 503 },
+        reason: 'SAYS_UNAVAILABLE',
         outcome: 'UNKNOWN',
+        zitadel: { code: 14, status: 'UNAVAILABLE', httpStatus: 503 },
       },
     ],
-    [answer(200, '{}'), { code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' }],
-    [answer(307, ''), { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus: 307 } }],
+    [answer(200, '{}'), unreadableSuccess],
+    [answer(307, ''), redirected(307)],
     [
       answer(405, '{"code":12}'),
-      { code: 'UPSTREAM_MISCONFIGURED', zitadel: { code: 12, status: 'UNIMPLEMENTED', httpStatus: 405 } },
+      {
+        code: 'UPSTREAM_MISCONFIGURED',
+        reason: 'ROUTE_UNKNOWN',
+        outcome: 'NOT_DONE',
+        zitadel: { code: 12, status: 'UNIMPLEMENTED', httpStatus: 405 },
+      },
     ],
   ] as const;
   await stage.resend();
@@ -102,7 +116,7 @@ test('does not accept half an answer', async () => {
 
   const { errors } = await stage.resend();
 
-  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 200 }, outcome: 'UNKNOWN' });
+  expect(errors?.[0]?.extensions).toEqual(unreadableSuccess);
   expect(stage.zitadel.calls).toHaveLength(1);
 });
 
@@ -112,7 +126,11 @@ test('treats half a refusal as a refusal', async () => {
 
   const { errors } = await stage.resend();
 
-  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_ERROR', zitadel: { httpStatus: 404 } });
+  expect(errors?.[0]?.extensions).toEqual({
+    code: 'UPSTREAM_ERROR',
+    outcome: 'NOT_DONE',
+    zitadel: { httpStatus: 404 },
+  });
   expect(upstream.seen.requests).toBe(1);
 });
 
@@ -128,11 +146,7 @@ test('reads an answer of up to 1 MiB', async () => {
   const tooLarge = await stage.resend();
 
   expect(largest.errors).toBeUndefined();
-  expect(tooLarge.errors?.[0]?.extensions).toEqual({
-    code: 'UPSTREAM_ERROR',
-    zitadel: { httpStatus: 200 },
-    outcome: 'UNKNOWN',
-  });
+  expect(tooLarge.errors?.[0]?.extensions).toEqual(unreadableSuccess);
   expect(stage.zitadel.calls).toHaveLength(2);
 });
 
@@ -145,9 +159,7 @@ test('never sends the token elsewhere, wherever ZITADEL redirects', async () => 
 
   for (const httpStatus of [301, 302, 303, 307, 308]) {
     const { errors } = await stage.resend();
-    expect(errors?.map(({ extensions }) => extensions)).toEqual([
-      { code: 'UPSTREAM_MISCONFIGURED', zitadel: { httpStatus } },
-    ]);
+    expect(errors?.map(({ extensions }) => extensions)).toEqual([redirected(httpStatus)]);
   }
   expect(stage.zitadel.calls).toHaveLength(5);
   expect(elsewhere.zitadel.calls).toEqual([]);
@@ -159,7 +171,7 @@ test('reports an upstream that does not speak HTTP as an error', async () => {
 
   const { errors } = await stage.resend();
 
-  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_ERROR', outcome: 'UNKNOWN' });
+  expect(errors?.[0]?.extensions).toEqual(unreadable);
   expect(upstream.seen.requests).toBe(1);
 });
 
@@ -171,7 +183,7 @@ test('treats an answer with too large headers as unreadable', async () => {
 
   const { errors } = await stage.resend();
 
-  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_ERROR', outcome: 'UNKNOWN' });
+  expect(errors?.[0]?.extensions).toEqual(unreadable);
   expect(stage.zitadel.calls).toHaveLength(1);
 });
 
@@ -188,7 +200,7 @@ test('knows that nothing was sent without a connection: refused, unknown host, n
   for (const url of [closed, noSuchHost, plain.zitadel.url.replace('http', 'https')]) {
     await using stage = await openStage({ ZITADEL_URL: url });
     const { errors } = await stage.resend();
-    expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_UNAVAILABLE' }]);
+    expect(errors?.map(({ extensions }) => extensions)).toEqual([noConnection]);
   }
   expect(plain.zitadel.calls).toEqual([]);
 });
@@ -200,7 +212,7 @@ test('waits at most 3 seconds for a connection', async () => {
 
   const { errors } = await stage.resend();
 
-  expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_UNAVAILABLE' }]);
+  expect(errors?.map(({ extensions }) => extensions)).toEqual([noConnection]);
   // One of the connections is for the probe.
   expect(silent.seen).toEqual({ connections: 2, requests: 0 });
 });
@@ -209,13 +221,20 @@ test('sends nothing if the deadline passed in the queue', async () => {
   await using stage = await openStage();
   const pool = new Pool(stage.zitadel.url, { connections: 1 });
   const call = (path: string, deadlineMs: number) =>
-    exchange(pool, { operation: 'Test', method: 'POST', path, headers: {}, body: '{}' }, new Deadline(deadlineMs), 1);
+    exchange(
+      pool,
+      { rpc: 'ResendPhoneCode', method: 'POST', path, headers: {}, body: '{}' },
+      new Deadline(deadlineMs),
+      1,
+    );
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened });
 
   const first = call('/first', 10_000);
   await stage.zitadel.called(1);
-  await expect(call('/second', 50)).rejects.toMatchObject({ kind: 'timeout', facts: { sent: false } });
+  await expect(call('/second', 50)).rejects.toMatchObject({
+    facts: { outcome: 'NOT_DONE', call: { kind: 'timeout', sent: false } },
+  });
   answering.open();
   await first;
   await call('/third', 10_000);

@@ -21,6 +21,9 @@ const long = 300_000;
 /** The connections for writes, and the length of their queue. */
 const [connections, queue] = [64, 1_000];
 
+const notStarted = { code: 'UPSTREAM_TIMEOUT', outcome: 'NOT_DONE' };
+const busy = { code: 'UPSTREAM_UNAVAILABLE', reason: 'BUSY', outcome: 'NOT_DONE', retryAfter: 1 };
+
 /** Advances the clock without running timers. */
 function pass(ms: number) {
   const now = performance.now.bind(performance);
@@ -37,13 +40,15 @@ function hang(zitadel: Awaited<ReturnType<typeof openStage>>['zitadel'], calls: 
 /** @returns a function that resolves when this many resends are in flight or in the queue */
 function resendsWaiting() {
   const exchange = vi.spyOn(Lane.prototype, 'exchange');
-  const resends = () => exchange.mock.calls.filter(([{ operation }]) => operation === 'ResendPhoneCode');
+  const resends = () => exchange.mock.calls.filter(([{ rpc }]) => rpc === 'ResendPhoneCode');
   return (count: number) => until(() => Promise.resolve(resends().length >= count));
 }
 
 describe('with a ZITADEL that hangs', () => {
-  test('refuses immediately what does not fit in the queue, and does not send it', async () => {
-    await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long) });
+  test('refuses immediately what does not fit in the queue, neither sends nor counts it', async () => {
+    const limits = { SMS_LIMITS: '1/1h', VERIFY_LIMIT: '1/10m' };
+    await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long), ...limits });
+    const verify = () => stage.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
     const answering = hang(stage.zitadel, connections);
     const refused: unknown[] = [];
     const tooMany = gate();
@@ -54,12 +59,17 @@ describe('with a ZITADEL that hangs', () => {
       if (refused.length === 5) tooMany.open();
     });
     await tooMany.opened;
+    const refusedSms = await stage.resend();
+    const refusedGuess = await verify();
     expect(stage.zitadel.calls).toHaveLength(connections);
     answering.open();
     await Promise.all(answers);
 
-    expect(refused).toEqual(Array(5).fill({ code: 'UPSTREAM_UNAVAILABLE', retryAfter: 1 }));
+    expect(refused).toEqual(Array(5).fill(busy));
     expect(stage.zitadel.calls).toHaveLength(connections + queue);
+    for (const { errors } of [refusedSms, refusedGuess]) expect(errors?.[0]?.extensions).toEqual(busy);
+    expect((await stage.resend()).errors).toBeUndefined();
+    expect((await verify()).errors?.[0]?.extensions.code).toBe('INVALID_VERIFICATION_CODE');
   });
 
   test('does not start a write with less than half of its time left', async () => {
@@ -74,7 +84,7 @@ describe('with a ZITADEL that hangs', () => {
     answering.open();
 
     const errors = (await Promise.all(answers)).flatMap((answer) => answer.errors ?? []);
-    expect(errors.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_TIMEOUT' }]);
+    expect(errors.map(({ extensions }) => extensions)).toEqual([notStarted]);
     expect(stage.zitadel.calls).toHaveLength(connections);
   });
 
@@ -89,7 +99,7 @@ describe('with a ZITADEL that hangs', () => {
     const late = stage.resend();
     await waiting(connections + 1);
     vi.advanceTimersByTime(long / 2);
-    expect((await late).errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_TIMEOUT' }]);
+    expect((await late).errors?.map(({ extensions }) => extensions)).toEqual([notStarted]);
 
     answering.open();
     await Promise.all(answers);
@@ -120,7 +130,7 @@ test('gives one mutation field a single deadline for all of its calls', async ()
   pass(long / 2);
   looking.open();
 
-  expect((await answer).errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_TIMEOUT' }]);
+  expect((await answer).errors?.map(({ extensions }) => extensions)).toEqual([notStarted]);
   expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['GET']);
   expect(stage.zitadel.outbox).toEqual([]);
 });

@@ -1,29 +1,30 @@
 import type { CountryCode } from 'libphonenumber-js/max';
-import { CodedError } from '../errors.js';
-import { callerKeyOf } from '../guard/caller-key.js';
-import { LimitReached } from '../guard/checkpoint.js';
-import type { Guard } from '../guard/guard.js';
-import type { RequestRecord } from '../telemetry/request-record.js';
-import type { Deadline } from '../zitadel/deadline.js';
+import { Failure } from '../failure.js';
+import { failureOf } from '../failures.js';
+import { callerKeyOf, type Limits } from '../limits/limits.js';
+import type { Deadline } from '../zitadel/exchange.js';
 import type { PhoneChanged, PhoneCodeMade, PhoneCodeMode, SetPhoneMode, User } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
-import { outcomeOfGuess, outcomeOfSms, readError, writeError } from './contact-phone.errors.js';
-import { checkUserId, readPhoneNumber, readVerificationCode } from './input.js';
-import { checkSmsCountry } from './sms-countries.js';
-import { createUserLoader, type UserLoader, type Users } from './user-loader.js';
+import { createUserLoader, type UserLoader, type Users } from './users.js';
+import { checkSmsCountry, checkUserId, isUserId, readPhoneNumber, readVerificationCode } from './validation.js';
 
-/** ZITADEL's answer to a write plus the changed user, so that a client can select their fields. */
-type Change<Answer extends PhoneChanged> = Answer & {
-  user: { id: string; contactPhone: () => Promise<User['phone']> };
-};
+type Phone = NonNullable<User['phone']>;
 
-/** If an SMS was sent and there are limits: when they will allow another. Formatted only if selected. */
-type PhoneCodeChange = PhoneCodeMade & { resendAvailableAt?: () => string | undefined };
+/** The user after a change. Their phone is what the change itself proves; it is read only if that is not everything. */
+interface ChangedUser {
+  id: string;
+  contactPhone: Phone | null | (() => Promise<Phone | null>);
+}
+
+type Changed = PhoneChanged & { user: ChangedUser };
+
+/** If an SMS was sent and there are limits: when they will allow another. */
+type CodeMade = PhoneCodeMade & { resendAvailableAt?: string };
 
 /**
  * All operations on contact phones, on behalf of the caller of one request. One instance per request.
- * Every method throws CodedErrors that are safe to show to clients.
+ * Every method throws only Failures.
  */
 export class ContactPhoneService {
   private users: UserLoader | undefined;
@@ -35,115 +36,135 @@ export class ContactPhoneService {
    */
   constructor(
     private readonly zitadel: ZitadelClient,
-    private readonly guard: Guard,
+    private readonly limits: Limits,
     private readonly caller: Caller | undefined,
     private readonly smsCountries: readonly CountryCode[],
-    private readonly record: RequestRecord,
   ) {}
 
   /** Reads the user's phone; null if they have none. */
-  async read(userId: string): Promise<User['phone']> {
+  async read(userId: string): Promise<Phone | null> {
     const [phone] = await this.readAll([userId]);
-    if (phone instanceof Error) throw phone;
+    if (phone instanceof Failure) throw phone;
     return phone ?? null;
   }
 
-  /** Reads the phones of many users: for each one the phone, null if they have none, or the error if it could not be read. */
-  async readAll(userIds: readonly string[]): Promise<(User['phone'] | Error)[]> {
-    const refused = new Map<string, Error>();
+  /** Reads the phones of many users: for each one the phone, null if they have none, or why it could not be read. */
+  async readAll(userIds: readonly string[]): Promise<(Phone | null | Failure)[]> {
+    const refused = new Map<string, Failure>();
     for (const userId of userIds) {
       try {
         this.admit(userId);
       } catch (error) {
-        refused.set(userId, error as Error);
+        refused.set(userId, failureOf(error).with(isUserId(userId) ? { userId } : {}));
       }
     }
     const users = await this.load(userIds.filter((userId) => !refused.has(userId)));
     return userIds.map((userId) => {
-      const user = refused.get(userId) ?? users.get(userId) ?? new CodedError({ code: 'NOT_FOUND' });
-      return user instanceof Error ? user : user.phone;
+      const user = users.get(userId);
+      if (user && !(user instanceof Failure)) return user.phone;
+      return refused.get(userId) ?? (user ?? userUnknown).with({ userId });
     });
   }
 
   /** Sets or replaces the user's phone, and has ZITADEL send a code, return a code, or mark the phone as verified. */
-  set(userId: string, number: unknown, mode: SetPhoneMode): Promise<Change<PhoneCodeChange>> {
-    return this.write<PhoneCodeChange>(userId, (caller, deadline) => {
-      const phone = readPhoneNumber(number);
-      const set = () => this.zitadel.setPhone(caller, userId, phone, mode, deadline);
-      if (mode !== 'SEND_CODE') return set();
-      checkSmsCountry(this.smsCountries, phone, 'BAD_USER_INPUT');
-      return this.sendSms(caller, userId, set);
+  set(userId: string, typed: unknown, mode: SetPhoneMode): Promise<CodeMade & Changed> {
+    return this.write(userId, async (caller, deadline) => {
+      const number = readPhoneNumber(typed);
+      const set = () => this.zitadel.setPhone(caller, userId, number, mode, deadline);
+      if (mode === 'SEND_CODE') checkSmsCountry(this.smsCountries, number, true);
+      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, set) : await set();
+      return { ...answer, user: { id: userId, contactPhone: { number, isVerified: mode === 'MARK_VERIFIED' } } };
     });
   }
 
   /** Has ZITADEL create a new code for the user's unverified phone, and send or return it. */
-  resend(userId: string, mode: PhoneCodeMode): Promise<Change<PhoneCodeChange>> {
-    return this.write<PhoneCodeChange>(userId, (caller, deadline) => {
+  resend(userId: string, mode: PhoneCodeMode): Promise<CodeMade & Changed> {
+    return this.write(userId, async (caller, deadline) => {
       const resend = () => this.zitadel.resendPhoneCode(caller, userId, mode, deadline);
-      if (mode !== 'SEND_CODE') return resend();
-      return this.sendSms(caller, userId, async () => {
+      const checkAndResend = async () => {
         if (this.smsCountries.length > 0) await this.checkCountry(caller, userId, deadline);
         return resend();
-      });
+      };
+      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, checkAndResend) : await resend();
+      return { ...answer, user: { id: userId, contactPhone: () => this.read(userId) } };
     });
   }
 
   /** Verifies the user's phone with the code. */
-  verify(userId: string, verificationCode: unknown): Promise<Change<PhoneChanged>> {
+  verify(userId: string, typed: unknown): Promise<Changed> {
     return this.write(userId, async (caller, deadline) => {
-      const code = readVerificationCode(verificationCode);
+      const code = readVerificationCode(typed);
       const verify = () => this.zitadel.verifyPhone(caller, userId, code, deadline);
-      const { answer } = await this.guard.guesses.pass(userId, this.keyOf(caller), verify, outcomeOfGuess);
-      return answer;
+      const outcomeOfGuess = (failure?: Failure) => (failure ? (failure.facts.guess ?? 'UNKNOWN') : 'NOT_DONE');
+      const { answer } = await this.limits.guesses.run(userId, this.keyOf(caller), verify, outcomeOfGuess);
+      const contactPhone = async () => {
+        const phone = await this.read(userId);
+        return phone && { ...phone, isVerified: true };
+      };
+      return { ...answer, user: { id: userId, contactPhone } };
     });
   }
 
   /** Removes the user's phone. */
-  remove(userId: string): Promise<Change<PhoneChanged>> {
-    return this.write(userId, (caller, deadline) => this.zitadel.removePhone(caller, userId, deadline));
+  remove(userId: string): Promise<Changed> {
+    return this.write(userId, async (caller, deadline) => {
+      const answer = await this.zitadel.removePhone(caller, userId, deadline);
+      return { ...answer, user: { id: userId, contactPhone: null } };
+    });
   }
 
-  /** What all writes share: one deadline for all calls, and the changed user in the result. */
-  private async write<Answer extends PhoneChanged>(
+  /** What all writes share: one deadline for all calls, and failures with an outcome. */
+  private async write<Result>(
     userId: string,
-    call: (caller: Caller, deadline: Deadline) => Promise<Answer>,
-  ): Promise<Change<Answer>> {
-    const caller = this.admit(userId);
-    // Nobody would see the result. An earlier write in the same document has completed.
-    if (caller.isGone()) throw new CodedError({ code: 'FAILED_PRECONDITION' }, { message: 'The caller hung up.' });
+    call: (caller: Caller, deadline: Deadline) => Promise<Result>,
+  ): Promise<Result> {
+    const deadline = this.zitadel.deadline();
     try {
-      return Object.assign(await call(caller, this.zitadel.deadline()), {
-        user: { id: userId, contactPhone: () => this.read(userId) },
-      });
+      const caller = this.admit(userId);
+      // Nobody would see the result. An earlier write in the same document has completed.
+      if (caller.isGone()) throw new Failure({ code: 'FAILED_PRECONDITION' }, { text: 'The caller hung up.' });
+      return await call(caller, deadline);
     } catch (error) {
-      throw writeError(error);
+      // Only a fault of ours has no outcome although the call may have left.
+      const { outcome = error instanceof Failure ? 'NOT_DONE' : 'UNKNOWN' } = failureOf(error).facts;
+      const failure = failureOf(error).with({ outcome, ...(isUserId(userId) && { userId }) });
+      throw failure.facts.isAmbiguous ? await this.explain(failure, userId, deadline) : failure;
     }
   }
 
   /** Makes a call that sends an SMS, if the limits allow it. */
-  private async sendSms(caller: Caller, userId: string, call: () => Promise<PhoneCodeMade>): Promise<PhoneCodeChange> {
-    try {
-      const { answer, opensAt } = await this.guard.sms.pass(userId, this.keyOf(caller), call, outcomeOfSms);
-      this.record.sms.push(outcomeOfSms());
-      return Object.assign(answer, { resendAvailableAt: () => opensAt?.toISOString() });
-    } catch (error) {
-      this.record.sms.push(error instanceof LimitReached ? { limit: error.limit } : outcomeOfSms(error));
-      throw error;
-    }
+  private async sendSms(caller: Caller, userId: string, call: () => Promise<PhoneCodeMade>): Promise<CodeMade> {
+    const outcomeOfSms = (failure?: Failure) => (failure ? (failure.facts.outcome ?? 'UNKNOWN') : 'DONE');
+    const { answer, opensAt } = await this.limits.sms.run(userId, this.keyOf(caller), call, outcomeOfSms);
+    return { ...answer, ...(opensAt && { resendAvailableAt: opensAt.toISOString() }) };
   }
 
   private async checkCountry(caller: Caller, userId: string, deadline: Deadline): Promise<void> {
     try {
       const { phone } = await this.zitadel.getUserById(caller, userId, deadline);
-      if (phone) checkSmsCountry(this.smsCountries, phone.number, 'FAILED_PRECONDITION');
+      if (phone) checkSmsCountry(this.smsCountries, phone.number, false);
     } catch (error) {
-      throw readError(error);
+      throw failureOf(error).with({ outcome: 'NOT_DONE' });
+    }
+  }
+
+  /** Reads the user once, since ZITADEL gives different reasons the same error. If that shows nothing, the failure stays as it is. */
+  private async explain(failure: Failure, userId: string, deadline: Deadline): Promise<Failure> {
+    if (!this.caller || deadline.left() <= 0) return failure;
+    try {
+      const { isMachine, phone } = await this.zitadel.getUserById(this.caller, userId, deadline);
+      if (isMachine) return failure.with({}, { code: 'NOT_FOUND', reason: 'NOT_A_HUMAN' });
+      if (failure.verdict.code === 'NOT_FOUND') return failure;
+      if (!phone) return failure.with({}, { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
+      return phone.isVerified ? failure.with({}, { code: 'FAILED_PRECONDITION', reason: 'ALREADY_VERIFIED' }) : failure;
+    } catch {
+      return failure;
     }
   }
 
   private async load(userIds: readonly string[]): Promise<Users> {
-    if (!this.caller) return new Map();
-    this.users ??= createUserLoader(this.zitadel, this.caller, this.record.batchSizes);
+    if (!this.caller || userIds.length === 0) return new Map();
+    this.users ??= createUserLoader(this.zitadel, this.caller);
     return this.users.load(userIds);
   }
 
@@ -151,11 +172,12 @@ export class ContactPhoneService {
     return (this.callerKey ??= callerKeyOf(caller.headers.authorization));
   }
 
-  /** Rejects an anonymous caller or a bad id before any call. */
+  /** Refuses an anonymous caller or a bad id before any call. */
   private admit(userId: string): Caller {
-    if (!this.caller) throw new CodedError({ code: 'UNAUTHENTICATED' });
+    if (!this.caller) throw new Failure({ code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING' });
     checkUserId(userId);
-    this.record.userIds.add(userId);
     return this.caller;
   }
 }
+
+const userUnknown = new Failure({ code: 'NOT_FOUND', reason: 'USER_UNKNOWN' });

@@ -128,7 +128,7 @@ abstract class CodeResult extends ChangeResult {
       'Earliest time another SMS can be sent to this user. Until then, that fails with `RATE_LIMITED`. ' +
       'Null if no SMS was sent or no limit is configured.',
   })
-  resendAvailableAt?: () => string | undefined;
+  resendAvailableAt?: string;
 }
 
 @ObjectType({

@@ -7,13 +7,13 @@ import Negotiator from 'negotiator';
 import type { RequestContext } from './apollo.js';
 import type { Config } from '../config.js';
 import { ContactPhoneService } from '../contact-phone/contact-phone.service.js';
+import { replaceUnsafeIntegers } from '../contact-phone/validation.js';
 import type { ZitadelAnswer } from '../errors.js';
-import type { Guard } from '../guard/guard.js';
 import { graphqlPath } from '../http/http-server.js';
 import { refuse } from '../http/refusals.js';
+import type { Limits } from '../limits/limits.js';
 import { maxAnswerBytes } from './query-cost.js';
 import type { RequestRecord } from '../telemetry/request-record.js';
-import { replaceUnsafeIntegers } from '../unsafe-integers.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 
@@ -21,7 +21,7 @@ import type { Caller } from '../zitadel/zitadel-connection.js';
 interface Shared {
   apollo: ApolloServer<RequestContext>;
   zitadel: ZitadelClient;
-  guard: Guard;
+  limits: Limits;
   sms: Config['sms'];
 }
 
@@ -100,10 +100,10 @@ function isMap(value: unknown): value is Record<string, unknown> {
 function createContext(
   request: IncomingMessage,
   record: RequestRecord,
-  { zitadel, guard, sms }: Shared,
+  { zitadel, limits, sms }: Shared,
 ): RequestContext {
   const caller = callerOf(request, record);
-  return { contactPhone: new ContactPhoneService(zitadel, guard, caller, sms.countries, record), record };
+  return { contactPhone: new ContactPhoneService(zitadel, limits, caller, sms.countries), record };
 }
 
 /**
@@ -153,8 +153,8 @@ async function execute(
 }
 
 /**
- * Serialises an answer. If it is too large, ZITADEL's message and details are left out of all errors: thousands of users may repeat them.
- * Its code and id stay, and no error is ever left out, because null without an error means that the user has no phone.
+ * Serialises an answer. If it is too large, ZITADEL's status, message and details are left out of all errors: thousands of users may repeat
+ * them. Its code and id stay, and no error is ever left out, because null without an error means that the user has no phone.
  */
 function writeAnswer(errors: readonly GraphQLFormattedError[] | undefined, data: unknown): string {
   // Errors first: https://spec.graphql.org/October2021/#note-6f005
@@ -166,6 +166,6 @@ function writeAnswer(errors: readonly GraphQLFormattedError[] | undefined, data:
 function withoutWords(error: GraphQLFormattedError): GraphQLFormattedError {
   const zitadel = error.extensions?.['zitadel'] as ZitadelAnswer | undefined;
   if (!zitadel) return error;
-  const { code, status, httpStatus, id } = zitadel;
-  return { ...error, extensions: { ...error.extensions, zitadel: { code, status, httpStatus, id } } };
+  const { code, httpStatus, id } = zitadel;
+  return { ...error, extensions: { ...error.extensions, zitadel: { code, httpStatus, id } } };
 }

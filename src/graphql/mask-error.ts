@@ -1,58 +1,77 @@
-import { ApolloServerErrorCode, unwrapResolverError } from '@apollo/server/errors';
-import { GraphQLError, isValueNode, Kind, print, type GraphQLFormattedError } from 'graphql';
-import { CodedError, errorMessages } from '../errors.js';
-import { maxNameLength } from './query-limits.js';
+import { unwrapResolverError } from '@apollo/server/errors';
+import { GraphQLError, isValueNode, Kind, print, type GraphQLFormattedError, type OperationTypeNode } from 'graphql';
+import type { Outcome } from '../errors.js';
+import { Failure, type Verdict } from '../failure.js';
+import { failureOf } from '../failures.js';
+import { maxNameLength } from './documents.js';
 import { rebuildSentence } from './sentences.js';
-
-const { INTERNAL_SERVER_ERROR, BAD_USER_INPUT, OPERATION_RESOLUTION_FAILURE } = ApolloServerErrorCode;
-
-/** The generic messages for Apollo's own codes of requests that are refused before a resolver runs. */
-const genericMessages: Partial<Record<string, string>> = {
-  GRAPHQL_PARSE_FAILED: 'The document has a syntax error.',
-  GRAPHQL_VALIDATION_FAILED: 'The document is not valid.',
-  PERSISTED_QUERY_NOT_FOUND: 'Persisted queries are not supported.',
-  PERSISTED_QUERY_NOT_SUPPORTED: 'Persisted queries are not supported.',
-  BAD_USER_INPUT: 'The variables are not valid.',
-  OPERATION_RESOLUTION_FAILURE: 'The operation cannot be run.',
-  BAD_REQUEST: 'The request is not valid.',
-};
 
 /** An error about clashing names can have hundreds. */
 const maxLocations = 10;
 
 /**
- * Every GraphQL error passes through here. Our own errors and known sentences are let out. Everything else becomes a generic message, so
- * that nothing a library quotes, now or in a later version, leaves the server.
+ * Makes a failure of a GraphQL error. Our own failures and known sentences are let out. Everything else becomes a generic message, so that
+ * nothing a library quotes, now or in a later version, leaves the server.
+ *
+ * @param kind of the operation; undefined if the document has none that can run
  */
-export function maskError(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
-  const { path, locations } = formatted;
-  const place = { ...(locations && { locations: locations.slice(0, maxLocations) }), ...(path && { path }) };
-  const original = error instanceof GraphQLError ? error.originalError : undefined;
-  if (original instanceof CodedError) {
-    return { message: original.message, ...place, extensions: { ...original.extensions } };
-  }
+export function maskError(error: GraphQLError, kind: `${OperationTypeNode}` | undefined): Failure {
+  const { originalError = error } = error;
+  const failure = (originalError instanceof Failure ? undefined : refusalOf(error)) ?? failureOf(originalError);
+  const outcome = outcomeOf(error, kind, failure);
+  return outcome === failure.facts.outcome ? failure : failure.with({ outcome });
+}
+
+/** @returns the error as the client sees it */
+export function formatError({ path, locations }: GraphQLError, failure: Failure): GraphQLFormattedError {
+  return {
+    message: failure.message,
+    ...(locations && { locations: locations.slice(0, maxLocations) }),
+    ...(path && { path }),
+    extensions: { ...failure.extensions },
+  };
+}
+
+function outcomeOf({ path }: GraphQLError, kind: string | undefined, { verdict, facts }: Failure): Outcome | undefined {
+  const outcome = verdict.code === 'INTERNAL_SERVER_ERROR' ? 'UNKNOWN' : 'NOT_DONE';
+  // Without a path, the operation was refused before any of it ran.
+  if (!path) return outcome;
+  if (kind !== 'mutation') return undefined;
+  // Fields below a mutation are resolved only after it was carried out.
+  return path.length > 1 ? 'DONE' : (facts.outcome ?? outcome);
+}
+
+/** The codes that Apollo Server gives to operations that it refuses, and the failures that they become. */
+const refusals: Partial<Record<string, Verdict>> = {
+  GRAPHQL_PARSE_FAILED: { code: 'GRAPHQL_PARSE_FAILED' },
+  GRAPHQL_VALIDATION_FAILED: { code: 'GRAPHQL_VALIDATION_FAILED' },
+  OPERATION_RESOLUTION_FAILURE: { code: 'OPERATION_RESOLUTION_FAILURE' },
+  PERSISTED_QUERY_NOT_SUPPORTED: { code: 'PERSISTED_QUERY_NOT_SUPPORTED' },
+  BAD_REQUEST: { code: 'BAD_REQUEST' },
+  BAD_USER_INPUT: { code: 'BAD_USER_INPUT', reason: 'VARIABLES_INVALID' },
+};
+
+/** @returns undefined if the request is not at fault */
+function refusalOf(error: GraphQLError): Failure | undefined {
   const thrown = unwrapResolverError(error);
-  const code: string = requestErrorCode(formatted, thrown) ?? INTERNAL_SERVER_ERROR;
-  const message =
-    code === (INTERNAL_SERVER_ERROR as string)
-      ? errorMessages[INTERNAL_SERVER_ERROR]
-      : (knownSentence(formatted.message, thrown) ?? genericMessages[code] ?? errorMessages.BAD_USER_INPUT);
-  return { message, ...place, extensions: { code } };
-}
-
-/** @returns the code if the request is at fault; undefined if this server is */
-function requestErrorCode(formatted: GraphQLFormattedError, thrown: unknown): string | undefined {
-  const code = formatted.extensions?.['code'];
-  if (formatted.path === undefined && typeof code === 'string' && Object.hasOwn(genericMessages, code)) return code;
   if (!(thrown instanceof GraphQLError)) return undefined;
-  // Errors that graphql-js finds only during execution, and gives no code: null in a variable instead of the default, ...
-  if (thrown.nodes?.[0]?.kind === Kind.VARIABLE) return BAD_USER_INPUT;
-  // ... and a subscription, which this schema does not have.
-  return thrown.nodes?.[0]?.kind === Kind.OPERATION_DEFINITION ? OPERATION_RESOLUTION_FAILURE : undefined;
+  const code = codeOf(thrown, error.path !== undefined);
+  const verdict = Object.hasOwn(refusals, code) ? refusals[code] : undefined;
+  return verdict && new Failure(verdict, { text: knownSentence(thrown) });
 }
 
-function knownSentence(message: string, thrown: unknown): string | undefined {
-  const node = thrown instanceof GraphQLError ? thrown.nodes?.[0] : undefined;
+function codeOf({ extensions, nodes }: GraphQLError, isOfField: boolean): string {
+  const code = extensions['code'];
+  // In a field, an error with a code comes from a library, and the request is not at fault.
+  if (typeof code === 'string') return isOfField ? '' : code;
+  // Errors that graphql-js finds only during execution, and gives no code: null in a variable instead of the default, ...
+  if (nodes?.[0]?.kind === Kind.VARIABLE) return 'BAD_USER_INPUT';
+  // ... and a subscription, which this schema does not have.
+  return nodes?.[0]?.kind === Kind.OPERATION_DEFINITION ? 'OPERATION_RESOLUTION_FAILURE' : '';
+}
+
+function knownSentence({ message, nodes }: GraphQLError): string | undefined {
+  const node = nodes?.[0];
   if (
     node?.kind === Kind.VARIABLE_DEFINITION &&
     message.startsWith(`Variable "$${node.variable.name.value}" got invalid`)

@@ -11,8 +11,11 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
-import { isUserId } from '../contact-phone/input.js';
-import { CodedError, errorMessages, type ErrorCode } from '../errors.js';
+import { isUserId, maxUserIdLength } from '../contact-phone/validation.js';
+import { errors } from '../errors.js';
+import { Failure } from '../failure.js';
+import { mayHelpToRetry } from '../failures.js';
+import { maxErrorIdLength } from '../zitadel/answer.js';
 
 /** Larger answers could fill the memory of this server, and of the routers and clients that read them. */
 export const maxAnswerBytes = 2 * 1024 * 1024;
@@ -22,20 +25,18 @@ export const maxRepresentations = 5_000;
 /** A phone under two aliases costs as much as two phones. */
 export const maxPhones = 5_000;
 
-/** The maximum length of ZITADEL's own error id. A typical one is `COMMAND-ieJ2e`. */
-const maxErrorIdLength = 64;
+/** The maximum size of a read error without its path and user id, and without what is left out of answers that are too large. */
+const maxErrorBytes = Math.max(
+  ...Object.entries(errors).flatMap(([code, { text, reasons }]) =>
+    Object.entries({ none: text, ...reasons }).map(([reason, message]) => bytesOfError(code, reason, message)),
+  ),
+);
 
-const longest = (texts: string[]) => texts.reduce((one, other) => (other.length > one.length ? other : one));
-
-/** The maximum size of a read error without its path and without ZITADEL's message and details. */
-const maxErrorBytes = JSON.stringify({
-  message: longest(Object.values(errorMessages)),
-  path: [],
-  extensions: {
-    code: longest(Object.keys(errorMessages)) as ErrorCode,
-    zitadel: { code: 16, status: 'FAILED_PRECONDITION', httpStatus: 500, id: 'x'.repeat(maxErrorIdLength) },
-  },
-}).length;
+function bytesOfError(code: string, reason: string, message: string): number {
+  const zitadel = { code: 16, httpStatus: 500, id: 'x'.repeat(maxErrorIdLength) };
+  const retryAfter = mayHelpToRetry.some((one) => one === code) ? 999_999_999_999 : undefined;
+  return JSON.stringify({ message, path: [], extensions: { code, reason, retryAfter, userId: '', zitadel } }).length;
+}
 
 /** The fields selected on a type, by response key. */
 type Fields = ReadonlyMap<string, readonly FieldNode[]>;
@@ -62,7 +63,7 @@ export class QueryCost {
   }
 
   /**
-   * @throws {CodedError} if the query asks for too much
+   * @throws {Failure} if the query asks for too much
    * @throws {GraphQLError} if a variable is null but an argument or condition must not be; otherwise this would fail for each user
    */
   check(
@@ -115,15 +116,16 @@ export class QueryCost {
   private bytesOfEntities({ key, representations, ofUser }: Entities, below: Select): number {
     const path = bytesOfKey(key) + '[,4999,]'.length;
     const ids = named('id', ofUser).length;
-    const phones = sum(
-      phonesOf(ofUser).map(([name, nodes]) => this.bytesOfPhone(path + bytesOfKey(name), nodes, below)),
-    );
+    const phones = phonesOf(ofUser);
+    const bytesOfPhones = sum(phones.map(([name, nodes]) => this.bytesOfPhone(path + bytesOfKey(name), nodes, below)));
     const others = sum([...ofUser.keys()].map(bytesOfKey)) + named('__typename', ofUser).length * '"User"'.length;
-    const valid = others + phones + '{},'.length;
+    const valid = others + bytesOfPhones + '{},'.length;
     return sum(
       representations.map((value) => {
         const { id } = (value ?? {}) as { id?: unknown };
-        return isUserId(id) ? valid + ids * JSON.stringify(id).length : 'null,'.length + maxErrorBytes + path;
+        if (!isUserId(id)) return 'null,'.length + maxErrorBytes + path;
+        // The error of each phone names the user as well.
+        return valid + (ids + phones.length) * JSON.stringify(id).length;
       }),
     );
   }
@@ -137,7 +139,10 @@ export class QueryCost {
   }
 
   private bytesOfOthers(root: Fields, below: Select): number {
-    const phones = phonesOf(root).map(([key, nodes]) => this.bytesOfPhone(bytesOfKey(key), nodes, below));
+    // Twice the length, because every character might be escaped.
+    const phones = phonesOf(root).map(([key, nodes]) =>
+      this.bytesOfPhone(bytesOfKey(key) + 2 * maxUserIdLength, nodes, below),
+    );
     const services = named('_service', root).flatMap(([, nodes]) =>
       [...below(this.types.service, nodes).keys()].map((key) => bytesOfKey(key) + this.bytesOfSdl),
     );
@@ -152,6 +157,6 @@ const phonesOf = (fields: Fields) => named('contactPhone', fields);
 const bytesOfKey = (key: string) => key.length + '"":,'.length;
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 
-function tooMuch(message: string): CodedError {
-  return new CodedError({ code: 'BAD_USER_INPUT' }, { message });
+function tooMuch(text: string): Failure {
+  return new Failure({ code: 'BAD_USER_INPUT', reason: 'TOO_MUCH_AT_ONCE' }, { text });
 }

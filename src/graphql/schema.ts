@@ -5,8 +5,8 @@ import { assertObjectType, Kind, parse, visit, type GraphQLResolveInfo, type Gra
 import { buildSchemaSync, createResolversMap } from 'type-graphql';
 import { ContactPhoneResolver, type ContactPhoneContext } from '../contact-phone/contact-phone.resolver.js';
 import type { User } from '../contact-phone/contact-phone.types.js';
-import { checkUserId } from '../contact-phone/input.js';
-import { CodedError } from '../errors.js';
+import { isUserId } from '../contact-phone/validation.js';
+import { Failure } from '../failure.js';
 
 // v2.9: not all gateways in use can compose later versions yet.
 const link = parse('extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@tag"])');
@@ -51,10 +51,10 @@ async function resolveEntities(
   { representations }: { representations: readonly Representation[] },
   { contactPhone }: ContactPhoneContext,
   info: GraphQLResolveInfo,
-): Promise<(Entity | CodedError)[]> {
+): Promise<(Entity | Failure)[]> {
   const entities = representations.map((representation) => entityOf(representation, contactPhone));
   if (asksForPhones(info)) {
-    const users = entities.filter((entity): entity is Entity => !(entity instanceof CodedError));
+    const users = entities.filter((entity): entity is Entity => !(entity instanceof Failure));
     const phones = await contactPhone.readAll(users.map(({ id }) => id));
     for (const [index, user] of users.entries()) user.contactPhone = phones[index] ?? null;
   }
@@ -73,18 +73,13 @@ function asksForPhones({ schema, fragments, variableValues, fieldNodes }: GraphQ
  * An id must be a string, since a number may have lost digits.
  * https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec
  */
-function entityOf({ __typename, id }: Representation, contactPhone: ContactPhoneContext['contactPhone']): Entity | CodedError {
+function entityOf(
+  { __typename, id }: Representation,
+  contactPhone: ContactPhoneContext['contactPhone'],
+): Entity | Failure {
   if (__typename !== 'User' || typeof id !== 'string') return invalidRepresentation;
-  try {
-    checkUserId(id);
-  } catch (error) {
-    if (error instanceof CodedError) return error;
-    throw error;
-  }
-  return { __typename, id, contactPhone: () => contactPhone.read(id) };
+  return isUserId(id) ? { __typename, id, contactPhone: () => contactPhone.read(id) } : invalidId;
 }
 
-const invalidRepresentation = new CodedError(
-  { code: 'BAD_USER_INPUT' },
-  { message: 'A representation must have the __typename "User" and a string as its id.' },
-);
+const invalidRepresentation = new Failure({ code: 'BAD_USER_INPUT', reason: 'REPRESENTATION_INVALID' });
+const invalidId = new Failure({ code: 'BAD_USER_INPUT', reason: 'USER_ID_INVALID' });

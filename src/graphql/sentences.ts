@@ -1,4 +1,4 @@
-import { maxNameLength } from './query-limits.js';
+import { maxNameLength } from './documents.js';
 
 // The messages of graphql-js 16, Apollo Server and our own limits when they refuse a request. In a sentence, `…` stands for a name, `~`
 // for a name that is left out, `#` for a number, `<token>` for what the parser expected or found, and a final `*` for a value that is

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { maxHeaderSize, STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, onRequestHookHandler } from 'fastify';
-import { errorMessages } from '../errors.js';
+import { refusedRequest } from '../failures.js';
 
 /** By status, the messages for requests that are refused before GraphQL sees them. Callers may pass more specific ones. */
 const messages: Partial<Record<number, string>> = {
@@ -15,20 +15,10 @@ const messages: Partial<Record<number, string>> = {
   431: `The request headers are too large: the limit is ${maxHeaderSize} bytes.`,
 };
 
-/** The error code of a refusal. */
-export function codeOfRefusal(statusCode: number): string {
-  if (statusCode >= 500) return 'INTERNAL_SERVER_ERROR';
-  return statusCode === 403 ? 'ROUTER_SECRET_MISSING' : 'BAD_REQUEST';
-}
-
 /** Has the shape of a GraphQL response, so that clients only need to handle one. Repeats nothing from the request. */
-function refusal(statusCode: number, message = messageOf(statusCode)): object {
-  return { errors: [{ message, extensions: { code: codeOfRefusal(statusCode) } }] };
-}
-
-function messageOf(statusCode: number): string {
-  if (statusCode >= 500) return errorMessages.INTERNAL_SERVER_ERROR;
-  return messages[statusCode] ?? 'Cannot serve the request.';
+function refusal(statusCode: number, text = messages[statusCode]): object {
+  const { message, extensions } = refusedRequest(statusCode, text);
+  return { errors: [{ message, extensions }] };
 }
 
 /** @param message replaces the default message of the status */

@@ -1,67 +1,66 @@
+import { EventEmitter, once } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { OperationTypeNode } from 'graphql';
-import type { Outcome } from '../guard/checkpoint.js';
-import type { GrpcCode } from '../zitadel/grpc-code.js';
-import { ZitadelError, type ZitadelErrorKind } from '../zitadel/zitadel-error.js';
-import type { TraceHeaders, WatchedCall } from '../zitadel/zitadel-connection.js';
+import type { FastifyInstance } from 'fastify';
+import type { ErrorCode, Outcome } from '../errors.js';
+import type { Failure, Rpc } from '../failure.js';
+import { refusedRequest } from '../failures.js';
+import type { Logger } from '../logger.js';
+import type { StartedCall, TraceHeaders, WatchedCall } from '../zitadel/zitadel-connection.js';
 
-/** The result of a call: ZITADEL's own code, or the kind of failure if there is none. */
-export type CallCode = GrpcCode | Uppercase<Exclude<ZitadelErrorKind, 'rejected'>> | 'FAULT';
-
-/** What is known about an HTTP request before it is processed. */
-export interface HttpFacts {
-  method: string;
-  /** undefined if no route matches. */
-  route: string | undefined;
-  headers: IncomingHttpHeaders;
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** undefined if the request is not recorded. */
+    record: RequestRecord | undefined;
+  }
 }
 
-export interface RecordedCall {
-  operation: string;
-  httpStatus: number | undefined;
-  code: CallCode;
-  ms: number;
-}
-
+/** An operation as the client sent it, if it is valid. */
 export interface RecordedOperation {
-  kind: `${OperationTypeNode}`;
+  kind: 'query' | 'mutation' | 'subscription';
   /** The name that the client gave it. */
   name: string | undefined;
   /** Its root field in the schema, `several` or `none`. */
   field: string;
 }
 
-interface RecordedError {
-  code: string;
-  zitadelErrorId?: string | undefined;
-  /** The underlying error, if it is not the client's fault. */
-  cause?: unknown;
+/** A call to ZITADEL that has ended. */
+export interface RecordedCall {
+  rpc: Rpc;
+  /** How many users it read or changed. */
+  users: number;
+  sendsSms: boolean;
+  httpStatus: number | undefined;
+  code: ErrorCode | 'OK';
+  outcome: Outcome | undefined;
+  ms: number;
 }
 
-/** The spans of one request: HTTP, in it the operation, and in that each call to ZITADEL. */
+/** Begins the spans of a request: HTTP, in it the operation, and in that each call to ZITADEL. */
+export interface Tracing {
+  begin(request: { method: string; route: string | undefined; headers: IncomingHttpHeaders }): RequestTrace;
+}
+
 export interface RequestTrace {
   beginOperation(operation: RecordedOperation): void;
-  beginCall(operation: string): { headers: TraceHeaders; end(call: RecordedCall): void };
+  beginCall(rpc: Rpc): { headers: TraceHeaders; end(call: RecordedCall): void };
   end(record: RequestRecord): void;
 }
 
+const gravity = { info: 0, warn: 1, error: 2 };
+
 /**
- * Everything observable about one request. Handlers fill it in; once the answer is ready, it becomes one log line, metrics and a trace. It
- * never contains a token, a verification code or a phone number.
+ * Everything observable about one request: it becomes one log line, metrics and a trace. It never contains a token, a verification code or
+ * a phone number.
  */
 export class RequestRecord {
   operation: RecordedOperation | undefined;
-  errors: readonly RecordedError[] = [];
+  failures: readonly Failure[] = [];
   httpStatus = 0;
   totalMs = 0;
   /** How long at least one call to ZITADEL was in flight. */
   upstreamMs = 0;
-  readonly userIds = new Set<string>();
   readonly calls: RecordedCall[] = [];
-  /** The number of users of each batched read. */
-  readonly batchSizes: number[] = [];
-  /** For each call that would send an SMS: the variable of the limit that refused it, or its outcome. */
-  readonly sms: (Outcome | { limit: string })[] = [];
+  private readonly calledFor = new Set<string>();
   private readonly beganAt = performance.now();
   private callsInFlight = 0;
   private upstreamSince = 0;
@@ -72,32 +71,51 @@ export class RequestRecord {
     readonly trace: RequestTrace | undefined,
   ) {}
 
-  /** The code of the gravest error (the first, if several are equally grave), or OK. */
-  get code(): string {
-    const codes = this.errors.map(({ code }) => code);
-    const gravest =
-      codes.find((code) => code === 'INTERNAL_SERVER_ERROR') ?? codes.find((code) => code.startsWith('UPSTREAM_'));
-    return gravest ?? codes[0] ?? 'OK';
+  /** The gravest failure: the first, if several are equally grave. */
+  get failure(): Failure | undefined {
+    return this.failures.reduce<Failure | undefined>(
+      (gravest, one) => (gravest && gravity[gravest.level] >= gravity[one.level] ? gravest : one),
+      undefined,
+    );
   }
 
-  /** Records that the whole request failed, and that it was not the client's fault. */
-  fail(code: string, cause: unknown): void {
-    this.errors = [{ code, cause }];
+  get code(): ErrorCode | 'OK' {
+    return this.failure?.verdict.code ?? 'OK';
   }
 
-  /** Records the start of a call to ZITADEL. */
-  readonly watchCall = (operation: string): WatchedCall => {
-    const span = this.trace?.beginCall(operation);
+  /** The users that the request was about. */
+  get userIds(): ReadonlySet<string> {
+    const refused = this.failures.map(({ facts }) => facts.userId).filter((userId) => userId !== undefined);
+    return new Set([...this.calledFor, ...refused]);
+  }
+
+  beginOperation(operation: RecordedOperation): void {
+    this.operation = operation;
+    this.trace?.beginOperation(operation);
+  }
+
+  /** Observes a call to ZITADEL. */
+  readonly watchCall = ({ rpc, userIds, sendsSms }: StartedCall): WatchedCall => {
+    const span = this.trace?.beginCall(rpc);
     const beganAt = performance.now();
+    for (const userId of userIds) this.calledFor.add(userId);
     if (this.callsInFlight === 0) this.upstreamSince = beganAt;
     this.callsInFlight += 1;
     return {
       traceHeaders: span?.headers,
-      end: (httpStatus, error) => {
+      end: (httpStatus, failure) => {
         const endedAt = performance.now();
         this.callsInFlight -= 1;
         if (this.callsInFlight === 0) this.upstreamMs += endedAt - this.upstreamSince;
-        const call = { operation, httpStatus, code: codeOfCall(error), ms: endedAt - beganAt };
+        const call: RecordedCall = {
+          rpc,
+          users: userIds.length,
+          sendsSms,
+          httpStatus,
+          code: failure?.verdict.code ?? 'OK',
+          outcome: failure?.facts.outcome,
+          ms: endedAt - beganAt,
+        };
         this.calls.push(call);
         span?.end(call);
       },
@@ -112,9 +130,65 @@ export class RequestRecord {
   }
 }
 
-function codeOfCall(error: unknown): CallCode {
-  if (error === undefined) return 'OK';
-  if (!(error instanceof ZitadelError)) return 'FAULT';
-  if (error.kind === 'rejected') return error.effectiveStatus ?? 'UNKNOWN';
-  return error.kind.toUpperCase() as CallCode;
+/** The recorded requests. */
+interface Requests {
+  /** How many are being answered. */
+  inFlight: () => number;
+  /** Resolves when all requests in flight have been reported. */
+  idle: () => Promise<void>;
+}
+
+/**
+ * Records requests to `path` and to unknown routes, but not health checks, scrapes, preflights or files of the playground. Each observer
+ * gets the record as soon as the answer is ready, even if the client has hung up.
+ */
+export function recordRequests(
+  app: FastifyInstance,
+  path: string,
+  tracing: Tracing | undefined,
+  observers: readonly ((record: RequestRecord) => void)[],
+): Requests {
+  let inFlight = 0;
+  const idle = new EventEmitter();
+
+  app.decorateRequest('record', undefined);
+  app.addHook('onRequest', (request, reply, done) => {
+    const { id, method, routeOptions, headers, is404 } = request;
+    reply.header('x-request-id', id);
+    if (is404 || routeOptions.url === path) {
+      inFlight += 1;
+      request.record = new RequestRecord(id, tracing?.begin({ method, route: routeOptions.url, headers }));
+    }
+    done();
+  });
+  app.addHook('onSend', ({ record }, { statusCode }, payload, done) => {
+    if (record) {
+      // A request that was refused before GraphQL has no recorded failure yet.
+      if (statusCode >= 400 && record.failures.length === 0) record.failures = [refusedRequest(statusCode)];
+      record.end(statusCode);
+      for (const observe of observers) observe(record);
+      inFlight -= 1;
+      if (inFlight === 0) idle.emit('idle');
+    }
+    done(null, payload);
+  });
+  return {
+    inFlight: () => inFlight,
+    async idle() {
+      if (inFlight > 0) await once(idle, 'idle');
+    },
+  };
+}
+
+/** Records a fault of this server, for the log line of the request. If the request is not recorded, logs the fault on its own. */
+export function recordFaults(app: FastifyInstance, logger: Logger): void {
+  app.addHook('onError', ({ id, record }, _reply, error, done) => {
+    const { statusCode = 500 } = error;
+    // Apollo Server records its own faults, and then throws an error that says nothing about them.
+    if (statusCode >= 500 && record?.code !== 'INTERNAL_SERVER_ERROR') {
+      if (record) record.failures = [refusedRequest(statusCode, undefined, error)];
+      else logger.error({ requestId: id, err: error }, 'Unexpected error');
+    }
+    done();
+  });
 }

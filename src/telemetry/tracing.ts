@@ -2,14 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ConfigError } from '../config.js';
 import type { Logger } from '../logger.js';
 import type { TraceHeaders } from '../zitadel/zitadel-connection.js';
-import type { HttpFacts, RequestTrace } from './request-record.js';
-
-export interface Tracing {
-  /** Continues the trace of the request's `traceparent`, or starts one. */
-  begin(request: HttpFacts): RequestTrace;
-  /** Flushes pending spans. */
-  close(): Promise<void>;
-}
+import type { Tracing } from './request-record.js';
 
 const serviceName = 'contact-phone-subgraph';
 /** The SDK retries an unreachable collector for ten seconds. Shutdown should not wait that long. */
@@ -21,7 +14,7 @@ const flushMs = 2_000;
  *
  * @throws {ConfigError} if its packages are not installed
  */
-export async function startTracing(endpoint: URL, logger: Logger): Promise<Tracing> {
+export async function startTracing(endpoint: URL, logger: Logger): Promise<Tracing & { close: () => Promise<void> }> {
   const { api, sdk, exporter, resources } = await load();
   const { propagation, SpanKind, SpanStatusCode, trace } = api;
 
@@ -67,9 +60,9 @@ export async function startTracing(endpoint: URL, logger: Logger): Promise<Traci
           );
           current = trace.setSpan(current, operationSpan);
         },
-        beginCall(operation) {
-          const rpc = { 'rpc.service': 'zitadel.user.v2.UserService', 'rpc.method': operation };
-          const span = tracer.startSpan(operation, { kind: SpanKind.CLIENT, attributes: rpc }, current);
+        beginCall(rpc) {
+          const attributes = { 'rpc.service': 'zitadel.user.v2.UserService', 'rpc.method': rpc };
+          const span = tracer.startSpan(rpc, { kind: SpanKind.CLIENT, attributes }, current);
           const traceHeaders: TraceHeaders = {};
           propagation.inject(trace.setSpan(current, span), traceHeaders);
           // The API also propagates baggage, which is none of ZITADEL's business.
@@ -86,11 +79,11 @@ export async function startTracing(endpoint: URL, logger: Logger): Promise<Traci
             },
           };
         },
-        end({ httpStatus, code, errors }) {
+        end({ httpStatus, code, failure }) {
           http.setAttribute('http.response.status_code', httpStatus);
           if (httpStatus >= 500) http.setStatus({ code: SpanStatusCode.ERROR });
           if (code !== 'OK') (operationSpan ?? http).setAttribute('error.type', code);
-          if (errors.some(({ cause }) => cause !== undefined)) {
+          if (failure && failure.level !== 'info') {
             operationSpan?.setStatus({ code: SpanStatusCode.ERROR });
           }
           operationSpan?.end();

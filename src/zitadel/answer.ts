@@ -1,25 +1,36 @@
 import { gunzipSync } from 'node:zlib';
 import { z } from 'zod';
+import type { FailedCall, Rpc } from '../failure.js';
+import { failedCall } from '../failures.js';
 import type { UpstreamAnswer } from './exchange.js';
-import { operatorNote } from './operator-note.js';
-import { ZitadelError, type ZitadelErrorKind } from './zitadel-error.js';
 
-/** google.rpc.Status. Details of an unknown type must not break anything, so they are passed through unchanged. */
+/**
+ * google.rpc.Status. Only ZITADEL's errors have a google.rpc.Code; a proxy's may have an HTTP status in its place. Details of an unknown
+ * type must not break anything, so they are passed through unchanged.
+ */
 const rpcStatus = z.object({
-  code: z.int().nullish(),
+  code: z.int().min(1).max(16),
   message: z.string().nullish(),
   details: z.array(z.unknown()).nullish(),
 });
 
+/** ZITADEL's ids have about 15 characters. A client may get one for each of thousands of users. */
+export const maxErrorIdLength = 40;
+
 /** The id reaches logs and clients, so its format is strict. */
 const zitadelDetail = z.object({
   '@type': z.string().startsWith('type.googleapis.com/zitadel.'),
-  id: z.string().regex(/^[\w-]{1,64}$/),
+  id: z
+    .string()
+    .max(maxErrorIdLength)
+    .regex(/^[\w-]+$/),
 });
 
 /** A client may get these thousands of times in one answer, once for each user in a list. Real messages have about 130 characters. */
 const maxMessageLength = 300;
 const maxDetailsLength = 1_000;
+
+const maxNoteLength = 300;
 
 const maxInflatedBytes = 1024 * 1024;
 
@@ -27,47 +38,43 @@ const maxInflatedBytes = 1024 * 1024;
  * Parses an answer as the expected response.
  *
  * @param secrets parts of the request that must not reach a log
- * @throws {ZitadelError} `rejected` with ZITADEL's own error; `foreign` if something else answered; `malformed` if the JSON does not
- * have the expected shape
+ * @throws {Failure} `rejected` with ZITADEL's own error; `foreign` if something else answered; `malformed` if the JSON does not have the
+ * expected shape
  */
 export function parseAnswer<T>(
-  operation: string,
+  rpc: Rpc,
   response: z.ZodType<T>,
-  answer: UpstreamAnswer,
+  { httpStatus, headers, body }: UpstreamAnswer,
   secrets: readonly string[] = [],
 ): T {
-  const { httpStatus, headers } = answer;
-  const facts = (note?: string) => ({
-    sent: true,
-    httpStatus,
-    retryAfter: secondsFrom(headers['retry-after']),
-    note: note && operatorNote(note, secrets),
-  });
-  const fail = (kind: ZitadelErrorKind, note: string) => new ZitadelError(operation, kind, facts(note));
+  const retryAfter = secondsFrom(headers['retry-after']);
+  const fail = (kind: FailedCall['kind'], note?: string, known: Partial<FailedCall> = {}, cause?: unknown) => {
+    const answer = { httpStatus, ...(retryAfter !== undefined && { retryAfter }), ...known };
+    return failedCall({ rpc, kind, sent: true, ...answer, ...(note && { note: operatorNote(note, secrets) }) }, cause);
+  };
 
-  const { location, 'content-type': contentType, 'content-encoding': encoding = 'identity' } = headers;
+  const { location, 'content-type': contentType = 'none', 'content-encoding': encoding = 'identity' } = headers;
   if (httpStatus >= 300 && httpStatus < 400) throw fail('foreign', `redirect to ${originOf(location)}`);
-  if (!isJson(contentType))
-    throw fail('foreign', contentType === undefined ? 'no content type' : `content type ${contentType}`);
-  const text = decode(answer.body, encoding);
+  if (!isJson(contentType)) throw fail('foreign', `content type ${contentType}`);
+  const text = decode(body, encoding);
   if (text === undefined) throw fail('malformed', `content encoding ${encoding}`);
 
-  const body = parseJson(text);
-  const read = <S>(shape: z.ZodType<S>): S => {
-    const parsed = shape.safeParse(body);
-    if (parsed.success) return parsed.data;
-    throw new ZitadelError(operation, 'malformed', facts(), parsed.error);
-  };
-  if (httpStatus >= 200 && httpStatus < 300) return read(response);
-
-  const { code, message, details } = read(rpcStatus);
+  const json = parseJson(text);
+  if (httpStatus >= 200 && httpStatus < 300) {
+    const { data, error } = response.safeParse(json);
+    if (error) throw fail('malformed', undefined, {}, error);
+    return data;
+  }
+  if (json === undefined) throw fail('malformed', 'not JSON');
+  const { data } = rpcStatus.safeParse(json);
+  if (!data) throw fail('foreign', 'JSON without a google.rpc.Code');
+  const { code, message, details } = data;
   const id = details?.map((detail) => zitadelDetail.safeParse(detail).data?.id).find((found) => found !== undefined);
-  throw new ZitadelError(operation, 'rejected', {
-    ...facts(message ?? undefined),
-    id,
-    code: code ?? undefined,
-    zitadelMessage: message?.slice(0, maxMessageLength),
-    details: details && JSON.stringify(details).length <= maxDetailsLength ? details : undefined,
+  throw fail('rejected', message ?? undefined, {
+    code,
+    ...(id !== undefined && { id }),
+    ...(message != null && { message: message.slice(0, maxMessageLength) }),
+    ...(details && JSON.stringify(details).length <= maxDetailsLength && { details }),
   });
 }
 
@@ -110,4 +117,29 @@ function secondsFrom(retryAfter = ''): number | undefined {
   if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} [\d:]{8} GMT$/.test(retryAfter)) return undefined;
   const at = Date.parse(retryAfter);
   return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - Date.now()) / 1000));
+}
+
+/**
+ * Makes text from an answer safe for the log: one line, without this request's secrets. ZITADEL quotes its input, as in
+ * `invalid value for string field phone: …`.
+ *
+ * @param secrets the request's token, code and phone number
+ */
+function operatorNote(text: string, secrets: readonly string[]): string {
+  // Must happen before the text is cut, or half a secret could remain.
+  const withoutSecrets = secrets.flatMap(spellingsOf).reduce((rest, secret) => rest.replaceAll(secret, '…'), text);
+  return withoutSecrets
+    .slice(0, maxNoteLength)
+    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escape)
+    .slice(0, maxNoteLength);
+}
+
+/** As it was sent, as it appears in a quoted string, and without the `+` of a phone number. */
+function spellingsOf(secret: string): string[] {
+  const quoted = JSON.stringify(secret).slice(1, -1);
+  return [secret, quoted, secret.replace(/^\+/, '')].filter((spelling) => spelling !== '');
+}
+
+function escape(character: string): string {
+  return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
 }

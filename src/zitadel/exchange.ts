@@ -1,11 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { errors, type Dispatcher, type Pool } from 'undici';
-import type { Deadline } from './deadline.js';
-import { ZitadelError, type ZitadelErrorKind } from './zitadel-error.js';
+import type { FailedCall, Rpc } from '../failure.js';
+import { failedCall } from '../failures.js';
 
 export interface UpstreamRequest {
-  /** The RPC's name, for error messages. */
-  operation: string;
+  rpc: Rpc;
   method: 'GET' | 'POST' | 'DELETE';
   path: string;
   headers: Record<string, string | undefined>;
@@ -20,6 +19,21 @@ export interface UpstreamAnswer {
   body: Buffer;
 }
 
+/** The time limit that all calls for one field of an operation share. It starts when it is created. */
+export class Deadline {
+  private readonly beganAt = performance.now();
+
+  constructor(private readonly totalMs: number) {}
+
+  /**
+   * @param share of the whole time, such as the first half
+   * @returns the milliseconds that are left of it; 0 or less when it has passed
+   */
+  left(share = 1): number {
+    return this.totalMs * share - (performance.now() - this.beganAt);
+  }
+}
+
 /** The connection is intact, but the answer is unusable. */
 const unreadable = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseExceededMaxSizeError];
 
@@ -28,7 +42,7 @@ const unreadable = [errors.HTTPParserError, errors.HeadersOverflowError, errors.
  *
  * @param deadline covers connecting, sending, and reading the whole answer
  * @param startShare the share of that time in which the request must start
- * @throws {ZitadelError} `timeout`, `unreachable`, or `malformed` if the answer is cut short or too large; each records whether the
+ * @throws {Failure} `timeout`, `unreachable`, or `malformed` if the answer is cut short or too large; each records whether the
  * request may have been sent
  */
 export function exchange(
@@ -44,11 +58,12 @@ export function exchange(
     let hasFailed = false;
     const chunks: Buffer[] = [];
 
-    const fail = (kind: ZitadelErrorKind, cause?: unknown, connectionBroke = false) => {
+    const fail = (kind: FailedCall['kind'], cause?: unknown, connectionBroke = false) => {
       hasFailed = true;
       clearTimeout(timer);
-      const facts = { sent: controller !== undefined, connectionBroke, httpStatus };
-      reject(new ZitadelError(request.operation, kind, facts, cause));
+      const sent = controller !== undefined;
+      const answer = httpStatus === undefined ? {} : { httpStatus };
+      reject(failedCall({ rpc: request.rpc, kind, sent, connectionBroke, ...answer }, cause));
     };
 
     const timer = setTimeout(

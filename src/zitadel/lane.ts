@@ -1,8 +1,6 @@
 import { Pool } from 'undici';
-import type { Deadline } from './deadline.js';
-import { exchange, type UpstreamAnswer, type UpstreamRequest } from './exchange.js';
-import { Slots } from './slots.js';
-import { ZitadelError } from './zitadel-error.js';
+import { failedCall } from '../failures.js';
+import { exchange, type Deadline, type UpstreamAnswer, type UpstreamRequest } from './exchange.js';
 
 interface LaneOptions {
   /** How many requests may be in flight. */
@@ -44,14 +42,14 @@ export class Lane {
   /**
    * Sends one request, once.
    *
-   * @throws {ZitadelError} `full` immediately if the queue is full, `timeout` if it could not start in time, and whatever `exchange`
+   * @throws {Failure} `full` immediately if the queue is full, `timeout` if it could not start in time, and whatever `exchange`
    * throws
    */
   async exchange(request: UpstreamRequest, deadline: Deadline): Promise<UpstreamAnswer> {
     const { startShare } = this.options;
     const slot = await this.slots.take(deadline.left(startShare));
-    if (slot === 'full') throw new ZitadelError(request.operation, 'full', { sent: false, retryAfter: 1 });
-    if (slot === 'late') throw new ZitadelError(request.operation, 'timeout', { sent: false });
+    if (slot === 'full') throw failedCall({ rpc: request.rpc, kind: 'full', sent: false, retryAfter: 1 });
+    if (slot === 'late') throw failedCall({ rpc: request.rpc, kind: 'timeout', sent: false });
     try {
       if (performance.now() - this.openedAt >= poolLifetimeMs) this.replacePool();
       return await exchange(this.pool, request, deadline, startShare);
@@ -101,5 +99,54 @@ export class Lane {
   private async closePool(pool: Pool): Promise<void> {
     if (!pool.destroyed) await pool.close();
     this.pools.delete(pool);
+  }
+}
+
+/** Slots for calls in flight, with a bounded queue. First come, first served. */
+class Slots {
+  private readonly waiting = new Set<() => void>();
+
+  constructor(
+    private free: number,
+    private readonly maxWaiting: number,
+  ) {}
+
+  /**
+   * Takes a slot, or waits for one.
+   *
+   * @param waitMs how long to wait at most
+   * @returns `full` immediately if too many are waiting already, and `late` when the time is up
+   */
+  take(waitMs: number): Promise<'taken' | 'full' | 'late'> {
+    if (this.free > 0) {
+      this.free -= 1;
+      return Promise.resolve('taken');
+    }
+    if (this.waiting.size >= this.maxWaiting) return Promise.resolve('full');
+    return new Promise((resolve) => {
+      const give = () => {
+        clearTimeout(timer);
+        resolve('taken');
+      };
+      const timer = setTimeout(
+        () => {
+          this.waiting.delete(give);
+          resolve('late');
+        },
+        Math.max(1, waitMs),
+      );
+      this.waiting.add(give);
+    });
+  }
+
+  /** Passes a slot on, or frees it. */
+  release(): void {
+    const [next] = this.waiting;
+    if (!next) {
+      this.free += 1;
+      return;
+    }
+    this.waiting.delete(next);
+    next();
   }
 }

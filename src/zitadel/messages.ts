@@ -35,17 +35,17 @@ export function listUsersRequest(userIds: readonly string[]): string {
   });
 }
 
+/** What an omitted value stands for. */
+const omitted = (zero: string) =>
+  z
+    .null()
+    .optional()
+    .transform(() => zero);
+
 const objectDetails = z.object({
-  sequence: z
-    .string()
-    .regex(/^\d+$/)
-    .nullish()
-    .transform((sequence) => sequence ?? '0'),
+  sequence: z.string().regex(/^\d+$/).or(omitted('0')),
   changeDate: z.iso.datetime({ offset: true }),
-  resourceOwner: z
-    .string()
-    .nullish()
-    .transform((id) => id ?? ''),
+  resourceOwner: z.string().or(omitted('')),
 });
 
 /** VerifyPhoneResponse and RemovePhoneResponse. */
@@ -74,12 +74,13 @@ const must = 'must be a human or a machine';
 /** The parts of a user that concern the contact phone. `phone` is null if they have none; machines never have one. */
 export interface User {
   userId: string;
+  isMachine: boolean;
   phone: { number: string; isVerified: boolean } | null;
 }
 
 function userOf({ userId, human }: UserMessage): User {
   const { phone: number, isVerified } = human?.phone ?? {};
-  return { userId, phone: number ? { number, isVerified: isVerified ?? false } : null };
+  return { userId, isMachine: !human, phone: number ? { number, isVerified: isVerified ?? false } : null };
 }
 
 export const getUserByIdResponse = z.object({ user: userMessage.refine(isOfAKind, must).transform(userOf) });

@@ -1,4 +1,5 @@
-import type { Deadline } from './deadline.js';
+import { failedCall } from '../failures.js';
+import type { Deadline } from './exchange.js';
 import {
   getUserByIdResponse,
   listUsersRequest,
@@ -15,7 +16,6 @@ import {
   type User,
 } from './messages.js';
 import type { Caller, ZitadelConnection } from './zitadel-connection.js';
-import { ZitadelError } from './zitadel-error.js';
 
 /** The calls to ZITADEL's user service v2 that we need. A write is sent at most once, a read at most twice. */
 export class ZitadelClient {
@@ -32,7 +32,7 @@ export class ZitadelClient {
    *
    * @param number in E.164 format: ZITADEL would read any other format as a Swiss number
    * @returns the change, and the code in the mode RETURN_CODE
-   * @throws {ZitadelError}
+   * @throws {Failure}
    */
   setPhone(
     caller: Caller,
@@ -42,12 +42,15 @@ export class ZitadelClient {
     deadline: Deadline,
   ): Promise<PhoneCodeMade> {
     const call = {
+      rpc: 'SetPhone',
       method: 'POST',
       path: pathOf(userId, '/phone'),
       body: setPhoneRequest(number, mode),
+      userIds: [userId],
+      sendsSms: mode === 'SEND_CODE',
       secrets: [number],
     } as const;
-    return this.connection.write('SetPhone', caller, phoneCodeMade, call, deadline);
+    return this.connection.write(caller, phoneCodeMade, call, deadline);
   }
 
   /**
@@ -55,53 +58,61 @@ export class ZitadelClient {
    * ResendPhoneCode, `POST /v2/users/{userId}/phone/resend`.
    *
    * @returns the change, and the code in the mode RETURN_CODE
-   * @throws {ZitadelError}
+   * @throws {Failure}
    */
   resendPhoneCode(caller: Caller, userId: string, mode: PhoneCodeMode, deadline: Deadline): Promise<PhoneCodeMade> {
     const call = {
+      rpc: 'ResendPhoneCode',
       method: 'POST',
       path: pathOf(userId, '/phone/resend'),
       body: resendPhoneCodeRequest[mode],
+      userIds: [userId],
+      sendsSms: mode === 'SEND_CODE',
     } as const;
-    return this.connection.write('ResendPhoneCode', caller, phoneCodeMade, call, deadline);
+    return this.connection.write(caller, phoneCodeMade, call, deadline);
   }
 
   /**
    * Marks the user's phone as verified if the code is correct. VerifyPhone, `POST /v2/users/{userId}/phone/verify`.
    *
    * @param verificationCode 1–20 characters, case-sensitive
-   * @throws {ZitadelError}
+   * @throws {Failure}
    */
   verifyPhone(caller: Caller, userId: string, verificationCode: string, deadline: Deadline): Promise<PhoneChanged> {
     const call = {
+      rpc: 'VerifyPhone',
       method: 'POST',
       path: pathOf(userId, '/phone/verify'),
       body: verifyPhoneRequest(verificationCode),
+      userIds: [userId],
       secrets: [verificationCode],
     } as const;
-    return this.connection.write('VerifyPhone', caller, phoneChanged, call, deadline);
+    return this.connection.write(caller, phoneChanged, call, deadline);
   }
 
   /**
    * Removes the user's phone. RemovePhone, `DELETE /v2/users/{userId}/phone`.
    *
-   * @throws {ZitadelError} also if the user has no phone
+   * @throws {Failure} also if the user has no phone
    */
   removePhone(caller: Caller, userId: string, deadline: Deadline): Promise<PhoneChanged> {
-    const call = { method: 'DELETE', path: pathOf(userId, '/phone'), body: null } as const;
-    return this.connection.write('RemovePhone', caller, phoneChanged, call, deadline);
+    const path = pathOf(userId, '/phone');
+    const call = { rpc: 'RemovePhone', method: 'DELETE', path, body: null, userIds: [userId] } as const;
+    return this.connection.write(caller, phoneChanged, call, deadline);
   }
 
   /**
-   * Reads one user, consistent with the last write. GetUserByID, `GET /v2/users/{userId}`.
+   * Reads one user, usually as of the last write. GetUserByID, `GET /v2/users/{userId}`.
    *
-   * @throws {ZitadelError} also if the user does not exist, or the caller may not read them
+   * @throws {Failure} also if the user does not exist, or the caller may not read them
    */
   async getUserById(caller: Caller, userId: string, deadline: Deadline): Promise<User> {
-    const call = { method: 'GET', path: pathOf(userId), body: null } as const;
-    const { user } = await this.connection.read('GetUserByID', caller, getUserByIdResponse, call, deadline);
+    const path = pathOf(userId);
+    const call = { rpc: 'GetUserByID', method: 'GET', path, body: null, userIds: [userId] } as const;
+    const { user } = await this.connection.read(caller, getUserByIdResponse, call, deadline);
     // Never show one user's phone as another's.
-    if (user.userId !== userId) throw new ZitadelError('GetUserByID', 'malformed', { sent: true, httpStatus: 200 });
+    if (user.userId !== userId)
+      throw failedCall({ rpc: 'GetUserByID', kind: 'malformed', sent: true, httpStatus: 200 });
     return user;
   }
 
@@ -110,11 +121,12 @@ export class ZitadelClient {
    *
    * @param userIds at most 1000
    * @returns the users that exist and that the caller may read, in no particular order
-   * @throws {ZitadelError}
+   * @throws {Failure}
    */
   async listUsers(caller: Caller, userIds: readonly string[], deadline: Deadline): Promise<User[]> {
-    const call = { method: 'POST', path: '/v2/users', body: listUsersRequest(userIds) } as const;
-    const { result } = await this.connection.read('ListUsers', caller, listUsersResponse, call, deadline);
+    const body = listUsersRequest(userIds);
+    const call = { rpc: 'ListUsers', method: 'POST', path: '/v2/users', body, userIds } as const;
+    const { result } = await this.connection.read(caller, listUsersResponse, call, deadline);
     return result ?? [];
   }
 }

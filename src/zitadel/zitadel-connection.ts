@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { ZitadelConfig } from '../config.js';
+import type { Failure, Rpc } from '../failure.js';
+import { failureOf } from '../failures.js';
 import { parseAnswer } from './answer.js';
-import { Deadline } from './deadline.js';
-import type { UpstreamRequest } from './exchange.js';
+import { Deadline, type UpstreamRequest } from './exchange.js';
 import { Lane } from './lane.js';
-import { ZitadelError } from './zitadel-error.js';
 import { ZitadelHealth } from './zitadel-health.js';
 
 export interface Caller {
@@ -15,7 +15,7 @@ export interface Caller {
     readonly 'accept-language'?: string | undefined;
   } & TraceHeaders;
   /** Observes each call made on their behalf. */
-  watchCall(operation: string): WatchedCall;
+  watchCall(call: StartedCall): WatchedCall;
   /** Whether they have hung up. */
   isGone(): boolean;
 }
@@ -26,13 +26,24 @@ export interface TraceHeaders {
   readonly tracestate?: string | undefined;
 }
 
+/** What can be observed of a call before it ends. */
+export interface StartedCall {
+  rpc: Rpc;
+  /** The users that are read or changed. */
+  userIds: readonly string[];
+  /** Whether it sends an SMS if it succeeds. */
+  sendsSms: boolean;
+}
+
 export interface WatchedCall {
   /** Make ZITADEL's spans children of this call. They replace the caller's trace headers. */
   traceHeaders: TraceHeaders | undefined;
-  end(httpStatus: number | undefined, error?: unknown): void;
+  end(httpStatus: number | undefined, failure?: Failure): void;
 }
 
-interface Call extends Pick<UpstreamRequest, 'method' | 'path' | 'body'> {
+interface Call extends Pick<UpstreamRequest, 'rpc' | 'method' | 'path' | 'body'> {
+  userIds: readonly string[];
+  sendsSms?: boolean;
   /** Parts of the body that must not reach a log, even if ZITADEL quotes them. */
   secrets?: readonly string[];
 }
@@ -76,36 +87,37 @@ export class ZitadelConnection {
     return new Deadline(this.config.timeoutMs);
   }
 
-  /** Sends a read, and repeats it once if that may help and there is time left. */
-  async read<T>(operation: string, caller: Caller, response: z.ZodType<T>, call: Call, deadline: Deadline): Promise<T> {
-    const send = () => this.send(this.reads, operation, caller, response, call, deadline);
+  /**
+   * Sends a read, and repeats it once if that may help and there is time left.
+   *
+   * @throws {Failure}
+   */
+  async read<T>(caller: Caller, response: z.ZodType<T>, call: Call, deadline: Deadline): Promise<T> {
     try {
-      return await send();
+      return await this.send(this.reads, caller, response, call, deadline);
     } catch (error) {
-      if (!(error instanceof ZitadelError) || !error.isWorthRepeating || deadline.left() <= 0) throw error;
-      return await send();
+      if (!isWorthRepeating(failureOf(error)) || deadline.left() <= 0) throw error;
+      return await this.send(this.reads, caller, response, call, deadline);
     }
   }
 
   /**
    * Sends a write at most once: not at all if less than half of its time is left.
    *
-   * @param operation the RPC's name, for error messages
-   * @throws {ZitadelError}
+   * @throws {Failure}
    */
-  write<T>(operation: string, caller: Caller, response: z.ZodType<T>, call: Call, deadline: Deadline): Promise<T> {
-    return this.send(this.writes, operation, caller, response, call, deadline);
+  write<T>(caller: Caller, response: z.ZodType<T>, call: Call, deadline: Deadline): Promise<T> {
+    return this.send(this.writes, caller, response, call, deadline);
   }
 
   private async send<T>(
     lane: Lane,
-    operation: string,
     caller: Caller,
     response: z.ZodType<T>,
-    { method, path, body, secrets = [] }: Call,
+    { rpc, method, path, body, userIds, sendsSms = false, secrets = [] }: Call,
     deadline: Deadline,
   ): Promise<T> {
-    const watched = caller.watchCall(operation);
+    const watched = caller.watchCall({ rpc, userIds, sendsSms });
     const { authorization, 'accept-language': acceptLanguage } = caller.headers;
     const { traceparent, tracestate } = watched.traceHeaders ?? caller.headers;
     const headers = {
@@ -118,25 +130,25 @@ export class ZitadelConnection {
       traceparent,
       tracestate,
     };
-    const request = { operation, method, path: this.basePath + path, headers, body };
     try {
-      const answer = await lane.exchange(request, deadline);
-      const parsed = parseAnswer(operation, response, answer, [...authorization.split(/\s+/), ...secrets]);
+      const answer = await lane.exchange({ rpc, method, path: this.basePath + path, headers, body }, deadline);
+      const parsed = parseAnswer(rpc, response, answer, [...authorization.split(/\s+/), ...secrets]);
       watched.end(answer.httpStatus);
       return parsed;
     } catch (error) {
-      if (error instanceof ZitadelError) this.health.note(error);
-      watched.end(error instanceof ZitadelError ? error.facts.httpStatus : undefined, error);
-      throw error;
+      const failure = failureOf(error);
+      this.health.note(failure);
+      watched.end(failure.facts.call?.httpStatus, failure);
+      throw failure;
     }
   }
 
-  /** @throws {ZitadelError} always: there is no successful answer to a probe */
+  /** @throws {Failure} always: there is no successful answer to a probe */
   private async probe(): Promise<never> {
     const deadline = new Deadline(Math.min(this.config.timeoutMs, probeTimeoutMs));
     const path = this.basePath + probePath;
     const headers = { accept: 'application/json', 'x-zitadel-instance-host': this.config.instanceHost };
-    const request = { operation: 'Probe', method: 'GET', path, headers, body: null } as const;
+    const request = { rpc: 'Probe', method: 'GET', path, headers, body: null } as const;
     const answer = await this.probes.exchange(request, deadline);
     return parseAnswer('Probe', z.never(), answer);
   }
@@ -152,4 +164,10 @@ export class ZitadelConnection {
     this.health.close();
     await Promise.all([this.writes.destroy(), this.reads.destroy(), this.probes.destroy()]);
   }
+}
+
+/** Whether the same read may well succeed now: its connection broke, or ZITADEL was briefly unavailable. */
+function isWorthRepeating({ facts: { call } }: Failure): boolean {
+  if (!call || call.kind === 'timeout') return false;
+  return call.sent && (call.connectionBroke === true || call.httpStatus === 503);
 }

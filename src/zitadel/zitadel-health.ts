@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { ZitadelError } from './zitadel-error.js';
+import type { Failure } from '../failure.js';
+import { failureOf } from '../failures.js';
 
 /** `misconfigured`: something answers at ZITADEL's URL, but not ZITADEL's user service for this host. */
 type State = 'up' | 'down' | 'misconfigured' | 'unknown';
@@ -39,13 +40,16 @@ export class ZitadelHealth {
     this.probedAt = now;
     this.probe().then(
       () => this.know('misconfigured'),
-      (error: unknown) => this.know(stateOf(error), error),
+      (error: unknown) => {
+        const failure = failureOf(error);
+        this.know(stateOf(failure), failure);
+      },
     );
   }
 
   /** Records a failed call. */
-  note(error: ZitadelError): void {
-    if (error.kind === 'unreachable' && !error.facts.sent) this.know('down', error);
+  note(failure: Failure): void {
+    if (failure.verdict.reason === 'NO_CONNECTION') this.know('down', failure);
   }
 
   /** From now on failures are due to the shutdown of this server, not to ZITADEL. */
@@ -53,21 +57,20 @@ export class ZitadelHealth {
     this.isClosed = true;
   }
 
-  private know(state: Exclude<State, 'unknown'>, cause?: unknown): void {
+  private know(state: Exclude<State, 'unknown'>, failure?: Failure): void {
     if (state === this.last || this.isClosed) return;
     this.last = state;
     if (state === 'up') this.logger.info(messages.up);
-    else this.logger.warn({ err: cause }, messages[state]);
+    else this.logger.warn({ err: failure?.cause }, messages[state]);
   }
 }
 
 /** Statuses of a blocked instance, and of a proxy or a ZITADEL that fails or is overloaded at the moment. */
 const isTemporary = (httpStatus: number) => httpStatus >= 500 || httpStatus === 408 || httpStatus === 429;
 
-function stateOf(error: unknown): Exclude<State, 'unknown'> {
-  if (!(error instanceof ZitadelError)) return 'down';
-  const { kind, status, facts } = error;
-  const { httpStatus = 500, connectionBroke = false } = facts;
-  if (status === 'UNAUTHENTICATED' && httpStatus === 401) return 'up';
+function stateOf({ verdict, facts: { call } }: Failure): Exclude<State, 'unknown'> {
+  if (!call) return 'down';
+  const { kind, httpStatus = 500, connectionBroke = false } = call;
+  if (verdict.code === 'UNAUTHENTICATED' && httpStatus === 401) return 'up';
   return isTemporary(httpStatus) || (kind === 'malformed' && connectionBroke) ? 'down' : 'misconfigured';
 }

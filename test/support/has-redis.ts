@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 export const hasRedis = process.env['CI'] !== undefined || !spawnSync('redis-server', ['--version']).error;
 
 /** Runs once before all stories. */
-export default function tellWhatIsSkipped(): void {
+export default function reportWhatIsSkipped(): void {
   if (!hasRedis)
     console.log('Skips test/shared-limits.test.ts, which needs redis-server: apt-get install redis-server');
 }

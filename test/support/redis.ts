@@ -39,6 +39,14 @@ export async function startRedis(...options: string[]) {
           return all`;
         return (await client.eval(script)) as [key: string, endsInMs: number][];
       }),
+    /** Lets every key expire this many seconds earlier. */
+    age: (seconds: number) =>
+      withClient(url, async (client) => {
+        const script = `for _, key in ipairs(redis.call('KEYS', '*')) do
+            redis.call('PEXPIRE', key, redis.call('PTTL', key) - ARGV[1])
+          end`;
+        await client.eval(script, { arguments: [String(seconds * 1000)] });
+      }),
     /** The number of connections. */
     clients: () => withClient(url, async (client) => (await client.clientList()).length - 1),
     /** While it is full, it answers, but cannot write. */

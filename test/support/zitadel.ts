@@ -1,3 +1,11 @@
+/** The names of google.rpc.Code by number: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto */
+// prettier-ignore
+export const grpcCodes = [
+  'OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS',
+  'UNAUTHENTICATED',
+] as const;
+
 /** The expected `zitadel` in an error's extensions. */
 export const zitadel = (code: number, status: string, httpStatus: number, id: string, text: string) => ({
   code,

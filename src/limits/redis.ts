@@ -1,9 +1,9 @@
 import { createClient, ErrorReply } from '@redis/client';
 import type { Logger } from 'pino';
-import { LimitReached } from './checkpoint.js';
-import type { CreateCounter } from './counts.js';
-import { RedisCounter } from './redis-counter.js';
-import { within } from './within.js';
+import { RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
+import type { Limit } from '../config.js';
+import { Failure } from '../failure.js';
+import { nothing, type Count, type Counter, type CreateCounter } from './counters.js';
 
 const prefix = 'contact-phone';
 const slowMs = 200;
@@ -64,14 +64,14 @@ export class Redis {
 
   /**
    * @returns undefined if there is no answer in time
-   * @throws {LimitReached} which is an answer too
+   * @throws {Failure} RATE_LIMITED, which is an answer too
    */
   async ask<Answer>(question: () => Promise<Answer>): Promise<Answer | undefined> {
     if (this.status !== 'up') return undefined;
     try {
       return await within(slowMs, question());
     } catch (error) {
-      if (error instanceof LimitReached) throw error;
+      if (error instanceof Failure) throw error;
       this.lose(error);
       return undefined;
     }
@@ -109,4 +109,64 @@ function withoutArguments(error: unknown): unknown {
   return error instanceof ErrorReply
     ? new Error(`Redis answered ${/^\w+/.exec(error.message)?.[0] ?? 'an error'}`)
     : error;
+}
+
+/** Counts in Redis. Each count is one atomic script. */
+class RedisCounter implements Counter {
+  private readonly limiter: RateLimiterRedis;
+
+  constructor(
+    client: object,
+    keyPrefix: string,
+    private readonly limit: Limit,
+  ) {
+    this.limiter = new RateLimiterRedis({
+      storeClient: client,
+      useRedisPackage: true,
+      keyPrefix,
+      points: limit.count,
+      duration: limit.seconds,
+    });
+  }
+
+  async get(key: string): Promise<Count> {
+    return countOf(await this.limiter.get(key));
+  }
+
+  async add(key: string): Promise<Count> {
+    return countOf(await this.limiter.penalty(key));
+  }
+
+  restart(key: string): Promise<unknown> {
+    return this.limiter.set(key, 1, this.limit.seconds);
+  }
+
+  delete(key: string): Promise<unknown> {
+    return this.limiter.delete(key);
+  }
+}
+
+function countOf(found: RateLimiterRes | null): Count {
+  if (!found || found.msBeforeNext <= 0) return nothing;
+  return { count: found.consumedPoints, endsAt: performance.now() + found.msBeforeNext };
+}
+
+const stepMs = 10;
+
+/**
+ * Rejects if the answer does not come in time. Waits in steps and processes input between them, so that a delay of this process is not
+ * mistaken for a slow answer.
+ */
+async function within<Answer>(ms: number, answer: Promise<Answer>): Promise<Answer> {
+  let timer: NodeJS.Timeout | undefined;
+  let waitedMs = 0;
+  const late = new Promise<never>((_, reject) => {
+    const wait = () => {
+      if (waitedMs >= ms) reject(new Error(`No answer within ${ms} ms.`));
+      else timer = setTimeout(wait, stepMs);
+      waitedMs += stepMs;
+    };
+    wait();
+  });
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
 }

@@ -1,0 +1,102 @@
+import { parsePhoneNumberFromString, type CountryCode } from 'libphonenumber-js/max';
+import { Failure } from '../failure.js';
+
+// Parses what clients send, or refuses it. The messages never repeat the input, since they reach logs and other people.
+
+/**
+ * Replaces a number in the variables that may differ from what the client wrote. It cannot be a user id, since it contains a control
+ * character, and it is too long for a verification code.
+ */
+export const unsafeInteger = '\u0000 an integer that JavaScript cannot hold';
+
+/**
+ * Replaces every integer that JavaScript may have rounded. `JSON.parse` turns `301000000000000101` into 301000000000000100, which is
+ * another user's id.
+ *
+ * @param variables as they were parsed; changed in place
+ */
+export function replaceUnsafeIntegers(variables: Record<string, unknown>): void {
+  // No recursion: deeply nested JSON would overflow the stack.
+  const left: Record<string, unknown>[] = [variables];
+  for (let values = left.pop(); values; values = left.pop()) {
+    for (const key in values) {
+      const value = values[key];
+      if (typeof value === 'object' && value !== null) left.push(value as Record<string, unknown>);
+      else if (Number.isInteger(value) && !Number.isSafeInteger(value)) values[key] = unsafeInteger;
+    }
+  }
+}
+
+export const maxUserIdLength = 200;
+
+/**
+ * ZITADEL's ids have 1–200 characters. ZITADEL fails on characters other than printable ASCII before it checks the token. It also routes
+ * on the decoded path, so an id that contains a separator, or is a dot segment, would call another operation, however it is encoded.
+ */
+export function isUserId(value: unknown): value is string {
+  if (typeof value !== 'string' || value.length > maxUserIdLength) return false;
+  return /^(?!\.\.?$)[\x20-\x2e\x30-\x5b\x5d-\x7e]+$/.test(value);
+}
+
+export function checkUserId(userId: unknown): asserts userId is string {
+  if (isUserId(userId)) return;
+  const text =
+    userId === unsafeInteger
+      ? 'Send ids as strings: this number exceeds the safe integer range, and could become the id of another user.'
+      : undefined;
+  throw new Failure({ code: 'BAD_USER_INPUT', reason: 'USER_ID_INVALID' }, { argument: 'userId', text });
+}
+
+/** Includes the spaces and brackets that people type. */
+const maxNumberLength = 100;
+
+/**
+ * Parses a number as people type it. ZITADEL would read one without a `+` as Swiss, and does not check whether it is valid.
+ *
+ * @returns the number in E.164 format
+ */
+export function readPhoneNumber(value: unknown): string {
+  if (typeof value !== 'string') throw badNumber('NUMBER_INVALID', 'The phone number must be a string.');
+  // Comes first: the cost of what follows grows with the length.
+  if (value.length > maxNumberLength)
+    throw badNumber('NUMBER_INVALID', `The phone number must have at most ${maxNumberLength} characters.`);
+  // Numbers copied from contacts come wrapped in invisible directional marks.
+  const text = value.replace(/\p{Cf}/gu, '').trim();
+  if (!text.startsWith('+')) throw badNumber('NUMBER_WITHOUT_COUNTRY_CODE');
+  const number = parsePhoneNumberFromString(text, { extract: false });
+  // The parameters of RFC 3966, such as `;isub=5`, would be ignored.
+  if (!number?.isValid() || text.includes(';')) throw badNumber('NUMBER_INVALID');
+  if (number.ext !== undefined) throw badNumber('NUMBER_WITH_EXTENSION');
+  return number.number;
+}
+
+function badNumber(
+  reason: 'NUMBER_INVALID' | 'NUMBER_WITHOUT_COUNTRY_CODE' | 'NUMBER_WITH_EXTENSION',
+  text?: string,
+): Failure {
+  return new Failure({ code: 'BAD_USER_INPUT', reason }, { argument: 'number', text });
+}
+
+/**
+ * Refuses a number in a country that no SMS may be sent to: the standard defence against SMS pumping.
+ *
+ * @param countries all if empty
+ * @param number in E.164 format; refused if its country is unknown
+ * @param isTyped whether it is the caller's input, not the user's current number
+ */
+export function checkSmsCountry(countries: readonly CountryCode[], number: string, isTyped: boolean): void {
+  if (countries.length === 0) return;
+  const country = parsePhoneNumberFromString(number, { extract: false })?.country;
+  if (country && countries.includes(country)) return;
+  const reason = 'NUMBER_NOT_ALLOWED';
+  if (isTyped) throw new Failure({ code: 'BAD_USER_INPUT', reason }, { argument: 'number' });
+  throw new Failure({ code: 'FAILED_PRECONDITION', reason });
+}
+
+/** Pasted codes come with white space. ZITADEL's codes are case-sensitive, so the case is kept. */
+export function readVerificationCode(value: unknown): string {
+  const code = typeof value === 'string' ? value.trim() : '';
+  if (/^\P{Cs}{1,20}$/u.test(code)) return code;
+  const text = typeof value === 'string' ? undefined : 'The verification code must be a string.';
+  throw new Failure({ code: 'BAD_USER_INPUT', reason: 'CODE_MALFORMED' }, { argument: 'verificationCode', text });
+}

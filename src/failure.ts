@@ -1,0 +1,114 @@
+import {
+  errors,
+  type ErrorCode,
+  type ErrorExtensions,
+  type ErrorReason,
+  type Outcome,
+  type ZitadelAnswer,
+} from './errors.js';
+
+/** A code, perhaps with one of its reasons. */
+export type Verdict = { [Code in ErrorCode]: { code: Code; reason?: ErrorReason<Code> } }[ErrorCode];
+
+/** The level of a log line, by who has to act: nobody, the operator of ZITADEL or the network, or the developers of this server. */
+export type Level = 'info' | 'warn' | 'error';
+
+/** Of most failures with these codes; `info` for the others. */
+export const levels: Partial<Record<ErrorCode, Level>> = {
+  UPSTREAM_TIMEOUT: 'warn',
+  UPSTREAM_UNAVAILABLE: 'warn',
+  UPSTREAM_MISCONFIGURED: 'warn',
+  UPSTREAM_ERROR: 'warn',
+  INTERNAL_SERVER_ERROR: 'error',
+};
+
+/** The calls to ZITADEL. `Probe` is the health check: GetUserByID without a token. */
+export type Rpc =
+  'GetUserByID' | 'ListUsers' | 'Probe' | 'SetPhone' | 'ResendPhoneCode' | 'VerifyPhone' | 'RemovePhone';
+
+/** What is known about a call to ZITADEL that failed, and about its answer. */
+export interface FailedCall extends Partial<ZitadelAnswer> {
+  rpc: Rpc;
+  /**
+   * - `rejected`: ZITADEL rejected it with its own JSON error;
+   * - `foreign`: something other than ZITADEL answered: a redirect, no JSON, or an error without a google.rpc.Code;
+   * - `malformed`: an answer began, but it was cut short, too large or in an unexpected shape;
+   * - `timeout`: the deadline passed, or too little time was left to start a write;
+   * - `unreachable`: there was no connection, or it broke before an answer began;
+   * - `full`: too many calls were already waiting for a connection.
+   */
+  kind: 'rejected' | 'foreign' | 'malformed' | 'timeout' | 'unreachable' | 'full';
+  /** Whether the request may have been sent. */
+  sent: boolean;
+  /** Whether the connection broke before the end of the answer, or could not be opened. */
+  connectionBroke?: boolean;
+  /** In seconds, from the answer's `Retry-After` or our own estimate. */
+  retryAfter?: number;
+  /** What an operator needs to know about the answer. For the log only, never for a client. */
+  note?: string;
+}
+
+/** What else is known about a failure. */
+interface Facts {
+  /** Of the mutation; undefined for a read. */
+  outcome?: Outcome | undefined;
+  /** The argument at fault. */
+  argument?: 'userId' | 'number' | 'verificationCode';
+  /** In seconds. */
+  retryAfter?: number | undefined;
+  /** The user that the failure is about. */
+  userId?: string;
+  /** Replaces the text of the code or reason. */
+  text?: string | undefined;
+  /** Replaces the level of the code. */
+  level?: Level | undefined;
+  /** Whether a wrong verification code was tried. */
+  guess?: Outcome;
+  /** Whether reading the user may show a more specific reason. */
+  isAmbiguous?: boolean;
+  call?: FailedCall;
+  zitadel?: ZitadelAnswer | undefined;
+  /** For the log. */
+  cause?: unknown;
+}
+
+/** A message names the outcome, unless nothing was done. */
+const outcomeTexts: Record<Outcome, string> = {
+  DONE: ' The change itself was made.',
+  NOT_DONE: '',
+  UNKNOWN: ' The change may have been made anyway.',
+};
+
+/** The only kind of error that reaches clients. graphql-js copies its message and extensions. */
+export class Failure extends Error {
+  override readonly name = 'Failure';
+  readonly level: Level;
+
+  constructor(
+    readonly verdict: Verdict,
+    readonly facts: Facts = {},
+  ) {
+    const { text, reasons }: { text: string; reasons: Partial<Record<string, string>> } = errors[verdict.code];
+    const message = facts.text ?? reasons[verdict.reason ?? ''] ?? text;
+    super(message + (facts.outcome ? outcomeTexts[facts.outcome] : ''), { cause: facts.cause });
+    this.level = facts.level ?? levels[verdict.code] ?? 'info';
+  }
+
+  /** The same failure with more facts, and perhaps another verdict. */
+  with(facts: Facts, verdict = this.verdict): Failure {
+    return new Failure(verdict, { ...this.facts, ...facts });
+  }
+
+  get extensions(): ErrorExtensions {
+    const { outcome, argument, retryAfter, userId, zitadel } = this.facts;
+    return {
+      ...this.verdict,
+      ...(outcome && { outcome }),
+      ...(argument && { argument }),
+      ...(retryAfter !== undefined && { retryAfter }),
+      // A mutation fails at a path of its own, but some gateways drop the index of a list from the path of a read.
+      ...(userId !== undefined && !outcome && { userId }),
+      ...(zitadel && { zitadel }),
+    };
+  }
+}

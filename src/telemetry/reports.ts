@@ -1,0 +1,163 @@
+import { STATUS_CODES } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, register as ofProcess, Registry } from 'prom-client';
+import type { Logger } from '../logger.js';
+import type { RequestRecord } from './request-record.js';
+
+// What becomes of the record of a request, besides its trace: a log line, and metrics.
+
+/** Excludes phone numbers and e-mail addresses, which people may type in place of an id. */
+const safeId = /^(?![\d-]{7,17}$)[\w-]{1,64}$/;
+/** Such as `COMMAND-ieJ2e`. Something other than ZITADEL could put anything there. */
+const errorId = /^[A-Z]{2,20}-[\da-z]{1,20}$|^[A-Z]{2,20}$/i;
+
+/** Logs one line per request. No field here can hold a secret, so redaction is off: it would take longer than everything else. */
+export function createRequestLog(logger: Logger): (record: RequestRecord) => void {
+  const unredacted = logger.child({}, { redact: [] });
+  return ({ id, operation, failure, failures, code, userIds, calls, upstreamMs, totalMs, httpStatus }) => {
+    const grave = failures.filter(({ level }) => level !== 'info');
+    const causes = [...new Set(grave.map(({ cause }) => cause))].filter((cause) => cause !== undefined);
+    const ids = failures.map(({ facts }) => facts.zitadel?.id);
+    const [userId] = userIds;
+    const line = {
+      requestId: id,
+      operation: operation?.name,
+      kind: operation?.kind,
+      field: operation?.field,
+      code,
+      reason: failure?.verdict.reason,
+      outcome: failure?.facts.outcome,
+      errors: failures.length > 1 ? failures.length : undefined,
+      zitadelErrorId: ids.find((one = '') => errorId.test(one)),
+      userId: userIds.size === 1 && userId !== undefined && safeId.test(userId) ? userId : undefined,
+      users: userIds.size > 1 ? userIds.size : undefined,
+      upstreamCalls: calls.length,
+      upstreamMs: round(upstreamMs),
+      totalMs: round(totalMs),
+      httpStatus,
+      err: causes.length > 1 ? new AggregateError(causes.slice(0, 5), `${causes.length} causes`) : causes[0],
+    };
+    unredacted[failure?.level ?? 'info'](line, 'request');
+  };
+}
+
+/** To microseconds. */
+const round = (ms: number) => Math.round(ms * 1000) / 1000;
+
+/** From fast calls to the default of ZITADEL_TIMEOUT_MS. */
+const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** How many requests may be waiting to be counted. */
+const maxAdded = 500;
+
+/** The parts of a record that are counted. Keeping the record would also keep its failures and everything they reference in memory. */
+type Counted = Pick<RequestRecord, 'code' | 'totalMs' | 'calls'> & { field: string; limits: string[] };
+
+/**
+ * Metrics of requests and of the process. Every label comes from a closed list: root fields of the schema, RPCs of ZITADEL, codes, HTTP
+ * statuses.
+ */
+export class Metrics {
+  private readonly ofRequests = new Registry();
+  private readonly registers = [this.ofRequests];
+  private readonly added: Counted[] = [];
+
+  private readonly requests = new Counter({
+    name: 'contact_phone_requests_total',
+    help: 'Requests by root field and by the code of their gravest failure, or OK.',
+    labelNames: ['field', 'code'],
+    registers: this.registers,
+  });
+  private readonly requestSeconds = new Histogram({
+    name: 'contact_phone_request_duration_seconds',
+    help: 'How long requests took, by root field.',
+    labelNames: ['field'],
+    buckets: seconds,
+    registers: this.registers,
+  });
+  private readonly calls = new Counter({
+    name: 'contact_phone_upstream_calls_total',
+    help: 'Calls to ZITADEL by RPC, HTTP status (none if there was no answer) and code.',
+    labelNames: ['rpc', 'status', 'code'],
+    registers: this.registers,
+  });
+  private readonly callSeconds = new Histogram({
+    name: 'contact_phone_upstream_call_duration_seconds',
+    help: 'How long calls to ZITADEL took, by RPC.',
+    labelNames: ['rpc'],
+    buckets: seconds,
+    registers: this.registers,
+  });
+  private readonly batches = new Histogram({
+    name: 'contact_phone_batch_size',
+    help: 'Users per call that reads them.',
+    buckets: [1, 2, 5, 10, 25, 50, 100],
+    registers: this.registers,
+  });
+  private readonly smsSent = new Counter({
+    name: 'contact_phone_sms_sent_total',
+    help: 'SMS that ZITADEL sent (outcome DONE), or may have sent (UNKNOWN).',
+    labelNames: ['outcome'],
+    registers: this.registers,
+  });
+  private readonly limited = new Counter({
+    name: 'contact_phone_limited_total',
+    help: 'Fields refused with RATE_LIMITED, by reason.',
+    labelNames: ['reason'],
+    registers: this.registers,
+  });
+
+  /** Queues a finished request for counting: counting many at once costs a fraction of counting them one by one. */
+  readonly add = ({ operation, code, failures, totalMs, calls }: RequestRecord): void => {
+    const limits = failures.flatMap(({ verdict }) =>
+      verdict.code === 'RATE_LIMITED' ? [verdict.reason ?? 'none'] : [],
+    );
+    this.added.push({ field: operation?.field ?? 'none', code, totalMs, calls, limits });
+    if (this.added.length >= maxAdded) this.countAdded();
+  };
+
+  private countAdded(): void {
+    for (const request of this.added.splice(0)) this.count(request);
+  }
+
+  private count({ field, code, totalMs, calls, limits }: Counted): void {
+    this.requests.inc({ field, code });
+    this.requestSeconds.observe({ field }, totalMs / 1000);
+    for (const { rpc, users, sendsSms, httpStatus, code, outcome = 'DONE', ms } of calls) {
+      this.calls.inc({ rpc, status: statusLabel(httpStatus), code });
+      this.callSeconds.observe({ rpc }, ms / 1000);
+      if (rpc === 'GetUserByID' || rpc === 'ListUsers') this.batches.observe(users);
+      if (sendsSms && outcome !== 'NOT_DONE') this.smsSent.inc({ outcome });
+    }
+    for (const reason of limits) this.limited.inc({ reason });
+  }
+
+  /**
+   * Serves `/metrics` in the text format of Prometheus.
+   *
+   * @param inFlight how many requests are being answered
+   */
+  serve(app: FastifyInstance, inFlight: () => number): void {
+    new Gauge({
+      name: 'contact_phone_requests_in_flight',
+      help: 'Requests in progress, including those whose client has hung up.',
+      registers: this.registers,
+      collect() {
+        this.set(inFlight());
+      },
+    });
+    // Register these once per process, however many servers it runs.
+    if (!ofProcess.getSingleMetric('process_cpu_seconds_total')) collectDefaultMetrics();
+    app.get('/metrics', async (_request, reply) => {
+      this.countAdded();
+      const all = Registry.merge([ofProcess, this.ofRequests]);
+      return reply.type(all.contentType).send(await all.metrics());
+    });
+  }
+}
+
+/** Something other than ZITADEL may answer with any number. */
+function statusLabel(httpStatus: number | undefined): string {
+  if (httpStatus === undefined) return 'none';
+  return httpStatus in STATUS_CODES ? String(httpStatus) : 'other';
+}
