@@ -1,0 +1,187 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { Failure } from '../src/failure.js';
+import { failureOf } from '../src/failures.js';
+import { ZitadelClient } from '../src/zitadel/zitadel-client.js';
+import { stopClock } from './support/clock.js';
+import { cases, corpus, originalOf, rows, trio, type Call, type Row } from './support/failed-calls.js';
+import { readMetrics } from './support/metrics.js';
+import { readMany, user } from './support/reads.js';
+import { openStage, unverified, type GraphQLAnswer } from './support/stage.js';
+
+// What each kind of failed call means: to the client, in the log, and for the limits.
+
+type Stage = Awaited<ReturnType<typeof openStage>>;
+type Asked = Promise<GraphQLAnswer<unknown>>;
+
+/** Runs the field that makes this call. */
+const ask: Record<Call, (stage: Stage) => Asked> = {
+  SetPhone: (stage) => stage.run('set-contact-phone', { userId: unverified, number: '+41795550101' }),
+  ResendPhoneCode: (stage) => stage.resend(),
+  VerifyPhone: (stage) => stage.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' }),
+  RemovePhone: (stage) => stage.run('remove-contact-phone', { userId: unverified }),
+  GetUserByID: (stage) => stage.run('contact-phone', { userId: unverified }),
+  ListUsers: (stage) => readMany(stage.graphql, [user(unverified), user('1')]),
+};
+
+type Expected = Omit<Row, 'on' | 'only'>;
+
+const levels = { info: 30, warn: 40, error: 50 };
+const isRead = (call: Call) => call === 'GetUserByID' || call === 'ListUsers';
+
+/** Checks the error in the answer to a call, and the line that was logged for it. */
+async function expectFailure(stage: Stage, call: Call, expected: Expected, answer: Asked, original?: object) {
+  const { is, outcome, level, retryAfter, hint } = expected;
+  const { status, errors: [error] = [] } = await answer;
+  const extensions = {
+    ...is,
+    ...(isRead(call) ? { userId: unverified } : { outcome }),
+    ...(retryAfter !== undefined && { retryAfter }),
+    ...(original && { zitadel: original }),
+  };
+  expect(status, call).toBe(200);
+  expect(error?.extensions, call).toEqual(extensions);
+  expect(error?.message.includes(' may have been made'), call).toBe(!isRead(call) && outcome === 'UNKNOWN');
+  const line = JSON.parse(stage.lines.at(-1) ?? '') as { err?: { message: string } };
+  expect(line, call).toMatchObject({ msg: 'request', level: levels[level], ...is, ...(!isRead(call) && { outcome }) });
+  expect(line.err === undefined, call).toBe(level === 'info');
+  expect(/usually.*/.exec(line.err?.message ?? '')?.[0], call).toBe(hint);
+}
+
+/** Checks what a write counted as: for an SMS in the metric, and by what is refused next. */
+async function expectCount(stage: Stage, call: Call, { outcome, isGuess }: Pick<Row, 'outcome' | 'isGuess'>) {
+  if (call === 'RemovePhone') return;
+  const isVerification = call === 'VerifyPhone';
+  const isUnknown = outcome === 'UNKNOWN';
+  if (!isVerification) {
+    const metrics = Object.entries(await readMetrics(`${stage.url}/metrics`));
+    const counted = isUnknown ? [['contact_phone_sms_sent_total{outcome="UNKNOWN"}', 1]] : [];
+    expect(
+      metrics.filter(([name]) => name.startsWith('contact_phone_sms_sent_total{')),
+      call,
+    ).toEqual(counted);
+  }
+  const { errors } = await ask[isVerification ? call : 'ResendPhoneCode'](stage);
+  const [reason, retryAfter] = isVerification ? ['WRONG_CODES', isGuess ? 600 : 60] : ['SMS_TO_USER', 3600];
+  const refusal = { code: 'RATE_LIMITED', reason, outcome: 'NOT_DONE', retryAfter };
+  const isRefused = isUnknown || (isVerification && isGuess);
+  if (isRefused) expect(errors?.[0]?.extensions, call).toEqual(refusal);
+  else expect(errors?.[0]?.extensions.code, call).not.toBe('RATE_LIMITED');
+}
+
+const openLimited = (env = {}) => openStage({ SMS_LIMITS: '1/1h', VERIFY_LIMIT: '1/10m', ...env });
+
+describe('the table of failures', () => {
+  /** Whether each rule has fitted a failed call, as observed where they are searched. */
+  const rules = new Map<unknown, boolean>();
+
+  const find = Array.prototype.find;
+
+  beforeAll(() => {
+    Array.prototype.find = function (this: unknown[], ...args: Parameters<typeof find>) {
+      const found: unknown = find.apply(this, args);
+      const isRule = typeof found === 'object' && found !== null && 'is' in found;
+      if (isRule) for (const rule of this) rules.set(rule, rule === found || rules.get(rule) === true);
+      return found;
+    };
+  });
+  afterAll(() => {
+    Array.prototype.find = find;
+  });
+
+  test.for(cases)('classes %s', async ([, calls, row, answer]) => {
+    stopClock();
+    await using stage = await openLimited();
+    for (const call of calls) {
+      stage.zitadel.calls.length = 0;
+      // Some reads are repeated. They come last.
+      stage.zitadel.misbehave(...(isRead(call) ? [answer, answer] : [answer]));
+      await expectFailure(stage, call, row, ask[call](stage), originalOf(answer, row.is.code));
+      if (isRead(call)) continue;
+      const writes = [call === 'RemovePhone' ? 'DELETE' : 'POST', ...(row.isAmbiguous ? ['GET'] : [])];
+      expect(
+        stage.zitadel.calls.map(({ method }) => method),
+        call,
+      ).toEqual(writes);
+      await expectCount(stage, call, row);
+    }
+  });
+
+  test('classes a call that is not answered in time', async () => {
+    for (const call of trio) {
+      await using stage = await openLimited({ ZITADEL_TIMEOUT_MS: '300000' });
+      stage.zitadel.misbehave({ hold: new Promise(() => {}) });
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      onTestFinished(() => void vi.useRealTimers());
+
+      const answer = ask[call](stage);
+      await stage.zitadel.called(1);
+      vi.advanceTimersByTime(300_000);
+      vi.useRealTimers();
+
+      const late = { is: { code: 'UPSTREAM_TIMEOUT' }, outcome: 'UNKNOWN', level: 'warn' } as const;
+      await expectFailure(stage, call, late, answer);
+    }
+  });
+
+  test('classes a call without a connection', async () => {
+    await using stage = await openLimited({ ZITADEL_URL: 'http://127.0.0.1:1' });
+    const is = { code: 'UPSTREAM_UNAVAILABLE', reason: 'NO_CONNECTION' } as const;
+
+    for (const call of trio) {
+      await expectFailure(stage, call, { is, outcome: 'NOT_DONE', level: 'warn' }, ask[call](stage));
+      if (!isRead(call)) await expectCount(stage, call, { outcome: 'NOT_DONE' });
+    }
+  });
+
+  test('has no rule that was not seen to fit, and knows every recorded answer', () => {
+    // To fill the queue takes a thousand calls: see upstream-patience.test.ts.
+    const unused = [...rules].filter(([, hasFitted]) => !hasFitted).map(([rule]) => rule);
+    expect(unused).toEqual([{ kind: 'full', is: { code: 'UPSTREAM_UNAVAILABLE', reason: 'BUSY' } }]);
+    const known = rows.flatMap(({ on }) => on);
+    expect(corpus.map(({ name }) => name).filter((name) => !known.includes(name))).toEqual([]);
+  });
+});
+
+test('a fault of our own after a write has left may have sent an SMS, and counts as a guess for a minute', async () => {
+  stopClock();
+  await using stage = await openLimited();
+  const is = { code: 'INTERNAL_SERVER_ERROR' } as const;
+  for (const [call, method] of [
+    ['ResendPhoneCode', 'resendPhoneCode'],
+    ['VerifyPhone', 'verifyPhone'],
+  ] as const) {
+    vi.spyOn(ZitadelClient.prototype, method).mockRejectedValueOnce(new TypeError('No such property'));
+    await expectFailure(stage, call, { is, outcome: 'UNKNOWN', level: 'error' }, ask[call](stage));
+    expect(stage.lines.at(-1)).toContain('No such property');
+    const { errors } = await ask[call](stage);
+    expect(errors?.[0]?.extensions.reason).toBe(call === 'VerifyPhone' ? 'WRONG_CODES' : 'SMS_TO_USER');
+  }
+});
+
+test('makes a failure of anything thrown', () => {
+  class Odd extends Error {
+    override get message(): string {
+      throw new Error('Not even this');
+    }
+  }
+  const failure = new Failure({ code: 'NOT_FOUND', reason: 'USER_UNKNOWN' });
+  expect(failureOf(failure)).toBe(failure);
+
+  for (const thrown of [
+    undefined,
+    null,
+    'text',
+    0,
+    Symbol('s'),
+    Object.create(null) as unknown,
+    {},
+    new Odd(),
+    () => {},
+  ]) {
+    const made = failureOf(thrown);
+    expect(made).toBeInstanceOf(Failure);
+    expect(made.extensions).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
+    expect(made.message).toBe('Something went wrong in this server.');
+    expect(made.cause).toBe(thrown);
+  }
+});
