@@ -1,0 +1,290 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { stopClock } from './support/clock.js';
+import { gate } from './support/gate.js';
+import { mutationNames, mutations } from './support/mutations.js';
+import { readMany, readOne, user } from './support/reads.js';
+import { bearer, manager, openStage, post, unverified } from './support/stage.js';
+import { answered, zitadel } from './support/zitadel.js';
+
+// ZITADEL gives different reasons the same error. Then the user is read once, to find out which it was.
+
+const invalidCode = zitadel(3, 'INVALID_ARGUMENT', 400, 'COMMAND-eis9R', 'Code is invalid');
+const noCode = zitadel(9, 'FAILED_PRECONDITION', 400, 'PHONE-5xrra88eq8', 'No code to resend');
+const notFound = zitadel(5, 'NOT_FOUND', 404, 'COMMAND-ieJ2e', 'Phone not found');
+
+const failedPrecondition = (reason: string) => ({ code: 'FAILED_PRECONDITION', reason, outcome: 'NOT_DONE' });
+const wrongCode = { code: 'INVALID_VERIFICATION_CODE', outcome: 'NOT_DONE', zitadel: invalidCode };
+
+const proper = { hold: Promise.resolve() };
+
+/** A stage where the unverified user has received a code. */
+async function openWithCode(env: Record<string, string> = {}) {
+  const stage = await openStage(env);
+  await stage.resend();
+  stage.zitadel.calls.length = 0;
+  return {
+    ...stage,
+    code: stage.zitadel.codes[0],
+    verify: (code: string | undefined, headers = manager, userId: string = unverified) => {
+      const query = `mutation { it: verifyContactPhone(userId: "${userId}", verificationCode: "${code}") { user { id } } }`;
+      return post<{ it: object | null }>(stage.graphql, { query }, headers);
+    },
+    /** The methods of the calls so far. */
+    methods: () => stage.zitadel.calls.map(({ method }) => method),
+  };
+}
+
+const extensionsOf = ({ errors }: { errors: { extensions: object }[] | undefined }) =>
+  errors?.map(({ extensions }) => extensions);
+
+test('a double tap on "Verify" verifies once, and says that the phone is already verified', async () => {
+  await using stage = await openWithCode();
+  const { code, verify, methods } = stage;
+
+  const taps = await Promise.all([verify(code), verify(code)]);
+
+  expect(taps.filter(({ errors }) => !errors).map(({ data }) => data)).toEqual([{ it: { user: { id: unverified } } }]);
+  const [refused] = taps.filter(({ errors }) => errors);
+  expect(refused).toMatchObject({
+    status: 200,
+    data: { it: null },
+    errors: [{ message: 'The contact phone is already verified.', path: ['it'] }],
+  });
+  expect(refused && extensionsOf(refused)).toEqual([
+    { ...failedPrecondition('ALREADY_VERIFIED'), zitadel: invalidCode },
+  ]);
+  expect(methods().sort()).toEqual(['GET', 'POST', 'POST']);
+});
+
+test('trying again after a lost answer shows that the phone is already verified', async () => {
+  await using stage = await openWithCode();
+  const { code, verify, methods } = stage;
+  stage.zitadel.misbehave({ reset: true });
+
+  const lost = await verify(code);
+  const again = await verify(code);
+
+  expect(lost.errors).toMatchObject([
+    {
+      message: 'The connection to the user service broke. The change may have been made anyway.',
+      extensions: { code: 'UPSTREAM_UNAVAILABLE', reason: 'CONNECTION_LOST', outcome: 'UNKNOWN' },
+    },
+  ]);
+  expect(extensionsOf(again)).toEqual([{ ...failedPrecondition('ALREADY_VERIFIED'), zitadel: invalidCode }]);
+  expect(methods()).toEqual(['POST', 'POST', 'GET']);
+});
+
+test('does not call a code wrong if there is no phone', async () => {
+  await using stage = await openWithCode();
+
+  const answer = await stage.verify('S3CR3T', manager, users.phoneless.userId);
+
+  expect(answer.errors).toMatchObject([{ message: 'The user has no contact phone.' }]);
+  expect(extensionsOf(answer)).toEqual([{ ...failedPrecondition('NO_PHONE'), zitadel: invalidCode }]);
+  expect(stage.methods()).toEqual(['POST', 'GET']);
+});
+
+test('reads as the caller to explain, and nothing else', async () => {
+  await using stage = await openWithCode();
+
+  await stage.verify('S3CR3T');
+
+  expect(stage.zitadel.calls).toMatchObject([
+    { method: 'POST', path: `/v2/users/${unverified}/phone/verify`, headers: manager },
+    { method: 'GET', path: `/v2/users/${unverified}`, headers: manager, body: '' },
+  ]);
+});
+
+const unavailable = answered({ code: 14 }, 503);
+const missing = answered(
+  { code: 5, details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id: 'QUERY-Dfbg2' }] },
+  404,
+);
+
+test.for([
+  ['is unavailable twice', manager, [unavailable, unavailable], 3],
+  ['breaks twice', manager, [{ reset: true }, { reset: true }], 3],
+  ['is forbidden to a member', bearer(tokens.guest.token), [], 2],
+  ['is forbidden to an outsider', bearer(tokens.outsider.token), [], 2],
+  ['finds no user', manager, [missing], 2],
+  ['fails', manager, [answered({ code: 13 }, 500)], 2],
+  ['has another user in its answer', manager, [answered({ user: { userId: '1', machine: {} } })], 2],
+] as const)(
+  'leaves a refusal as it is, and counts the guess, if the explaining read %s',
+  async ([, headers, reads, calls]) => {
+    await using stage = await openWithCode({ VERIFY_LIMIT: '1/10m' });
+    const { code, verify } = stage;
+    await verify(code);
+    stage.zitadel.calls.length = 0;
+    // The phone is verified, which nobody can see.
+    stage.zitadel.misbehave(proper, ...reads);
+
+    const refused = await verify(code, headers);
+    const again = await verify(code, headers);
+
+    expect(extensionsOf(refused)).toEqual([wrongCode]);
+    expect(extensionsOf(again)).toMatchObject([{ code: 'RATE_LIMITED', reason: 'WRONG_CODES', outcome: 'NOT_DONE' }]);
+    expect(stage.zitadel.calls).toHaveLength(calls);
+  },
+);
+
+test.for([
+  ['reset', { reset: true }],
+  ['answered with 503', unavailable],
+] as const)('repeats the explaining read once if it is %s', async ([, misbehaviour]) => {
+  await using stage = await openWithCode();
+  await stage.verify(stage.code);
+  stage.zitadel.calls.length = 0;
+  stage.zitadel.misbehave(proper, misbehaviour);
+
+  expect(extensionsOf(await stage.verify(stage.code))).toMatchObject([failedPrecondition('ALREADY_VERIFIED')]);
+  expect(stage.methods()).toEqual(['POST', 'GET', 'GET']);
+});
+
+test('does not read to explain when the time is up', async () => {
+  const clock = stopClock();
+  await using stage = await openWithCode({ VERIFY_LIMIT: '1/10m' });
+  const { code, verify, methods } = stage;
+  await verify(code);
+  stage.zitadel.calls.length = 0;
+  const answering = gate();
+  stage.zitadel.misbehave({ hold: answering.opened });
+
+  const refused = verify(code);
+  await stage.zitadel.called(1);
+  clock.move(10);
+  answering.open();
+
+  expect(extensionsOf(await refused)).toEqual([wrongCode]);
+  // Nor does the log count a read that timed out before it began.
+  expect(JSON.parse(stage.lines.at(-1) ?? '')).toMatchObject({ msg: 'request', upstreamCalls: 1 });
+  expect(extensionsOf(await verify(code))).toMatchObject([{ code: 'RATE_LIMITED' }]);
+  expect(methods()).toEqual(['POST']);
+});
+
+test('waits for the explaining read only as long as there is time left', async () => {
+  await using stage = await openWithCode({ VERIFY_LIMIT: '1/10m' });
+  const { code, verify, methods } = stage;
+  await verify(code);
+  stage.zitadel.calls.length = 0;
+  const [answering, reading] = [gate(), gate()];
+  stage.zitadel.misbehave({ hold: answering.opened }, { hold: reading.opened });
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+
+  const refused = verify(code);
+  await stage.zitadel.called(1);
+  vi.advanceTimersByTime(9_000);
+  answering.open();
+  await stage.zitadel.called(2);
+  vi.advanceTimersByTime(1_000);
+
+  expect(extensionsOf(await refused)).toEqual([wrongCode]);
+  expect(extensionsOf(await verify(code))).toMatchObject([{ code: 'RATE_LIMITED' }]);
+  expect(methods()).toEqual(['POST', 'GET']);
+  reading.open();
+  vi.useRealTimers();
+});
+
+test('counts a guess even if the phone turns out to be verified or absent', async () => {
+  await using stage = await openWithCode({ VERIFY_LIMIT: '1/10m' });
+  const { code, verify } = stage;
+  const limited = { code: 'RATE_LIMITED', reason: 'WRONG_CODES', outcome: 'NOT_DONE' };
+  await verify(code);
+  stage.zitadel.calls.length = 0;
+
+  for (const [userId, reason] of [
+    [unverified, 'ALREADY_VERIFIED'],
+    [users.phoneless.userId, 'NO_PHONE'],
+  ] as const) {
+    expect(extensionsOf(await verify(code, manager, userId))).toMatchObject([failedPrecondition(reason)]);
+    expect(extensionsOf(await verify(code, manager, userId))).toMatchObject([limited]);
+  }
+  expect(stage.methods()).toEqual(['POST', 'GET', 'POST', 'GET']);
+});
+
+test.for(['SEND_CODE', 'RETURN_CODE'])('says why there is no code to resend: %s', async (mode) => {
+  await using stage = await openStage();
+  const verified = await stage.resend({ mode, userId: users.verified.userId });
+  const phoneless = await stage.resend({ mode, userId: users.phoneless.userId });
+  // No code was ever requested for this phone.
+  stage.zitadel.misbehave(answered({ code: 9, message: noCode.message, details: noCode.details }, 400));
+  const neverRequested = await stage.resend({ mode });
+
+  for (const [{ status, data, errors }, reason] of [
+    [verified, 'ALREADY_VERIFIED'],
+    [phoneless, 'NO_PHONE'],
+    [neverRequested, 'NO_CODE_PENDING'],
+  ] as const) {
+    expect({ status, data }).toEqual({ status: 200, data: { resendContactPhoneCode: null } });
+    expect(extensionsOf({ errors })).toEqual([{ ...failedPrecondition(reason), zitadel: noCode }]);
+  }
+  expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['POST', 'GET', 'POST', 'GET', 'POST', 'GET']);
+  expect(stage.zitadel.outbox).toEqual([]);
+});
+
+test.for([
+  ['is unavailable twice', [unavailable, unavailable], 3],
+  ['breaks twice', [{ reset: true }, { reset: true }], 3],
+  ['is forbidden', [answered({ code: 7 }, 403)], 2],
+  ['finds no user', [missing], 2],
+] as const)('says of a resend only that no code is pending if the explaining read %s', async ([, reads, calls]) => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave(proper, ...reads);
+
+  const answer = await stage.resend({ userId: users.verified.userId });
+
+  expect(extensionsOf(answer)).toEqual([{ ...failedPrecondition('NO_CODE_PENDING'), zitadel: noCode }]);
+  expect(stage.zitadel.calls).toHaveLength(calls);
+});
+
+test.for(mutationNames)('distinguishes a machine from a user that does not exist: %s', async (name) => {
+  await using stage = await openStage();
+  const outsider = bearer(tokens.outsider.token);
+  const change = (userId: string, headers = manager) =>
+    stage.run(name, { userId, ...mutations[name] }, headers) as Promise<Awaited<ReturnType<typeof stage.resend>>>;
+
+  const machine = await change(users.machine.userId);
+  const unknown = await change('999999999999999999');
+  const hidden = await change(users.machine.userId, outsider);
+
+  const userUnknown = { code: 'NOT_FOUND', reason: 'USER_UNKNOWN', outcome: 'NOT_DONE', zitadel: notFound };
+  expect(machine.errors).toMatchObject([{ message: 'This user is a machine. Machines have no contact phone.' }]);
+  expect(extensionsOf(machine)).toEqual([{ ...userUnknown, reason: 'NOT_A_HUMAN' }]);
+  expect(extensionsOf(unknown)).toEqual([userUnknown]);
+  // A caller who may not read the machine learns nothing about it.
+  expect(extensionsOf(hidden)).toEqual([userUnknown]);
+  expect(stage.zitadel.calls.map(({ method }) => method === 'GET')).toEqual([false, true, false, true, false, true]);
+});
+
+test.for([users.unverified, users.verified, users.phoneless])(
+  'does not explain that ZITADEL found no user by the phone of one who $description',
+  async ({ userId }) => {
+    await using stage = await openStage();
+    // The user was created after the write, or ZITADEL gave a false answer.
+    stage.zitadel.misbehave(answered({ code: 5, message: notFound.message, details: notFound.details }, 404));
+
+    const answer = await stage.resend({ userId });
+
+    expect(extensionsOf(answer)).toEqual([
+      { code: 'NOT_FOUND', reason: 'USER_UNKNOWN', outcome: 'NOT_DONE', zitadel: notFound },
+    ]);
+    expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['POST', 'GET']);
+  },
+);
+
+test('reads a machine as a user without a phone', async () => {
+  await using stage = await openStage();
+  const { userId } = users.machine;
+
+  const alone = await readOne(stage.graphql, userId);
+  const among = await readMany(stage.graphql, [user(userId), user(unverified)]);
+
+  expect(alone).toMatchObject({ data: { contactPhone: null }, errors: undefined });
+  expect(among).toMatchObject({
+    data: { _entities: [{ contactPhone: null }, { contactPhone: users.unverified.phone }] },
+    errors: undefined,
+  });
+  expect(stage.zitadel.calls).toHaveLength(2);
+});
