@@ -7,15 +7,17 @@ import { buildSchema, parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { environment } from '../src/config.js';
-import { errorMessages, type ErrorExtensions } from '../src/errors.js';
+import { errors } from '../src/errors.js';
+import { maxDepth, maxDirectives, maxNameLength } from '../src/graphql/documents.js';
 import { maxRepresentations } from '../src/graphql/query-cost.js';
-import { maxDepth, maxDirectives, maxNameLength } from '../src/graphql/query-limits.js';
 import { startChild } from './support/child.js';
+import { extensionKeys, zitadelKeys } from './support/extensions.js';
 import { openSocket } from './support/sockets.js';
-import { openStage, post, type GraphQLAnswer, type OperationData } from './support/stage.js';
+import { openStage, post, unverified, type GraphQLAnswer, type OperationData } from './support/stage.js';
 import { roverYaml, supergraphSdl } from './support/supergraph.js';
 
 const readme = readFileSync('README.md', 'utf8');
+const errorsPage = readFileSync('docs/errors.md', 'utf8');
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
   name: string;
   scripts: Record<string, string>;
@@ -23,8 +25,8 @@ const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
 };
 
 /** The rows of the table under a heading, as lists of cells without backquotes. */
-const table = (heading: string) => {
-  const section = readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
+const table = (heading: string, page = readme) => {
+  const section = page.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
   const rows = section.split('\n').filter((line) => line.startsWith('| `'));
   return rows.map((row) =>
     row
@@ -154,16 +156,48 @@ test('its table of variables matches the configuration', () => {
   );
 });
 
-test('its table of error codes matches the closed list', () => {
-  expect(table('Errors').map(([code]) => code)).toEqual(Object.keys(errorMessages));
+test('its table of error codes, and that of docs/errors.md with their reasons and texts, match the closed lists', () => {
+  const all = Object.entries(errors).flatMap(([code, { text, reasons }]) => [
+    [code, '', text],
+    ...Object.entries(reasons).map(([reason, ofReason]) => [code, reason, ofReason]),
+  ]);
+
+  expect(table('Errors').map(([code]) => code)).toEqual(Object.keys(errors));
+  expect(table('Codes and reasons', errorsPage).map((row) => row.slice(0, 3))).toEqual(all);
+  for (const advice of table('Codes and reasons', errorsPage).map((row) => row[3])) expect(advice).not.toBe('');
+});
+
+test('docs/errors.md names every key of the extensions of an error', () => {
+  const rows = [...(errorsPage.split('## Was it done?')[0]?.matchAll(/^\| `(\w+)` .*$/gm) ?? [])];
+
+  expect(rows.map(([, key]) => key)).toEqual(extensionKeys);
+  const ofZitadel = rows.find(([, key]) => key === 'zitadel')?.[0] ?? '';
+  expect([...ofZitadel.matchAll(/`(\w+)`/g)].slice(1).map(([, key]) => key)).toEqual(zitadelKeys);
+});
+
+test('the example of docs/errors.md is what a client gets', async () => {
+  await using stage = await openStage();
+
+  const { errors } = await stage.resend({ userId: '999999999999999999' });
+
+  expect(errors).toEqual([JSON.parse(/^```json\n(.*?)^```/ms.exec(errorsPage)?.[1] ?? '')]);
 });
 
 test('its table of metrics matches the served ones', async () => {
-  await using stage = await openStage();
+  await using stage = await openStage({ SMS_LIMITS: '' });
+  stage.zitadel.misbehave({ reset: true });
+  await stage.resend();
+  await stage.resend();
+  await stage.run('contact-phone', { userId: unverified });
   const text = await (await fetch(stage.metricsUrl)).text();
 
-  const served = [...text.matchAll(/^# TYPE (contact_phone_\w+)/gm)].map(([, name]) => name);
-  expect(table('In production').map(([name]) => name)).toEqual(served);
+  const served = [...text.matchAll(/^# TYPE (contact_phone_\w+)/gm)].map(([, name = '']) => {
+    const labels = [...text.matchAll(new RegExp(`^${name}(?:_sum)?\\{(.*)\\}`, 'gm'))].map(([, pairs = '']) =>
+      pairs.replace(/="[^"]*"/g, '').replaceAll(',', ', '),
+    );
+    return [name, labels[0] ?? ''];
+  });
+  expect(table('In production').map(([name, labels]) => [name, labels])).toEqual(served);
 });
 
 test('its limits for requests match the code', () => {
@@ -199,12 +233,10 @@ test('its settings for routers forward two headers, send the secret, and pass th
   expect(cosmo).toMatchObject({
     subgraph_error_propagation: {
       mode: 'pass-through',
-      allowed_extension_fields: ['code', 'zitadel', 'outcome', 'retryAfter'] satisfies KeyOfUnion<ErrorExtensions>[],
+      allowed_extension_fields: extensionKeys,
     },
   });
 });
-
-type KeyOfUnion<T> = T extends unknown ? keyof T : never;
 
 test('its GraphQL is valid in a supergraph with users', () => {
   const supergraph = buildSchema(supergraphSdl(), { assumeValidSDL: true });

@@ -1,0 +1,229 @@
+import { readFileSync } from 'node:fs';
+import { compileFunction } from 'node:vm';
+import { expect, test } from 'vitest';
+import type { Misbehaviour } from '../src/embedded-zitadel/embedded-zitadel.js';
+import { users } from '../src/embedded-zitadel/population.js';
+import type { Outcome } from '../src/errors.js';
+import { openBalancer, type Disturbance } from './support/balancer.js';
+import { gateways, openApolloGateway, openHiveGateway, secret, type OpenGateway } from './support/gateways.js';
+import { manager, openStage, unverified } from './support/stage.js';
+import { openAccounts, supergraphSdl } from './support/supergraph.js';
+
+interface Answer {
+  data?: Record<string, object | null> | null;
+  errors?: { path?: (string | number)[]; extensions?: { outcome?: Outcome | undefined } }[];
+}
+
+/** The client's rule: the function in the documentation, as its readers get it. */
+const outcomeOf = (() => {
+  const [, block = ''] = /^```js\n(.*?)^```/ms.exec(readFileSync('docs/errors.md', 'utf8')) ?? [];
+  return (compileFunction(`${block} return outcomeOf;`) as () => (field: string, answer?: Answer) => Outcome)();
+})();
+
+/** A frontend's view: of the subgraph alone, or of a gateway in front of it. In between is a balancer. */
+async function openFront(openGateway: OpenGateway | undefined, routerSecret: string) {
+  const stage = await openStage({ ROUTER_SECRETS: routerSecret });
+  const balancer = await openBalancer(stage.graphql);
+  const accounts = await openAccounts();
+  const gateway = await openGateway?.(supergraphSdl({ 'contact-phone': balancer.url, accounts: accounts.url }));
+  const headers = { 'content-type': 'application/json', ...manager, ...(!gateway && { 'x-router-secret': secret }) };
+  return {
+    stage,
+    balancer,
+    /** @returns undefined if there was no answer that can be read */
+    async ask(body: object): Promise<Answer | undefined> {
+      try {
+        const init = { method: 'POST', headers, body: JSON.stringify(body) };
+        const response = await fetch(gateway?.url ?? balancer.url, init);
+        return (await response.json()) as Answer;
+      } catch {
+        return undefined;
+      }
+    },
+    /** Whether an SMS was sent to this user. */
+    reached: (userId: string) => stage.zitadel.outbox.some((sms) => sms.userId === userId),
+    async [Symbol.asyncDispose]() {
+      await gateway?.[Symbol.asyncDispose]();
+      await balancer[Symbol.asyncDispose]();
+      await accounts[Symbol.asyncDispose]();
+      await stage[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const fronts: [string, OpenGateway | undefined][] = [
+  ['the subgraph alone', undefined],
+  ['@apollo/gateway', openApolloGateway],
+  ['Hive Gateway', openHiveGateway],
+];
+
+const resend = (userId: string, fields = 'verificationCode') =>
+  `resendContactPhoneCode(userId: "${userId}") { ${fields} }`;
+/** No misbehaviour. */
+const proper = { hold: Promise.resolve() };
+
+interface Case {
+  query?: string;
+  variables?: object;
+  misbehaviours?: Misbehaviour[];
+  disturbance?: Disturbance;
+  routerSecret?: string;
+  /** What the rule should say of `it`: in front of the subgraph alone, @apollo/gateway and Hive Gateway. */
+  verdicts: [Outcome, Outcome, Outcome];
+  /** Whether ZITADEL should have sent the SMS of `it`. */
+  isSent: boolean;
+}
+
+const done: Case['verdicts'] = ['DONE', 'DONE', 'DONE'];
+const notDone: Case['verdicts'] = ['NOT_DONE', 'NOT_DONE', 'NOT_DONE'];
+const unknown: Case['verdicts'] = ['UNKNOWN', 'UNKNOWN', 'UNKNOWN'];
+/** Gateways that refuse a request themselves know nothing of outcomes. */
+const refusedByGateway: Case['verdicts'] = ['NOT_DONE', 'UNKNOWN', 'UNKNOWN'];
+
+const cases: Record<string, Case> = {
+  'a success': { verdicts: done, isSent: true },
+  'an error below the mutation': {
+    query: `mutation { it: ${resend(unverified, 'verificationCode user { contactPhone { number } }')} }`,
+    misbehaviours: [proper, { answer: { status: 500 } }],
+    verdicts: done,
+    isSent: true,
+  },
+  'a refusal by ZITADEL': {
+    query: `mutation { it: ${resend(users.verified.userId)} }`,
+    verdicts: notDone,
+    isSent: false,
+  },
+  'a refusal by the subgraph': {
+    query: `mutation { it: setContactPhone(userId: "${unverified}", number: "1") { verificationCode } }`,
+    verdicts: notDone,
+    isSent: false,
+  },
+  'a connection to ZITADEL that breaks after the act': {
+    misbehaviours: [{ reset: true }],
+    verdicts: unknown,
+    isSent: true,
+  },
+  'a 503 of ZITADEL before the act': {
+    misbehaviours: [{ answer: { status: 503 } }],
+    verdicts: unknown,
+    isSent: false,
+  },
+  'a syntax error': { query: `mutation { it: ${resend(unverified)}`, verdicts: refusedByGateway, isSent: false },
+  'a field that does not exist': {
+    query: `mutation { it: ${resend(unverified, 'nothing')} }`,
+    verdicts: refusedByGateway,
+    isSent: false,
+  },
+  'a bad variable': {
+    query: `mutation ($mode: PhoneCodeMode!) {
+      it: resendContactPhoneCode(userId: "${unverified}", mode: $mode) { verificationCode }
+    }`,
+    variables: { mode: 'BAD' },
+    verdicts: refusedByGateway,
+    isSent: false,
+  },
+  'an id that is a number': {
+    query: 'mutation ($userId: ID!) { it: resendContactPhoneCode(userId: $userId) { verificationCode } }',
+    // The gateways refuse it as the README shows.
+    variables: { userId: 301000000000000100 },
+    verdicts: notDone,
+    isSent: false,
+  },
+  // @apollo/gateway puts errors with an HTTP status of 400 or more out of reach.
+  'a wrong router secret': {
+    routerSecret: 'S3CR3T-of-another-router',
+    verdicts: ['NOT_DONE', 'UNKNOWN', 'NOT_DONE'],
+    isSent: false,
+  },
+  'a subgraph that cannot be reached': { disturbance: 'unreachable', verdicts: unknown, isSent: false },
+  'an answer that gets lost': { disturbance: 'lost', verdicts: unknown, isSent: true },
+  'a balancer that waits no longer': { disturbance: 'late', verdicts: unknown, isSent: true },
+};
+
+test.for(
+  fronts.flatMap(([front, openGateway], index) =>
+    Object.entries(cases).map(([name, given]) => [front, name, openGateway, given, given.verdicts[index]] as const),
+  ),
+)('behind %s, a client knows what became of a mutation: %s', async ([, , openGateway, given, verdict]) => {
+  await using front = await openFront(openGateway, given.routerSecret ?? secret);
+  const { query = `mutation { it: ${resend(unverified)} }`, variables, misbehaviours = [], disturbance } = given;
+  front.stage.zitadel.misbehave(...misbehaviours);
+  if (disturbance) front.balancer.disturb(disturbance);
+
+  const answer = await front.ask({ query, variables });
+
+  const isSent = front.stage.zitadel.outbox.length > 0;
+  expect({ verdict: outcomeOf('it', answer), isSent }).toEqual({ verdict, isSent: given.isSent });
+  if (verdict !== 'UNKNOWN') expect(isSent).toBe(verdict === 'DONE');
+});
+
+test.for(fronts)('behind %s, a client knows which of several mutations were done', async ([, openGateway]) => {
+  await using front = await openFront(openGateway, secret);
+  // The first is read back, and why the second failed is read.
+  front.stage.zitadel.misbehave(proper, proper, proper, proper, { reset: true });
+  const set = `setContactPhone(userId: "${users.phoneless.userId}", number: "+41795550103") { verificationCode }`;
+
+  const answer = await front.ask({
+    query: `mutation {
+      first: ${resend(unverified, 'user { contactPhone { number } }')}
+      second: ${resend(users.verified.userId)}
+      third: ${set}
+      fourth: ${resend('..')}
+    }`,
+  });
+
+  const verdicts = ['first', 'second', 'third', 'fourth'].map((field) => outcomeOf(field, answer));
+  expect(verdicts).toEqual(['DONE', 'NOT_DONE', 'UNKNOWN', 'NOT_DONE']);
+  const reached = [unverified, users.verified.userId, users.phoneless.userId].map(front.reached);
+  expect(reached).toEqual([true, false, true]);
+});
+
+test('a router that repeats a mutation hides what the first request did', async () => {
+  const [, openGateway] = gateways[2];
+  await using front = await openFront(openGateway, secret);
+  front.balancer.disturb('lost');
+
+  const answer = await front.ask({
+    query: `mutation { it: removeContactPhone(userId: "${unverified}") { user { id } } }`,
+  });
+
+  expect(outcomeOf('it', answer)).toBe('NOT_DONE');
+  const { data } = await front.stage.run(
+    'contact-phone',
+    { userId: unverified },
+    { ...manager, 'x-router-secret': secret },
+  );
+  expect(data).toEqual({ contactPhone: null });
+});
+
+const refused = (outcome?: Outcome) => ({ extensions: { outcome } });
+
+test.for<[string, Answer | undefined, Outcome]>([
+  ['no answer', undefined, 'UNKNOWN'],
+  ['an answer that is not GraphQL', {}, 'UNKNOWN'],
+  ['null without an error', { data: { it: null } }, 'UNKNOWN'],
+  [
+    'null, and an error at another path',
+    { data: { it: null }, errors: [{ path: ['b'], ...refused('NOT_DONE') }] },
+    'UNKNOWN',
+  ],
+  ['a result, whatever the errors say', { data: { it: {} }, errors: [refused('NOT_DONE'), refused()] }, 'DONE'],
+  [
+    'null because something below it could not be null',
+    { data: { it: null }, errors: [{ path: ['it', 'user'], ...refused('DONE') }] },
+    'DONE',
+  ],
+  [
+    'an error at its path and one without',
+    { data: { it: null }, errors: [refused(), { path: ['it'], ...refused('NOT_DONE') }] },
+    'NOT_DONE',
+  ],
+  ['two refusals', { errors: [refused('NOT_DONE'), refused('NOT_DONE')] }, 'NOT_DONE'],
+  [
+    'a refusal, and a fault of the gateway',
+    { data: { it: null }, errors: [refused('NOT_DONE'), refused()] },
+    'UNKNOWN',
+  ],
+])('the rule is safe: %s', ([, answer, verdict]) => {
+  expect(outcomeOf('it', answer)).toBe(verdict);
+});
