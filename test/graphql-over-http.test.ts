@@ -229,6 +229,16 @@ test.for([
     'Argument "if" of non-null type "Boolean!" must not be null.',
   ],
   [
+    'null for a condition below a mutation',
+    {
+      query: `mutation ($v: Boolean = true) { resendContactPhoneCode(userId: "${unverified}") { ...Code } }
+        fragment Code on ResendResult { verificationCode @skip(if: $v) }`,
+      variables: { v: null },
+    },
+    'BAD_USER_INPUT',
+    'Argument "if" of non-null type "Boolean!" must not be null.',
+  ],
+  [
     'a subscription',
     { query: 'subscription { a }' },
     'OPERATION_RESOLUTION_FAILURE',
@@ -260,6 +270,7 @@ test.for([
   expect(answer.status).toBeLessThan(500);
   expect(answer.errors).toMatchObject([{ message }]);
   expect(answer.errors?.map(({ extensions }) => extensions)).toEqual([refusalWith(code)]);
+  expect(stage.zitadel.calls).toEqual([]);
   expect(answer.text).not.toContain(secret);
   expect(stage.lines.filter((line) => line.includes('"level":50'))).toEqual([]);
   expect(stage.zitadel.calls).toEqual([]);

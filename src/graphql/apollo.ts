@@ -6,7 +6,16 @@ import {
   ApolloServerPluginSchemaReportingDisabled,
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
-import { GraphQLError, Kind, OperationTypeNode, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
+import {
+  GraphQLError,
+  Kind,
+  OperationTypeNode,
+  visit,
+  type ArgumentNode,
+  type DocumentNode,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql';
 import type { Config } from '../config.js';
 import type { ContactPhoneContext } from '../contact-phone/contact-phone.resolver.js';
 import { Failure } from '../failure.js';
@@ -50,7 +59,7 @@ export function createApollo(
     plugins: [
       // First, so that the record of a refused query names it.
       recordAndMask,
-      limitQueries(schema),
+      refuseOperations(schema),
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginInlineTraceDisabled(),
       ApolloServerPluginLandingPageDisabled(),
@@ -99,16 +108,19 @@ function rootFieldOf({ selectionSet: { selections } }: OperationDefinitionNode):
   return names.size === 1 && only !== undefined ? only : 'several';
 }
 
-/** Refuses a whole query that asks for too much, before any of it runs. Mutations are bounded by the alias limit. */
-function limitQueries(schema: GraphQLSchema): ApolloServerPlugin {
+/**
+ * Refuses a whole operation before any of it runs: a query that asks for too much, and a mutation with a condition that is null. Mutations
+ * are bounded by the alias limit.
+ */
+function refuseOperations(schema: GraphQLSchema): ApolloServerPlugin {
   const cost = new QueryCost(schema);
   return {
     requestDidStart: () =>
       Promise.resolve({
         didResolveOperation({ document, operation, request: { variables } }) {
-          if (operation?.operation !== OperationTypeNode.QUERY) return Promise.resolve();
           try {
-            cost.check(document, operation, variables);
+            if (operation?.operation === OperationTypeNode.QUERY) cost.check(document, operation, variables);
+            if (operation?.operation === OperationTypeNode.MUTATION) checkConditions(document, operation, variables);
             return Promise.resolve();
           } catch (error) {
             const isRefusal = error instanceof Failure || error instanceof GraphQLError;
@@ -117,6 +129,32 @@ function limitQueries(schema: GraphQLSchema): ApolloServerPlugin {
         },
       }),
   };
+}
+
+/**
+ * graphql-js finds a null in `@skip(if: $hidden)` only when it selects the fields below a mutation that was already carried out, and the
+ * error would be at the path of the mutation itself.
+ *
+ * @throws {Failure}
+ */
+function checkConditions(
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Record<string, unknown> = {},
+): void {
+  if (!Object.values(variables).includes(null)) return;
+  const isNull = ({ value }: ArgumentNode) => value.kind === Kind.VARIABLE && variables[value.name.value] === null;
+  const isRun = (node: DocumentNode['definitions'][number]) =>
+    node === operation || node.kind === Kind.FRAGMENT_DEFINITION;
+  for (const definition of document.definitions.filter(isRun)) {
+    visit(definition, {
+      [Kind.DIRECTIVE]: (directive) => {
+        if (!directive.arguments?.some(isNull)) return;
+        const text = 'Argument "if" of non-null type "Boolean!" must not be null.';
+        throw new Failure({ code: 'BAD_USER_INPUT', reason: 'VARIABLES_INVALID' }, { text });
+      },
+    });
+  }
 }
 
 /** Without a status, Apollo Server would answer 500 to an error of a plugin. */
