@@ -188,6 +188,15 @@ test.for([
     'UPSTREAM_ERROR',
   ],
   [
+    'a message without the numbers of other people',
+    answered(
+      { code: 13, message: 'cannot send to +41 79 123-45-67, nor to ?To=%2B41791234567, at 10.0.0.12:5432 +0200' },
+      500,
+    ),
+    'rejected (HTTP 500, code 13): cannot send to …, nor to ?To=…, at 10.0.0.12:5432 +0200',
+    'UPSTREAM_ERROR',
+  ],
+  [
     'a message without the token that it quotes',
     answered({ code: 13, message: `token ${tokens.manager.token} has expired` }, 500),
     'rejected (HTTP 500, code 13): token … has expired',

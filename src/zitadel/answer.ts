@@ -119,9 +119,12 @@ function secondsFrom(retryAfter = ''): number | undefined {
   return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - Date.now()) / 1000));
 }
 
+/** The user's own number is not in the request for a new code, but the SMS provider may quote it. */
+const phoneNumber = /(?:\+|%2B)\d(?:[\s().-]*\d){6,}/gi;
+
 /**
- * Makes text from an answer safe for the log: one line, without this request's secrets. ZITADEL quotes its input, as in
- * `invalid value for string field phone: …`.
+ * Makes text from an answer safe for the log: one line, without this request's secrets, and without phone numbers. ZITADEL quotes its
+ * input, as in `invalid value for string field phone: …`.
  *
  * @param secrets the request's token, code and phone number
  */
@@ -129,6 +132,7 @@ function operatorNote(text: string, secrets: readonly string[]): string {
   // Must happen before the text is cut, or half a secret could remain.
   const withoutSecrets = secrets.flatMap(spellingsOf).reduce((rest, secret) => rest.replaceAll(secret, '…'), text);
   return withoutSecrets
+    .replace(phoneNumber, '…')
     .slice(0, maxNoteLength)
     .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escape)
     .slice(0, maxNoteLength);
