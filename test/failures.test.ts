@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Failure } from '../src/failure.js';
 import { failureOf } from '../src/failures.js';
+import { phoneChanged, phoneCodeMade } from '../src/zitadel/messages.js';
 import { ZitadelClient } from '../src/zitadel/zitadel-client.js';
 import { stopClock } from './support/clock.js';
 import { cases, corpus, originalOf, rows, trio, type Call, type Row } from './support/failed-calls.js';
 import { readMetrics } from './support/metrics.js';
 import { readMany, user } from './support/reads.js';
 import { openStage, unverified, type GraphQLAnswer } from './support/stage.js';
+import { answered } from './support/zitadel.js';
 
 // What each kind of failed call means: to the client, in the log, and for the limits.
 
@@ -146,16 +148,27 @@ test('a fault of our own after a write has left may have sent an SMS, and counts
   stopClock();
   await using stage = await openLimited();
   const is = { code: 'INTERNAL_SERVER_ERROR' } as const;
-  for (const [call, method] of [
-    ['ResendPhoneCode', 'resendPhoneCode'],
-    ['VerifyPhone', 'verifyPhone'],
+  for (const [call, response] of [
+    ['ResendPhoneCode', phoneCodeMade],
+    ['VerifyPhone', phoneChanged],
   ] as const) {
-    vi.spyOn(ZitadelClient.prototype, method).mockRejectedValueOnce(new TypeError('No such property'));
+    stage.zitadel.misbehave(answered({}));
+    vi.spyOn(response, 'safeParse').mockImplementationOnce(() => {
+      throw new TypeError('No such property');
+    });
     await expectFailure(stage, call, { is, outcome: 'UNKNOWN', level: 'error' }, ask[call](stage));
     expect(stage.lines.at(-1)).toContain('No such property');
-    const { errors } = await ask[call](stage);
-    expect(errors?.[0]?.extensions.reason).toBe(call === 'VerifyPhone' ? 'WRONG_CODES' : 'SMS_TO_USER');
+    await expectCount(stage, call, { outcome: 'UNKNOWN' });
   }
+});
+
+test('a fault of our own around a call leaves the outcome of a write open', async () => {
+  await using stage = await openLimited();
+  vi.spyOn(ZitadelClient.prototype, 'resendPhoneCode').mockRejectedValueOnce(new TypeError('No such property'));
+
+  const { errors } = await stage.resend();
+
+  expect(errors?.[0]?.extensions).toEqual({ code: 'INTERNAL_SERVER_ERROR', outcome: 'UNKNOWN' });
 });
 
 test('makes a failure of anything thrown', () => {

@@ -125,9 +125,10 @@ export class ContactPhoneService {
       if (caller.isGone()) throw new Failure({ code: 'FAILED_PRECONDITION' }, { text: 'The caller hung up.' });
       return await call(caller, deadline);
     } catch (error) {
+      const thrown = failureOf(error);
       // Only a fault of ours has no outcome although the call may have left.
-      const { outcome = error instanceof Failure ? 'NOT_DONE' : 'UNKNOWN' } = failureOf(error).facts;
-      const failure = failureOf(error).with({ outcome, ...(isUserId(userId) && { userId }) });
+      const { outcome = thrown.verdict.code === 'INTERNAL_SERVER_ERROR' ? 'UNKNOWN' : 'NOT_DONE' } = thrown.facts;
+      const failure = thrown.with({ outcome, ...(isUserId(userId) && { userId }) });
       throw failure.facts.isAmbiguous ? await this.explain(failure, userId, deadline) : failure;
     }
   }

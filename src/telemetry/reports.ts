@@ -123,7 +123,7 @@ export class Metrics {
   private count({ field, code, totalMs, calls, limits }: Counted): void {
     this.requests.inc({ field, code });
     this.requestSeconds.observe({ field }, totalMs / 1000);
-    for (const { rpc, users, sendsSms, httpStatus, code, outcome = 'DONE', ms } of calls) {
+    for (const { rpc, users, sendsSms, httpStatus, code, outcome, ms } of calls) {
       this.calls.inc({ rpc, status: statusLabel(httpStatus), code });
       this.callSeconds.observe({ rpc }, ms / 1000);
       if (rpc === 'GetUserByID' || rpc === 'ListUsers') this.batches.observe(users);
