@@ -53,7 +53,7 @@ interface Facts {
   /** Of the mutation; undefined for a read. */
   outcome?: Outcome | undefined;
   /** The argument at fault. */
-  argument?: 'userId' | 'number' | 'verificationCode';
+  argument?: 'userId' | 'number' | 'verificationCode' | undefined;
   /** In seconds. */
   retryAfter?: number | undefined;
   /** The user that the failure is about. */

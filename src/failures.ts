@@ -31,6 +31,8 @@ interface Rule {
   /** Of a write; NOT_DONE if left out. Either way, NOT_DONE if it was not sent, and UNKNOWN with an HTTP status of 500 or more. */
   outcome?: 'UNKNOWN';
   level?: Level;
+  /** The argument at fault. */
+  argument?: 'number';
   /** A VerifyPhone that fails like this counts as a wrong code: whatever might be one must, or guessing would be unlimited. */
   guess?: true;
   /** Reading the user may show a more specific reason. */
@@ -64,7 +66,7 @@ const rules: readonly Rule[] = [
   { kind: 'foreign', is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN' },
   // ZITADEL's own errors. It reuses ids, so an id means something only together with the status, and often the RPC.
   { rpc: 'VerifyPhone', status: 'INVALID_ARGUMENT', id: 'COMMAND-eis9R', is: { code: 'INVALID_VERIFICATION_CODE' }, guess: true, ambiguous: true },
-  { rpc: 'SetPhone', status: 'INVALID_ARGUMENT', id: 'PHONE-so0wa', is: { code: 'BAD_USER_INPUT', reason: 'NUMBER_INVALID' } },
+  { rpc: 'SetPhone', status: 'INVALID_ARGUMENT', id: 'PHONE-so0wa', is: { code: 'BAD_USER_INPUT', reason: 'NUMBER_INVALID' }, argument: 'number' },
   { rpc: 'SetPhone', status: 'FAILED_PRECONDITION', id: 'COMMAND-Uch5e', is: { code: 'FAILED_PRECONDITION', reason: 'SAME_NUMBER' } },
   { rpc: 'ResendPhoneCode', status: 'FAILED_PRECONDITION', id: 'PHONE-5xrra88eq8', is: { code: 'FAILED_PRECONDITION', reason: 'NO_CODE_PENDING' }, ambiguous: true },
   { rpc: 'RemovePhone', status: 'FAILED_PRECONDITION', id: 'COMMAND-ieJ2e', is: { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' } },
@@ -97,13 +99,14 @@ const otherwise: Rule = { is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN' };
 /** Makes a failure of a failed call. Its `cause` is for the log. */
 export function failedCall(call: FailedCall, cause?: unknown): Failure {
   const rule = rules.find((one) => fits(one, call)) ?? otherwise;
-  const { is, level, guess, ambiguous: isAmbiguous = false, usually } = rule;
+  const { is, level, argument, guess, ambiguous: isAmbiguous = false, usually } = rule;
   const outcome = outcomeOf(call, rule);
   return new Failure(is, {
     outcome: reads.includes(call.rpc) ? undefined : outcome,
     guess: guess ? 'DONE' : outcome,
     retryAfter: mayHelpToRetry.includes(is.code) ? call.retryAfter : undefined,
     level,
+    argument,
     isAmbiguous,
     call,
     zitadel: answerOf(call, levels[is.code] === undefined),

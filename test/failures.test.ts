@@ -32,11 +32,12 @@ const isRead = (call: Call) => call === 'GetUserByID' || call === 'ListUsers';
 
 /** Checks the error in the answer to a call, and the line that was logged for it. */
 async function expectFailure(stage: Stage, call: Call, expected: Expected, answer: Asked, original?: object) {
-  const { is, outcome, level, retryAfter, hint } = expected;
+  const { is, outcome, level, argument, retryAfter, hint } = expected;
   const { status, errors: [error] = [] } = await answer;
   const extensions = {
     ...is,
     ...(isRead(call) ? { userId: unverified } : { outcome }),
+    ...(argument && { argument }),
     ...(retryAfter !== undefined && { retryAfter }),
     ...(original && { zitadel: original }),
   };

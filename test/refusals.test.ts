@@ -173,7 +173,12 @@ test.for([
 });
 
 test.for([
-  ['is not a number', 'PHONE-so0wa', 'Phone number is invalid', { code: 'BAD_USER_INPUT', reason: 'NUMBER_INVALID' }],
+  [
+    'is not a number',
+    'PHONE-so0wa',
+    'Phone number is invalid',
+    { code: 'BAD_USER_INPUT', reason: 'NUMBER_INVALID', argument: 'number' },
+  ],
   ['is empty', 'PHONE-Zt0NV', 'Phone number is empty', { code: 'BAD_USER_INPUT' }],
 ] as const)('reports why ZITADEL refuses: a number that to ZITADEL %s', async ([, id, text, is]) => {
   await using stage = await openStage();

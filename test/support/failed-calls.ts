@@ -20,6 +20,7 @@ export interface Row {
   /** Whether the user is read. */
   isAmbiguous?: true;
   retryAfter?: number;
+  argument?: 'number';
   /** The only calls for which it means this. */
   only?: readonly Call[];
   /** What the log says. */
@@ -52,7 +53,7 @@ const says = (code: number, status: number, id = 'TEST-1') =>
 export const rows: Row[] = [
   // As a real ZITADEL answered.
   { on: ['caller:iamOwner:verify-wrong'], only: ['VerifyPhone'], is: { code: 'INVALID_VERIFICATION_CODE' }, outcome: 'NOT_DONE', level: 'info', isGuess: true, isAmbiguous: true },
-  { on: ['set:letters abc'], only: ['SetPhone'], is: { code: 'BAD_USER_INPUT', reason: 'NUMBER_INVALID' }, outcome: 'NOT_DONE', level: 'info' },
+  { on: ['set:letters abc'], only: ['SetPhone'], is: { code: 'BAD_USER_INPUT', reason: 'NUMBER_INVALID' }, argument: 'number', outcome: 'NOT_DONE', level: 'info' },
   { on: ['journey:16 set the same number'], only: ['SetPhone'], is: { code: 'FAILED_PRECONDITION', reason: 'SAME_NUMBER' }, outcome: 'NOT_DONE', level: 'info' },
   { on: ['state:verified:resend-send'], only: ['ResendPhoneCode'], is: { code: 'FAILED_PRECONDITION', reason: 'NO_CODE_PENDING' }, outcome: 'NOT_DONE', level: 'info', isAmbiguous: true },
   { on: ['self-on-himself:remove-again'], only: ['RemovePhone'], is: { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' }, outcome: 'NOT_DONE', level: 'info' },
