@@ -47,7 +47,7 @@ export const errors = {
       NO_PHONE: 'The user has no contact phone.',
       ALREADY_VERIFIED: 'The contact phone is already verified.',
       SAME_NUMBER: 'This is already the number of the contact phone.',
-      NO_CODE_PENDING: 'No verification code was ever requested for this phone. Set the phone again to get one.',
+      NO_CODE_PENDING: 'No verification code was ever requested for this phone. Remove it and set it once more.',
       USER_NOT_INITIALIZED: 'The user has not finished signing up yet.',
       NUMBER_NOT_ALLOWED: 'No SMS is sent to phone numbers in this country.',
     },

@@ -239,6 +239,23 @@ test.for([
   expect(stage.zitadel.calls).toHaveLength(calls);
 });
 
+test('says how to get a code if none was ever requested: setting the same number again is no way', async () => {
+  await using stage = await openStage();
+  stage.zitadel.misbehave(answered({ code: 9, message: noCode.message, details: noCode.details }, 400));
+  const userId = unverified;
+  const { number } = users.unverified.phone;
+
+  const resent = await stage.resend();
+  const again = await stage.run('set-contact-phone', { userId, number });
+  await stage.run('remove-contact-phone', { userId });
+  const anew = await stage.run('set-contact-phone', { userId, number });
+
+  expect(resent.errors?.[0]?.message).toMatch('Remove it and set it once more.');
+  expect(extensionsOf(again)).toMatchObject([failedPrecondition('SAME_NUMBER')]);
+  expect(anew.errors).toBeUndefined();
+  expect(stage.zitadel.outbox).toHaveLength(1);
+});
+
 test.for(mutationNames)('distinguishes a machine from a user that does not exist: %s', async (name) => {
   await using stage = await openStage();
   const outsider = bearer(tokens.outsider.token);
