@@ -5,8 +5,9 @@ import { assertObjectType, Kind, parse, visit, type GraphQLResolveInfo, type Gra
 import { buildSchemaSync, createResolversMap } from 'type-graphql';
 import { ContactPhoneResolver, type ContactPhoneContext } from '../contact-phone/contact-phone.resolver.js';
 import type { User } from '../contact-phone/contact-phone.types.js';
-import { isUserId } from '../contact-phone/validation.js';
+import { checkUserId } from '../contact-phone/validation.js';
 import { Failure } from '../failure.js';
+import { failureOf } from '../failures.js';
 
 // v2.9: not all gateways in use can compose later versions yet.
 const link = parse('extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@tag"])');
@@ -78,8 +79,13 @@ function entityOf(
   contactPhone: ContactPhoneContext['contactPhone'],
 ): Entity | Failure {
   if (__typename !== 'User' || typeof id !== 'string') return invalidRepresentation;
-  return isUserId(id) ? { __typename, id, contactPhone: () => contactPhone.read(id) } : invalidId;
+  try {
+    checkUserId(id);
+  } catch (error) {
+    // `userId` is an argument of the other fields.
+    return failureOf(error).with({ argument: undefined });
+  }
+  return { __typename, id, contactPhone: () => contactPhone.read(id) };
 }
 
 const invalidRepresentation = new Failure({ code: 'BAD_USER_INPUT', reason: 'REPRESENTATION_INVALID' });
-const invalidId = new Failure({ code: 'BAD_USER_INPUT', reason: 'USER_ID_INVALID' });
