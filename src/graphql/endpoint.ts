@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { setImmediate as restOfTurn } from 'node:timers/promises';
-import { HeaderMap, type ApolloServer, type GraphQLRequest } from '@apollo/server';
+import type { ApolloServer, GraphQLRequest } from '@apollo/server';
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import type { GraphQLFormattedError } from 'graphql';
 import Negotiator from 'negotiator';
@@ -133,9 +133,6 @@ function callerOf({ headers, socket }: IncomingMessage, { watchCall }: RequestRe
   };
 }
 
-/** Spares Apollo Server negotiating for each request: no answer is incremental. */
-const http = { method: 'POST', headers: new HeaderMap([['accept', '']]), search: '', body: undefined };
-
 /** Executes one operation. GraphQL errors are part of the answer; it throws only for a fault of this server. */
 async function execute(
   apollo: ApolloServer<RequestContext>,
@@ -144,7 +141,7 @@ async function execute(
 ): Promise<{ httpStatus: number; json: string }> {
   if (variables) replaceUnsafeIntegers(variables);
   // It treats null as omitted, which its types do not say.
-  const request = { query, operationName, variables, extensions, http } as GraphQLRequest;
+  const request = { query, operationName, variables, extensions } as GraphQLRequest;
   const response = await apollo.executeOperation(request, { contextValue });
   const { body } = response;
   if (body.kind !== 'single') throw new Error('Unexpected incremental answer: graphql 16 does not support @defer.');

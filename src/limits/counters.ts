@@ -25,14 +25,6 @@ export interface Counter {
 /** Creates the counter of a limit in one store. */
 export type CreateCounter = (name: string, limit: Limit) => Counter;
 
-/** Like `Promise.all`, but synchronous if no value is a promise. */
-export function all<Values extends readonly unknown[]>(values: readonly [...Values]): Awaitable<AwaitedOf<Values>> {
-  const isPromise = (value: unknown) => value instanceof Promise;
-  return (values.some(isPromise) ? Promise.all(values) : values) as Awaitable<AwaitedOf<Values>>;
-}
-
-type AwaitedOf<Values extends readonly unknown[]> = { -readonly [Index in keyof Values]: Awaited<Values[Index]> };
-
 /** When a limit on the sum of the two counts will allow one more, on the clock of `performance.now()`; 0 if it does now. */
 export function opensAt(limit: Limit, one: Count = nothing, other: Count = nothing): number {
   const sum = one.count + other.count;

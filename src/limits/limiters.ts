@@ -1,7 +1,7 @@
 import type { Limit } from '../config.js';
 import type { ErrorReason, Outcome } from '../errors.js';
 import { Failure } from '../failure.js';
-import { all, opensAt, type Count, type Counter, type CreateCounter } from './counters.js';
+import { opensAt, type Count, type Counter, type CreateCounter } from './counters.js';
 
 /** Enforces limits, as counted in one store. */
 export interface Limiter {
@@ -65,14 +65,15 @@ export class SmsLimiter implements Limiter {
   async reserve(userId: string, callerKey: string): Promise<Reservation> {
     const key = keyOf(userId, callerKey);
     // Stores run these in order, so a caller that gets the hold also reads everything counted before it was released.
-    const [hold, anyUnknown, ...sent] = await all([
+    const [hold, anyUnknown, ...sent] = await Promise.all([
       this.holds.add(key),
       this.unknowns.get(key),
       ...this.windows.map((window) => window.sent.get(userId)),
     ]);
     if (hold.count > 1) throw limited('IN_PROGRESS');
 
-    const unknown = anyUnknown.count > 0 ? await all(this.windows.map((window) => window.unknown.get(key))) : [];
+    const readUnknown = async ({ unknown }: Window) => unknown.get(key);
+    const unknown = anyUnknown.count > 0 ? await Promise.all(this.windows.map(readUnknown)) : [];
     const refusedUntil = this.opensAt(sent, unknown);
     if (refusedUntil > 0) {
       await this.holds.delete(key);
@@ -86,11 +87,11 @@ export class SmsLimiter implements Limiter {
   }
 
   private async settle(outcome: Outcome, userId: string, key: string, unknown: readonly Count[]): Promise<number> {
-    const counting = outcome === 'DONE' ? this.windows.map(({ sent }) => sent.add(userId)) : [];
+    const counting = outcome === 'DONE' ? this.windows.map(async ({ sent }) => sent.add(userId)) : [];
     const noting = outcome === 'UNKNOWN' ? this.note(key) : [];
     // Release the hold last.
-    await all([...counting, ...noting, this.holds.delete(key)]);
-    return this.opensAt(await all(counting), unknown);
+    await Promise.all([...counting, ...noting, this.holds.delete(key)]);
+    return this.opensAt(await Promise.all(counting), unknown);
   }
 
   /** Notes that an SMS may have been sent. */
@@ -166,7 +167,7 @@ export class GuessLimiter implements Limiter {
     for (let place = 1; place <= this.limit.count; place += 1) {
       const key = `${callerKey}:${place}:${userId}`;
       // Stores run these in order, so a guess that takes a place also sees the wrong one that just left it.
-      const [taken, wrong] = await all([this.taken.add(key), this.wrong.get(key)]);
+      const [taken, wrong] = await Promise.all([this.taken.add(key), this.wrong.get(key)]);
       if (taken.count === 1 && wrong.count === 0)
         return { settle: (outcome) => this.settle(outcome, key, taken.endsAt) };
       if (taken.count === 1) await this.taken.delete(key);

@@ -78,8 +78,8 @@ export function parseAnswer<T>(
   });
 }
 
-function isJson(contentType: string | undefined): boolean {
-  return contentType === 'application/json' || /^application\/([^;\s]+\+)?json\s*(;|$)/i.test(contentType ?? '');
+function isJson(contentType: string): boolean {
+  return /^application\/([^;\s]+\+)?json\s*(;|$)/i.test(contentType);
 }
 
 /** Only the origin: a redirect's path and query may hold a token. */
