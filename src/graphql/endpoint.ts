@@ -35,7 +35,7 @@ export function serveGraphQL(app: FastifyInstance, hooks: readonly onRequestHook
   app.post(graphqlPath, { onRequest: [...hooks, negotiate] }, async ({ body, raw, record }, reply) => {
     if (!isParameters(body)) return refuse(reply, 400, noParameters);
     // Under load, this batches the execution of all requests that arrived in this turn of the event loop, and the sending of all answers
-    // that are ready. In the bench that saves a fifth of the CPU time; its README says how much of that needs loopback.
+    // that are ready: see bench/README.md.
     await restOfTurn();
     // Every GraphQL request has a record.
     const context = createContext(raw, record as RequestRecord, shared);
