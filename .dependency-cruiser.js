@@ -65,7 +65,7 @@ const others = [
   {
     name: 'service-knows-no-graphql',
     comment: 'The service, the loader and the validation know neither GraphQL and its classes nor HTTP.',
-    from: { path: 'contact-phone/(contact-phone\\.service|users|validation)\\.ts$' },
+    from: { path: 'contact-phone/(contact-phone\\.service|user-loader|validation)\\.ts$' },
     to: { path: [packages(...graphqlPackages, 'undici', 'fastify'), '\\.(types|resolver)\\.ts$'] },
   },
   {

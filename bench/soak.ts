@@ -10,7 +10,7 @@ export interface Moment {
   memory: number;
 }
 
-/** A group of users for whom the limits refuse most requests, as in a flood. */
+/** So few users that the limits refuse most of their requests, as in a flood. */
 const crowd = 1_000;
 
 /** Sends all kinds of requests to the product in turn, and samples its memory every few seconds. */

@@ -1,8 +1,8 @@
 /**
  * The contract of this subgraph's errors. Frontends may copy this file: it imports nothing.
  *
- * Every value of `extensions.code`, with an English text that a frontend may show. If a code can mean several things, `extensions.reason`
- * says which, and each reason has a text of its own.
+ * Every value of `extensions.code`, and if it can mean several things, every value of `extensions.reason`, each with an English text that a
+ * frontend may show.
  */
 export const errors = {
   UNAUTHENTICATED: {
@@ -14,7 +14,7 @@ export const errors = {
   },
   FORBIDDEN: {
     text: 'The caller may not do this for this user.',
-    reasons: { PERMISSION_MISSING: 'The caller does not have the permission to do this for this user.' },
+    reasons: { PERMISSION_MISSING: 'The caller does not have permission to do this for this user.' },
   },
   NOT_FOUND: {
     text: 'No user with this id is visible to the caller.',
@@ -28,17 +28,17 @@ export const errors = {
     reasons: {
       USER_ID_INVALID: 'The user id is not valid.',
       NUMBER_INVALID: 'The phone number is not valid.',
-      NUMBER_WITHOUT_COUNTRY_CODE: 'The phone number must begin with a + and a country calling code.',
+      NUMBER_WITHOUT_COUNTRY_CODE: 'The phone number must begin with + and a country calling code, such as +41.',
       NUMBER_WITH_EXTENSION: 'The phone number must not have an extension.',
-      NUMBER_NOT_ALLOWED: 'No SMS is sent to phone numbers in this country.',
+      NUMBER_NOT_ALLOWED: 'SMS cannot be sent to phone numbers in this country.',
       CODE_MALFORMED: 'The verification code must have 1 to 20 characters.',
-      REPRESENTATION_INVALID: 'A representation must have the __typename "User" and a string as its id.',
+      REPRESENTATION_INVALID: 'A representation must have the __typename "User" and an id that is a string.',
       VARIABLES_INVALID: 'The variables are not valid.',
       TOO_MUCH_AT_ONCE: 'The request asks for too much at once.',
     },
   },
   INVALID_VERIFICATION_CODE: {
-    text: 'The verification code is wrong, has expired or was used before.',
+    text: 'The verification code is wrong, has expired, or has already been used.',
     reasons: {},
   },
   FAILED_PRECONDITION: {
@@ -46,22 +46,22 @@ export const errors = {
     reasons: {
       NO_PHONE: 'The user has no contact phone.',
       ALREADY_VERIFIED: 'The contact phone is already verified.',
-      SAME_NUMBER: 'This is already the number of the contact phone.',
-      NO_CODE_PENDING: 'No verification code was ever requested for this phone. Remove it and set it once more.',
+      SAME_NUMBER: 'The contact phone already has this number.',
+      NO_CODE_PENDING: 'There is no code to resend. If the phone is not verified, remove it and set it again.',
       USER_NOT_INITIALIZED: 'The user has not finished signing up yet.',
-      NUMBER_NOT_ALLOWED: 'No SMS is sent to phone numbers in this country.',
+      NUMBER_NOT_ALLOWED: 'SMS cannot be sent to phone numbers in this country.',
     },
   },
   RATE_LIMITED: {
     text: 'Too many requests. Try again later.',
     reasons: {
-      SMS_TO_USER: 'Too many SMS were sent to this user. Try again later.',
-      SMS_TO_NUMBER: 'Too many SMS were sent to this number. Try again later.',
-      SMS_BUDGET: 'Too many SMS were sent to all users together. Try again later.',
-      WRONG_CODES: 'Too many wrong verification codes. Try again later.',
+      SMS_TO_USER: 'Too many SMS have been sent to this user. Try again later.',
+      SMS_TO_NUMBER: 'Too many SMS have been sent to this number. Try again later.',
+      SMS_BUDGET: 'Too many SMS have been sent to all users together. Try again later.',
+      WRONG_CODES: 'Too many wrong verification codes have been tried. Try again later.',
       IN_PROGRESS: 'An SMS to this user is already being sent. Try again in a moment.',
-      UPSTREAM_QUOTA: 'The user service accepts no more requests at the moment. Try again later.',
-      INSTANCE_BLOCKED: 'The user service is blocked. Trying again does not help.',
+      UPSTREAM_QUOTA: 'The user service is not accepting more requests at the moment. Try again later.',
+      INSTANCE_BLOCKED: 'The user service is blocked. Trying again will not help.',
     },
   },
   UPSTREAM_TIMEOUT: { text: 'The user service did not answer in time.', reasons: {} },
@@ -69,8 +69,8 @@ export const errors = {
     text: 'The user service is unavailable.',
     reasons: {
       NO_CONNECTION: 'The user service cannot be reached.',
-      CONNECTION_LOST: 'The connection to the user service broke.',
-      BUSY: 'The user service has too many calls waiting.',
+      CONNECTION_LOST: 'The connection to the user service was lost.',
+      BUSY: 'Too many requests are waiting for the user service. Try again in a moment.',
       SAYS_UNAVAILABLE: 'The user service is temporarily unavailable.',
     },
   },
@@ -78,7 +78,7 @@ export const errors = {
     text: 'Something other than the user service answered.',
     reasons: {
       INSTANCE_UNKNOWN: 'The user service does not know the configured host.',
-      ROUTE_UNKNOWN: 'The user service does not know this operation.',
+      ROUTE_UNKNOWN: 'The user service does not know this route.',
       REDIRECTED: 'Something other than the user service answered with a redirect.',
       NOT_ZITADEL: 'Something other than the user service answered.',
     },
@@ -109,14 +109,14 @@ export type Outcome = 'DONE' | 'NOT_DONE' | 'UNKNOWN';
 
 /** ZITADEL's own answer, as far as it is known. */
 export interface ZitadelAnswer {
-  /** The number in the body, google.rpc.Code. */
+  /** The google.rpc.Code in the body. */
   code?: number;
-  /** The name of that number. */
+  /** The name of that code. */
   status?: string;
   httpStatus: number;
   /** Such as `COMMAND-ieJ2e`. ZITADEL does not promise its ids, and reuses them: rely on `reason` instead. */
   id?: string;
-  /** ZITADEL's own words. Absent if the error is about internals of the user service. */
+  /** ZITADEL's own words. They and `details` are absent if the error is about internals of the user service. */
   message?: string;
   details?: readonly unknown[];
 }
@@ -124,11 +124,11 @@ export interface ZitadelAnswer {
 interface Extensions<Code extends ErrorCode> {
   code: Code;
   reason?: ErrorReason<Code>;
-  /** Present on every error of a mutation, and of a request that was refused before any of it ran. Reads have none. */
+  /** Present on every error of a mutation, and on every refusal of a request before any of it ran. Reads have none. */
   outcome?: Outcome;
   /** The argument at fault. */
   argument?: 'userId' | 'number' | 'verificationCode';
-  /** Seconds after which trying again may help, if they are known. */
+  /** Seconds after which trying again may help. Absent if unknown. */
   retryAfter?: number;
   /** The user that could not be read. Some gateways drop the index of a list from `path`. */
   userId?: string;

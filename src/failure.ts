@@ -7,13 +7,13 @@ import {
   type ZitadelAnswer,
 } from './errors.js';
 
-/** A code, perhaps with one of its reasons. */
+/** What a failure means: a code, and one of its reasons if it is known. */
 export type Verdict = { [Code in ErrorCode]: { code: Code; reason?: ErrorReason<Code> } }[ErrorCode];
 
 /** The level of a log line, by who has to act: nobody, the operator of ZITADEL or the network, or the developers of this server. */
 export type Level = 'info' | 'warn' | 'error';
 
-/** Of most failures with these codes; `info` for the others. */
+/** The default level by code; `info` for all others. */
 export const levels: Partial<Record<ErrorCode, Level>> = {
   UPSTREAM_TIMEOUT: 'warn',
   UPSTREAM_UNAVAILABLE: 'warn',
@@ -56,23 +56,23 @@ interface Facts {
   argument?: 'userId' | 'number' | 'verificationCode' | undefined;
   /** In seconds. */
   retryAfter?: number | undefined;
-  /** The user that the failure is about. */
+  /** The user that could not be read or changed. */
   userId?: string;
   /** Replaces the text of the code or reason. */
   text?: string | undefined;
   /** Replaces the level of the code. */
   level?: Level | undefined;
-  /** Whether a wrong verification code was tried. */
+  /** Of a VerifyPhone: whether a wrong verification code was tried. */
   guess?: Outcome;
-  /** Whether reading the user may show a more specific reason. */
+  /** Whether ZITADEL gives several reasons this error, so that reading the user may show which it was. */
   isAmbiguous?: boolean;
   call?: FailedCall;
   zitadel?: ZitadelAnswer | undefined;
-  /** For the log. */
+  /** What was thrown: for the log only. */
   cause?: unknown;
 }
 
-/** A message names the outcome, unless nothing was done. */
+/** The end of a message. It names the outcome, unless nothing was done. */
 const outcomeTexts: Record<Outcome, string> = {
   DONE: ' The change itself was made.',
   NOT_DONE: '',
@@ -106,7 +106,7 @@ export class Failure extends Error {
       ...(outcome && { outcome }),
       ...(argument && { argument }),
       ...(retryAfter !== undefined && { retryAfter }),
-      // A mutation fails at a path of its own, but some gateways drop the index of a list from the path of a read.
+      // Reads only: some gateways drop the list index from their path. A mutation has a path of its own.
       ...(userId !== undefined && !outcome && { userId }),
       ...(zitadel && { zitadel }),
     };

@@ -83,7 +83,7 @@ function fail(reason: unknown): never {
   process.exit(1);
 }
 
-/** How long the rest may take after the time for requests in flight is over. */
+/** How long everything else may take once the time for requests in flight is up. */
 const restMs = 3_000;
 
 /**

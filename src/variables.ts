@@ -66,6 +66,7 @@ export const limits = (rule: string, maxLimits = Infinity, maxCount = 1_000_000)
     if (value === 'off') return [];
     const list = value.split(',').map((text): Limit => {
       const [, count, time, unit] = /^([1-9]\d{0,8})\/([1-9]\d{0,8})([smhd])$/.exec(text.trim()) ?? [];
+      // Text in any other format becomes NaN, which is not sound below.
       return { count: Number(count), seconds: Number(time) * secondsOf[unit as keyof typeof secondsOf] };
     });
     list.sort((one, other) => one.seconds - other.seconds);

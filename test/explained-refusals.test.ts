@@ -7,7 +7,7 @@ import { readMany, readOne, user } from './support/reads.js';
 import { bearer, manager, openStage, post, unverified } from './support/stage.js';
 import { answered, zitadel } from './support/zitadel.js';
 
-// ZITADEL gives different reasons the same error. Then the user is read once, to find out which it was.
+// ZITADEL gives several reasons the same error. Then the user is read once, to find out which it was.
 
 const invalidCode = zitadel(3, 'INVALID_ARGUMENT', 400, 'COMMAND-eis9R', 'Code is invalid');
 const noCode = zitadel(9, 'FAILED_PRECONDITION', 400, 'PHONE-5xrra88eq8', 'No code to resend');
@@ -67,7 +67,7 @@ test('trying again after a lost answer shows that the phone is already verified'
 
   expect(lost.errors).toMatchObject([
     {
-      message: 'The connection to the user service broke. The change may have been made anyway.',
+      message: 'The connection to the user service was lost. The change may have been made anyway.',
       extensions: { code: 'UPSTREAM_UNAVAILABLE', reason: 'CONNECTION_LOST', outcome: 'UNKNOWN' },
     },
   ]);
@@ -85,7 +85,7 @@ test('does not call a code wrong if there is no phone', async () => {
   expect(stage.methods()).toEqual(['POST', 'GET']);
 });
 
-test('reads as the caller to explain, and nothing else', async () => {
+test('explains with one read, as the caller', async () => {
   await using stage = await openWithCode();
 
   await stage.verify('S3CR3T');
@@ -117,7 +117,7 @@ test.for([
     const { code, verify } = stage;
     await verify(code);
     stage.zitadel.calls.length = 0;
-    // The phone is verified, which nobody can see.
+    // The phone is verified, but no read shows it.
     stage.zitadel.misbehave(proper, ...reads);
 
     const refused = await verify(code, headers);
@@ -142,7 +142,7 @@ test.for([
   expect(stage.methods()).toEqual(['POST', 'GET', 'GET']);
 });
 
-test('does not read to explain when the time is up', async () => {
+test('does not read the user when no time is left', async () => {
   const clock = stopClock();
   await using stage = await openWithCode({ VERIFY_LIMIT: '1/10m' });
   const { code, verify, methods } = stage;
@@ -229,7 +229,7 @@ test.for([
   ['breaks twice', [{ reset: true }, { reset: true }], 3],
   ['is forbidden', [answered({ code: 7 }, 403)], 2],
   ['finds no user', [missing], 2],
-] as const)('says of a resend only that no code is pending if the explaining read %s', async ([, reads, calls]) => {
+] as const)('reports only that no code is pending for a resend if the explaining read %s', async ([, reads, calls]) => {
   await using stage = await openStage();
   stage.zitadel.misbehave(proper, ...reads);
 
@@ -248,11 +248,11 @@ test('a phone for which no code was ever requested must be removed before it can
   const resent = await stage.resend();
   const again = await stage.run('set-contact-phone', { userId, number });
   await stage.run('remove-contact-phone', { userId });
-  const anew = await stage.run('set-contact-phone', { userId, number });
+  const afterRemoval = await stage.run('set-contact-phone', { userId, number });
 
   expect(extensionsOf(resent)).toMatchObject([failedPrecondition('NO_CODE_PENDING')]);
   expect(extensionsOf(again)).toMatchObject([failedPrecondition('SAME_NUMBER')]);
-  expect(anew.errors).toBeUndefined();
+  expect(afterRemoval.errors).toBeUndefined();
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
@@ -276,7 +276,7 @@ test.for(mutationNames)('distinguishes a machine from a user that does not exist
 });
 
 test.for([users.unverified, users.verified, users.phoneless])(
-  'does not explain that ZITADEL found no user by the phone of one who $description',
+  'keeps the reason USER_UNKNOWN even if the read then finds a user who $description',
   async ({ userId }) => {
     await using stage = await openStage();
     // The user was created after the write, or ZITADEL gave a false answer.

@@ -171,7 +171,7 @@ test.for(gateways)('%s: refuses a number or a code of the wrong type without rep
     ],
     [
       'NUMBER_WITHOUT_COUNTRY_CODE',
-      'The phone number must begin with a + and a country calling code.',
+      'The phone number must begin with + and a country calling code, such as +41.',
       { query: set('', '"791234567"') },
     ],
     ['NUMBER_INVALID', 'The phone number is not valid.', { query: set('', '"+791234567"') }],

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
-import { fiftyAtOnce } from './support/barrier.js';
+import { fiftyAtOnce } from './support/fifty-at-once.js';
 import { stopClock } from './support/clock.js';
 import { gate } from './support/gate.js';
 import { bearer, manager, openStage, unverified } from './support/stage.js';

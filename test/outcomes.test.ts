@@ -85,9 +85,9 @@ test.for([
   ['set-contact-phone', 'an SMS was sent'],
   ['resend-contact-phone-code', 'an SMS was sent'],
   ['verify-contact-phone', 'a wrong code was refused'],
-] as const)('%s has an unknown outcome if a fault of our own comes up after %s', async ([name]) => {
+] as const)('%s has an unknown outcome if a fault of our own occurs after %s', async ([name]) => {
   await using stage = await openStage({ SMS_LIMITS: '', VERIFY_LIMIT: '' });
-  // Comes up when the limits count what was done, or release what was in flight.
+  // Occurs when the limits count what was done, or release what was in flight.
   vi.spyOn(MemoryCounter.prototype, 'delete').mockImplementation(() => {
     throw new TypeError('a fault after the answer');
   });
@@ -102,7 +102,7 @@ test.for([
   expect(stage.zitadel.outbox).toHaveLength(name === 'verify-contact-phone' ? 0 : 1);
 });
 
-test('says that the change was made if a fault of our own comes up below it', async () => {
+test('says that the change was made if a fault of our own occurs below it', async () => {
   await using stage = await openStage();
   await stage.resend();
   stage.zitadel.calls.length = 0;
@@ -124,7 +124,7 @@ test('says that the change was made if a fault of our own comes up below it', as
   expect(stage.zitadel.calls).toHaveLength(1);
 });
 
-test('has no outcome if a fault of our own comes up in a read', async () => {
+test('has no outcome if a fault of our own occurs in a read', async () => {
   await using stage = await openStage();
   for (const method of ['getUserById', 'listUsers'] as const)
     vi.spyOn(ZitadelClient.prototype, method).mockRejectedValue(new TypeError('a fault in a read'));
@@ -140,7 +140,7 @@ test('has no outcome if a fault of our own comes up in a read', async () => {
   expect(alone.text + among.text).not.toContain('a fault in a read');
 });
 
-test('leaves a refusal as it is if a fault of our own comes up in the read that explains it', async () => {
+test('leaves a refusal as it is if a fault of our own occurs in the read that explains it', async () => {
   await using stage = await openStage();
   vi.spyOn(ZitadelClient.prototype, 'getUserById').mockRejectedValue(new TypeError('a fault in a read'));
 

@@ -53,7 +53,7 @@ test('parses numbers as people type them', async () => {
 
 const noPlus = [
   'NUMBER_WITHOUT_COUNTRY_CODE',
-  'The phone number must begin with a + and a country calling code.',
+  'The phone number must begin with + and a country calling code, such as +41.',
 ] as const;
 const tooLong = ['NUMBER_INVALID', 'The phone number must have at most 100 characters.'] as const;
 const invalid = ['NUMBER_INVALID', 'The phone number is not valid.'] as const;

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { EmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
-import { fiftyAtOnce } from './support/barrier.js';
+import { fiftyAtOnce } from './support/fifty-at-once.js';
 import { startChild } from './support/child.js';
 import { stopClock } from './support/clock.js';
 import { crowd } from './support/crowd.js';

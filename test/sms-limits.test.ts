@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { callerKeyOf } from '../src/limits/limits.js';
-import { fiftyAtOnce } from './support/barrier.js';
+import { fiftyAtOnce } from './support/fifty-at-once.js';
 import { stopClock } from './support/clock.js';
 import { gate } from './support/gate.js';
 import { bearer, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';

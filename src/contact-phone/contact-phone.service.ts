@@ -3,24 +3,24 @@ import { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
 import { callerKeyOf, type Limits } from '../limits/limits.js';
 import type { Deadline } from '../zitadel/exchange.js';
-import type { PhoneChanged, PhoneCodeMade, PhoneCodeMode, SetPhoneMode, User } from '../zitadel/messages.js';
+import type { ChangeResponse, CodeResponse, Phone, PhoneCodeMode, SetPhoneMode } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
-import { createUserLoader, type UserLoader, type Users } from './users.js';
+import { createUserLoader, type UserLoader, type Users } from './user-loader.js';
 import { checkSmsCountry, checkUserId, isUserId, readPhoneNumber, readVerificationCode } from './validation.js';
 
-type Phone = NonNullable<User['phone']>;
-
-/** The user after a change. Their phone is what the change itself proves; it is read only if that is not everything. */
+/** The user after a change. What the change itself proves about the phone is not read again; the rest is, but only if it is selected. */
 interface ChangedUser {
   id: string;
   contactPhone: Phone | null | (() => Promise<Phone | null>);
 }
 
-type Changed = PhoneChanged & { user: ChangedUser };
+type ChangeResult = ChangeResponse & { user: ChangedUser };
 
-/** If an SMS was sent and there are limits: when they will allow another. */
-type CodeMade = PhoneCodeMade & { resendAvailableAt?: string };
+/** What ZITADEL answered, and when the limits will allow another SMS, if one was sent and there are limits. */
+type SmsResult = CodeResponse & { resendAvailableAt?: string };
+
+type CodeResult = SmsResult & ChangeResult;
 
 /**
  * All operations on contact phones, on behalf of the caller of one request. One instance per request.
@@ -66,8 +66,12 @@ export class ContactPhoneService {
     });
   }
 
-  /** Sets or replaces the user's phone, and has ZITADEL send a code, return a code, or mark the phone as verified. */
-  set(userId: string, typed: unknown, mode: SetPhoneMode): Promise<CodeMade & Changed> {
+  /**
+   * Sets or replaces the user's phone, and has ZITADEL send a code, return a code, or mark the phone as verified.
+   *
+   * @param typed the number as the client sent it; it may be of any type
+   */
+  set(userId: string, typed: unknown, mode: SetPhoneMode): Promise<CodeResult> {
     return this.write(userId, async (caller, deadline) => {
       const number = readPhoneNumber(typed);
       const set = () => this.zitadel.setPhone(caller, userId, number, mode, deadline);
@@ -78,7 +82,7 @@ export class ContactPhoneService {
   }
 
   /** Has ZITADEL create a new code for the user's unverified phone, and send or return it. */
-  resend(userId: string, mode: PhoneCodeMode): Promise<CodeMade & Changed> {
+  resend(userId: string, mode: PhoneCodeMode): Promise<CodeResult> {
     return this.write(userId, async (caller, deadline) => {
       const resend = () => this.zitadel.resendPhoneCode(caller, userId, mode, deadline);
       const checkAndResend = async () => {
@@ -90,8 +94,12 @@ export class ContactPhoneService {
     });
   }
 
-  /** Verifies the user's phone with the code. */
-  verify(userId: string, typed: unknown): Promise<Changed> {
+  /**
+   * Verifies the user's phone with the code.
+   *
+   * @param typed the code as the client sent it; it may be of any type
+   */
+  verify(userId: string, typed: unknown): Promise<ChangeResult> {
     return this.write(userId, async (caller, deadline) => {
       const code = readVerificationCode(typed);
       const verify = () => this.zitadel.verifyPhone(caller, userId, code, deadline);
@@ -106,7 +114,7 @@ export class ContactPhoneService {
   }
 
   /** Removes the user's phone. */
-  remove(userId: string): Promise<Changed> {
+  remove(userId: string): Promise<ChangeResult> {
     return this.write(userId, async (caller, deadline) => {
       const answer = await this.zitadel.removePhone(caller, userId, deadline);
       return { ...answer, user: { id: userId, contactPhone: null } };
@@ -121,25 +129,27 @@ export class ContactPhoneService {
     const deadline = this.zitadel.deadline();
     try {
       const caller = this.admit(userId);
-      // Nobody would see the result. An earlier write in the same document has completed.
+      // Nobody would see the result. This happens if the caller hung up during an earlier mutation of the same document.
       if (caller.isGone()) throw new Failure({ code: 'FAILED_PRECONDITION' }, { text: 'The caller hung up.' });
       return await call(caller, deadline);
     } catch (error) {
-      const thrown = failureOf(error);
-      // Only a fault of ours has no outcome although the call may have left.
-      const { outcome = thrown.verdict.code === 'INTERNAL_SERVER_ERROR' ? 'UNKNOWN' : 'NOT_DONE' } = thrown.facts;
-      const failure = thrown.with({ outcome, ...(isUserId(userId) && { userId }) });
-      throw failure.facts.isAmbiguous ? await this.explain(failure, userId, deadline) : failure;
+      const failure = failureOf(error);
+      const { outcome, isAmbiguous } = failure.facts;
+      if (outcome) throw isAmbiguous ? await this.explain(failure, userId, deadline) : failure;
+      // A failure without an outcome comes from a check before the call, but a fault of ours may come after it.
+      const isFault = failure.verdict.code === 'INTERNAL_SERVER_ERROR';
+      throw failure.with({ outcome: isFault ? 'UNKNOWN' : 'NOT_DONE', ...(isUserId(userId) && { userId }) });
     }
   }
 
-  /** Makes a call that sends an SMS, if the limits allow it. */
-  private async sendSms(caller: Caller, userId: string, call: () => Promise<PhoneCodeMade>): Promise<CodeMade> {
+  /** Makes a call that sends an SMS, if the limits allow one. */
+  private async sendSms(caller: Caller, userId: string, call: () => Promise<CodeResponse>): Promise<SmsResult> {
     const outcomeOfSms = (failure?: Failure) => (failure ? (failure.facts.outcome ?? 'UNKNOWN') : 'DONE');
     const { answer, opensAt } = await this.limits.sms.run(userId, this.keyOf(caller), call, outcomeOfSms);
     return { ...answer, ...(opensAt && { resendAvailableAt: opensAt.toISOString() }) };
   }
 
+  /** Refuses to send an SMS to the user's current number if its country is not allowed. */
   private async checkCountry(caller: Caller, userId: string, deadline: Deadline): Promise<void> {
     try {
       const { phone } = await this.zitadel.getUserById(caller, userId, deadline);
@@ -149,7 +159,7 @@ export class ContactPhoneService {
     }
   }
 
-  /** Reads the user once, since ZITADEL gives different reasons the same error. If that shows nothing, the failure stays as it is. */
+  /** Reads the user once to find out which of several reasons ZITADEL's error had. If that shows nothing, the failure stays as it is. */
   private async explain(failure: Failure, userId: string, deadline: Deadline): Promise<Failure> {
     if (!this.caller || deadline.left() <= 0) return failure;
     try {
@@ -173,7 +183,7 @@ export class ContactPhoneService {
     return (this.callerKey ??= callerKeyOf(caller.headers.authorization));
   }
 
-  /** Refuses an anonymous caller or a bad id before any call. */
+  /** Refuses an anonymous caller or a bad id, before any call. */
   private admit(userId: string): Caller {
     if (!this.caller) throw new Failure({ code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING' });
     checkUserId(userId);

@@ -75,7 +75,7 @@ export class ContactPhoneChangeDetails {
   @Field(() => DateTime, { description: 'When the user was changed.' })
   changeDate!: string;
 
-  @Field(() => ID, { nullable: true, description: 'The ID of the organization that the user belongs to.' })
+  @Field(() => ID, { nullable: true, description: 'The ID of the organisation that the user belongs to.' })
   resourceOwner?: string | null;
 }
 
@@ -96,7 +96,7 @@ export class User {
   @Field(() => ID)
   id!: string;
 
-  /** Whatever graphql-js resolves by itself: it calls a function only if the field is selected, and an Error fails only this field. */
+  /** In any form that graphql-js resolves itself: a function is called only if the field is selected, and an Error fails only this field. */
   @Field(() => ContactPhone, {
     nullable: true,
     description: 'The contact phone. Null without an error means that the user has none.',

@@ -16,7 +16,7 @@ export const unsafeInteger = '\u0000 an integer that JavaScript cannot hold';
  * @param variables as they were parsed; changed in place
  */
 export function replaceUnsafeIntegers(variables: Record<string, unknown>): void {
-  // No recursion: deeply nested JSON would overflow the stack.
+  // No recursion: deeply nested JSON would overflow the stack. Arrays are walked like objects.
   const left: Record<string, unknown>[] = [variables];
   for (let values = left.pop(); values; values = left.pop()) {
     for (const key in values) {
@@ -31,7 +31,7 @@ export const maxUserIdLength = 200;
 
 /**
  * ZITADEL's ids have 1–200 characters. ZITADEL fails on characters other than printable ASCII before it checks the token. It also routes
- * on the decoded path, so an id that contains a separator, or is a dot segment, would call another operation, however it is encoded.
+ * on the decoded path, so an id that contains a separator, or is a dot segment, would call another RPC, however it is encoded.
  */
 export function isUserId(value: unknown): value is string {
   if (typeof value !== 'string' || value.length > maxUserIdLength) return false;
@@ -39,12 +39,15 @@ export function isUserId(value: unknown): value is string {
 }
 
 export function checkUserId(userId: unknown): asserts userId is string {
-  if (isUserId(userId)) return;
+  if (!isUserId(userId)) throw badUserId(userId);
+}
+
+export function badUserId(userId: unknown): Failure {
   const text =
     userId === unsafeInteger
       ? 'Send ids as strings: this number exceeds the safe integer range, and could become the id of another user.'
       : undefined;
-  throw new Failure({ code: 'BAD_USER_INPUT', reason: 'USER_ID_INVALID' }, { argument: 'userId', text });
+  return new Failure({ code: 'BAD_USER_INPUT', reason: 'USER_ID_INVALID' }, { argument: 'userId', text });
 }
 
 /** Includes the spaces and brackets that people type. */

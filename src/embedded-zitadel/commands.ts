@@ -11,7 +11,7 @@ const codeAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
 const codeLength = 6;
 const codeLifetimeMs = 60 * 60 * 1000;
 
-/** The phone operations of ZITADEL's user service v2, with its rules. Refusals come in the order of ZITADEL's own checks. */
+/** The phone commands of ZITADEL's user service v2, with its rules. Refusals come in the order of ZITADEL's own checks. */
 export class PhoneCommands {
   readonly outbox: Sms[] = [];
   /** Every code that was ever created, so that tests can check that none leaks. */

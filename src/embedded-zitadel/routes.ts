@@ -22,7 +22,7 @@ interface UserService {
 
 type Handler = (service: UserService, request: RawRequest, userId: string) => unknown;
 
-/** The operations by path and method. */
+/** The RPCs by path and method. */
 const routes: [path: RegExp, Partial<Record<string, Handler>>][] = [
   [/^\/debug\/(healthz|ready)$/, { GET: () => 'ok' }],
   [/^\/v2\/users$/, { POST: ({ queries }, { headers, body }) => queries.listUsers(headers, parseJson(body)) }],

@@ -10,10 +10,10 @@ import { rebuildSentence } from './sentences.js';
 const maxLocations = 10;
 
 /**
- * Makes a failure of a GraphQL error. Our own failures and known sentences are let out. Everything else becomes a generic message, so that
- * nothing a library quotes, now or in a later version, leaves the server.
+ * Turns a GraphQL error into a Failure. Only our own failures and known sentences keep their message. Everything else becomes a generic one,
+ * so that nothing that a library quotes, now or in a later version, leaves the server.
  *
- * @param kind of the operation; undefined if the document has none that can run
+ * @param kind of the operation; undefined if the document has none that can be executed
  */
 export function maskError(error: GraphQLError, kind: `${OperationTypeNode}` | undefined): Failure {
   const { originalError = error } = error;
@@ -41,7 +41,7 @@ function outcomeOf({ path }: GraphQLError, kind: string | undefined, { verdict, 
   return path.length > 1 ? 'DONE' : (facts.outcome ?? outcome);
 }
 
-/** The codes that Apollo Server gives to operations that it refuses, and the failures that they become. */
+/** What the codes that Apollo Server gives to refused requests become. */
 const refusals: Partial<Record<string, Verdict>> = {
   GRAPHQL_PARSE_FAILED: { code: 'GRAPHQL_PARSE_FAILED' },
   GRAPHQL_VALIDATION_FAILED: { code: 'GRAPHQL_VALIDATION_FAILED' },
@@ -62,7 +62,7 @@ function refusalOf(error: GraphQLError): Failure | undefined {
 
 function codeOf({ extensions, nodes }: GraphQLError, isOfField: boolean): string {
   const code = extensions['code'];
-  // In a field, an error with a code comes from a library, and the request is not at fault.
+  // An error with a code in a field comes from a library: the request is not at fault.
   if (typeof code === 'string') return isOfField ? '' : code;
   // Errors that graphql-js finds only during execution, and gives no code: null in a variable instead of the default, ...
   if (nodes?.[0]?.kind === Kind.VARIABLE) return 'BAD_USER_INPUT';

@@ -1,6 +1,7 @@
 import { printSubgraphSchema } from '@apollo/subgraph';
 import { collectFields, collectSubFields } from '@graphql-tools/utils';
 import {
+  assertObjectType,
   getArgumentValues,
   getVariableValues,
   Kind,
@@ -14,7 +15,7 @@ import {
 import { isUserId, maxUserIdLength } from '../contact-phone/validation.js';
 import { errors } from '../errors.js';
 import { Failure } from '../failure.js';
-import { mayHelpToRetry } from '../failures.js';
+import { codesWithRetryAfter } from '../failures.js';
 import { maxErrorIdLength } from '../zitadel/answer.js';
 
 /** Larger answers could fill the memory of this server, and of the routers and clients that read them. */
@@ -34,7 +35,7 @@ const maxErrorBytes = Math.max(
 
 function bytesOfError(code: string, reason: string, message: string): number {
   const zitadel = { code: 16, httpStatus: 500, id: 'x'.repeat(maxErrorIdLength) };
-  const retryAfter = mayHelpToRetry.some((one) => one === code) ? 999_999_999_999 : undefined;
+  const retryAfter = codesWithRetryAfter.some((one) => one === code) ? 999_999_999_999 : undefined;
   return JSON.stringify({ message, path: [], extensions: { code, reason, retryAfter, userId: '', zitadel } }).length;
 }
 
@@ -57,7 +58,7 @@ export class QueryCost {
   private readonly bytesOfSdl;
 
   constructor(private readonly schema: GraphQLSchema) {
-    const type = (name: string) => schema.getType(name) as GraphQLObjectType;
+    const type = (name: string) => assertObjectType(schema.getType(name));
     this.types = { query: type('Query'), user: type('User'), phone: type('ContactPhone'), service: type('_Service') };
     this.bytesOfSdl = JSON.stringify(printSubgraphSchema(schema)).length;
   }
@@ -108,6 +109,7 @@ export class QueryCost {
     return named('_entities', root).flatMap(([key, nodes]) => {
       const [node] = nodes;
       if (!field || !node) return [];
+      // The schema says that this is a list, of anything.
       const { representations } = getArgumentValues(field, node, variables) as { representations: unknown[] };
       return [{ key, representations, ofUser: below(this.types.user, nodes) }];
     });
@@ -122,7 +124,7 @@ export class QueryCost {
     const valid = others + bytesOfPhones + '{},'.length;
     return sum(
       representations.map((value) => {
-        const { id } = (value ?? {}) as { id?: unknown };
+        const id = typeof value === 'object' && value !== null && 'id' in value ? value.id : undefined;
         if (!isUserId(id)) return 'null,'.length + maxErrorBytes + path;
         // The error of each phone names the user as well.
         return valid + (ids + phones.length) * JSON.stringify(id).length;

@@ -142,7 +142,10 @@ export function closeStalledConnections(app: FastifyInstance, connections: () =>
   app.server.once('close', () => clearInterval(timer));
 }
 
-/** Changes whenever the operating system accepts bytes. Of a long write that it accepts in parts, only the handle knows. */
+/**
+ * Changes whenever the operating system accepts bytes. Of a long write that it accepts in parts, only the handle knows,
+ * which Node's types leave out.
+ */
 function bytesTaken(socket: Socket): number {
   const { _handle: handle } = socket as { _handle?: { writeQueueSize: number } };
   return socket.bytesWritten - socket.writableLength - (handle?.writeQueueSize ?? 0);

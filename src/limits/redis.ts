@@ -6,13 +6,15 @@ import { Failure } from '../failure.js';
 import { nothing, type Count, type Counter, type CreateCounter } from './counters.js';
 
 const prefix = 'contact-phone';
+/** An answer that takes longer counts as none. */
 const slowMs = 200;
 const connectMs = 1_000;
+/** How long Redis is not used after it failed. */
 const pauseMs = 1_000;
 
 /**
- * Redis or Valkey. If it fails or is slow, it is not used for a second, or each request would wait for it. Then it is reconnected, since
- * the connection may have died silently.
+ * Redis or Valkey. If it fails or is slow, it is not used for a second: otherwise each request would wait for it. Then it is reconnected,
+ * since the connection may have died silently.
  */
 export class Redis {
   private readonly client;

@@ -35,7 +35,7 @@ export interface RecordedCall {
   ms: number;
 }
 
-/** Begins the spans of a request: HTTP, in it the operation, and in that each call to ZITADEL. */
+/** Begins the spans of a request: one for HTTP, within it one for the operation, and within that one for each call to ZITADEL. */
 export interface Tracing {
   begin(request: { method: string; route: string | undefined; headers: IncomingHttpHeaders }): RequestTrace;
 }
@@ -164,7 +164,7 @@ export function recordRequests(
   });
   app.addHook('onSend', ({ record }, { statusCode }, payload, done) => {
     if (record) {
-      // A request that was refused before GraphQL has no recorded failure yet.
+      // A request that was refused before GraphQL ran has no recorded failure yet.
       if (statusCode >= 400 && record.failures.length === 0) record.failures = [refusedRequest(statusCode)];
       record.end(statusCode);
       for (const observe of observers) observe(record);

@@ -23,7 +23,7 @@ export async function startTracing(endpoint: URL, logger: Logger): Promise<Traci
     { logLevel: api.DiagLogLevel.WARN, suppressOverrideMessage: true },
   );
   function warn(message: string) {
-    logger.warn({ reason: message }, 'OpenTelemetry warning');
+    logger.warn({ warning: message }, 'OpenTelemetry warning');
   }
 
   const provider = new sdk.NodeTracerProvider({

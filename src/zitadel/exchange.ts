@@ -19,7 +19,7 @@ export interface UpstreamAnswer {
   body: Buffer;
 }
 
-/** The time limit that all calls for one field of an operation share. It starts when it is created. */
+/** The time limit that all calls for one field share. It starts when it is created. */
 export class Deadline {
   private readonly beganAt = performance.now();
 

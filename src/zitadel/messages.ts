@@ -49,14 +49,14 @@ const objectDetails = z.object({
 });
 
 /** VerifyPhoneResponse and RemovePhoneResponse. */
-export type PhoneChanged = z.infer<typeof phoneChanged>;
+export type ChangeResponse = z.infer<typeof changeResponse>;
 
-export const phoneChanged = z.object({ details: objectDetails });
+export const changeResponse = z.object({ details: objectDetails });
 
 /** SetPhoneResponse and ResendPhoneCodeResponse: with the code in the mode RETURN_CODE. */
-export type PhoneCodeMade = z.infer<typeof phoneCodeMade>;
+export type CodeResponse = z.infer<typeof codeResponse>;
 
-export const phoneCodeMade = phoneChanged.extend({ verificationCode: z.string().nullish() });
+export const codeResponse = changeResponse.extend({ verificationCode: z.string().nullish() });
 
 const humanPhone = z.object({ phone: z.string().nullish(), isVerified: z.boolean().nullish() });
 
@@ -72,13 +72,19 @@ const isOfAKind = ({ human, machine }: UserMessage) => Boolean(human ?? machine)
 const must = 'must be a human or a machine';
 
 /** The parts of a user that concern the contact phone. `phone` is null if they have none; machines never have one. */
-export interface User {
+export interface ZitadelUser {
   userId: string;
   isMachine: boolean;
-  phone: { number: string; isVerified: boolean } | null;
+  phone: Phone | null;
 }
 
-function userOf({ userId, human }: UserMessage): User {
+export interface Phone {
+  /** ZITADEL stores it in E.164 format. */
+  number: string;
+  isVerified: boolean;
+}
+
+function userOf({ userId, human }: UserMessage): ZitadelUser {
   const { phone: number, isVerified } = human?.phone ?? {};
   return { userId, isMachine: !human, phone: number ? { number, isVerified: isVerified ?? false } : null };
 }

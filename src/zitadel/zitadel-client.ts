@@ -1,19 +1,19 @@
 import { failedCall } from '../failures.js';
 import type { Deadline } from './exchange.js';
 import {
+  changeResponse,
+  codeResponse,
   getUserByIdResponse,
   listUsersRequest,
   listUsersResponse,
-  phoneChanged,
-  phoneCodeMade,
   resendPhoneCodeRequest,
   setPhoneRequest,
   verifyPhoneRequest,
-  type PhoneChanged,
-  type PhoneCodeMade,
+  type ChangeResponse,
+  type CodeResponse,
   type PhoneCodeMode,
   type SetPhoneMode,
-  type User,
+  type ZitadelUser,
 } from './messages.js';
 import type { Caller, ZitadelConnection } from './zitadel-connection.js';
 
@@ -21,7 +21,7 @@ import type { Caller, ZitadelConnection } from './zitadel-connection.js';
 export class ZitadelClient {
   constructor(private readonly connection: ZitadelConnection) {}
 
-  /** Starts the time limit that all calls for one field of an operation share. */
+  /** Starts the time limit that all calls for one field share. */
   deadline(): Deadline {
     return this.connection.deadline();
   }
@@ -40,7 +40,7 @@ export class ZitadelClient {
     number: string,
     mode: SetPhoneMode,
     deadline: Deadline,
-  ): Promise<PhoneCodeMade> {
+  ): Promise<CodeResponse> {
     const call = {
       rpc: 'SetPhone',
       method: 'POST',
@@ -50,7 +50,7 @@ export class ZitadelClient {
       sendsSms: mode === 'SEND_CODE',
       secrets: [number],
     } as const;
-    return this.connection.write(caller, phoneCodeMade, call, deadline);
+    return this.connection.write(caller, codeResponse, call, deadline);
   }
 
   /**
@@ -60,7 +60,7 @@ export class ZitadelClient {
    * @returns the change, and the code in the mode RETURN_CODE
    * @throws {Failure}
    */
-  resendPhoneCode(caller: Caller, userId: string, mode: PhoneCodeMode, deadline: Deadline): Promise<PhoneCodeMade> {
+  resendPhoneCode(caller: Caller, userId: string, mode: PhoneCodeMode, deadline: Deadline): Promise<CodeResponse> {
     const call = {
       rpc: 'ResendPhoneCode',
       method: 'POST',
@@ -69,7 +69,7 @@ export class ZitadelClient {
       userIds: [userId],
       sendsSms: mode === 'SEND_CODE',
     } as const;
-    return this.connection.write(caller, phoneCodeMade, call, deadline);
+    return this.connection.write(caller, codeResponse, call, deadline);
   }
 
   /**
@@ -78,7 +78,7 @@ export class ZitadelClient {
    * @param verificationCode 1–20 characters, case-sensitive
    * @throws {Failure}
    */
-  verifyPhone(caller: Caller, userId: string, verificationCode: string, deadline: Deadline): Promise<PhoneChanged> {
+  verifyPhone(caller: Caller, userId: string, verificationCode: string, deadline: Deadline): Promise<ChangeResponse> {
     const call = {
       rpc: 'VerifyPhone',
       method: 'POST',
@@ -87,7 +87,7 @@ export class ZitadelClient {
       userIds: [userId],
       secrets: [verificationCode],
     } as const;
-    return this.connection.write(caller, phoneChanged, call, deadline);
+    return this.connection.write(caller, changeResponse, call, deadline);
   }
 
   /**
@@ -95,10 +95,10 @@ export class ZitadelClient {
    *
    * @throws {Failure} also if the user has no phone
    */
-  removePhone(caller: Caller, userId: string, deadline: Deadline): Promise<PhoneChanged> {
+  removePhone(caller: Caller, userId: string, deadline: Deadline): Promise<ChangeResponse> {
     const path = pathOf(userId, '/phone');
     const call = { rpc: 'RemovePhone', method: 'DELETE', path, body: null, userIds: [userId] } as const;
-    return this.connection.write(caller, phoneChanged, call, deadline);
+    return this.connection.write(caller, changeResponse, call, deadline);
   }
 
   /**
@@ -106,7 +106,7 @@ export class ZitadelClient {
    *
    * @throws {Failure} also if the user does not exist, or the caller may not read them
    */
-  async getUserById(caller: Caller, userId: string, deadline: Deadline): Promise<User> {
+  async getUserById(caller: Caller, userId: string, deadline: Deadline): Promise<ZitadelUser> {
     const path = pathOf(userId);
     const call = { rpc: 'GetUserByID', method: 'GET', path, body: null, userIds: [userId] } as const;
     const { user } = await this.connection.read(caller, getUserByIdResponse, call, deadline);
@@ -123,7 +123,7 @@ export class ZitadelClient {
    * @returns the users that exist and that the caller may read, in no particular order
    * @throws {Failure}
    */
-  async listUsers(caller: Caller, userIds: readonly string[], deadline: Deadline): Promise<User[]> {
+  async listUsers(caller: Caller, userIds: readonly string[], deadline: Deadline): Promise<ZitadelUser[]> {
     const body = listUsersRequest(userIds);
     const call = { rpc: 'ListUsers', method: 'POST', path: '/v2/users', body, userIds } as const;
     const { result } = await this.connection.read(caller, listUsersResponse, call, deadline);

@@ -8,6 +8,7 @@ import { Deadline, type UpstreamRequest } from './exchange.js';
 import { Lane } from './lane.js';
 import { ZitadelHealth } from './zitadel-health.js';
 
+/** On whose behalf a call is made. */
 export interface Caller {
   /** The only headers of their request that are forwarded to ZITADEL, under the same names. */
   readonly headers: {
@@ -35,9 +36,11 @@ export interface StartedCall {
   sendsSms: boolean;
 }
 
+/** Observes one call to its end. */
 export interface WatchedCall {
-  /** Make ZITADEL's spans children of this call. They replace the caller's trace headers. */
+  /** They replace the caller's, so that ZITADEL's spans become children of this call. undefined if there is no trace. */
   traceHeaders: TraceHeaders | undefined;
+  /** @param httpStatus undefined if there was no answer */
   end(httpStatus: number | undefined, failure?: Failure): void;
 }
 
@@ -166,7 +169,7 @@ export class ZitadelConnection {
   }
 }
 
-/** Whether the same read may well succeed now: its connection broke, or ZITADEL was briefly unavailable. */
+/** Whether the same read is likely to succeed now: its connection broke, or ZITADEL was briefly unavailable. */
 function isWorthRepeating({ facts: { call } }: Failure): boolean {
   if (!call || call.kind === 'timeout') return false;
   return call.sent && (call.connectionBroke === true || call.httpStatus === 503);

@@ -11,11 +11,11 @@ export const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 export const manager = bearer(tokens.manager.token);
 export const unverified = users.unverified.userId;
 
-export interface PhoneChange {
+export interface ChangeResult {
   details: { sequence: string; changeDate: string; resourceOwner: string };
   user: { contactPhone: Phone };
 }
-export interface PhoneCodeChange extends PhoneChange {
+export interface CodeResult extends ChangeResult {
   verificationCode: string | null;
   resendAvailableAt: string | null;
 }
@@ -24,10 +24,10 @@ export type Phone = { number: string; isVerified: boolean } | null;
 /** The answers to the example operations, by file name. */
 export interface OperationData {
   'contact-phone': { contactPhone: Phone };
-  'set-contact-phone': { setContactPhone: PhoneCodeChange | null };
-  'resend-contact-phone-code': { resendContactPhoneCode: Omit<PhoneCodeChange, 'user'> | null };
-  'verify-contact-phone': { verifyContactPhone: PhoneChange | null };
-  'remove-contact-phone': { removeContactPhone: PhoneChange | null };
+  'set-contact-phone': { setContactPhone: CodeResult | null };
+  'resend-contact-phone-code': { resendContactPhoneCode: Omit<CodeResult, 'user'> | null };
+  'verify-contact-phone': { verifyContactPhone: ChangeResult | null };
+  'remove-contact-phone': { removeContactPhone: ChangeResult | null };
 }
 export type OperationName = keyof OperationData;
 

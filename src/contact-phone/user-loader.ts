@@ -3,12 +3,12 @@ import pLimit from 'p-limit';
 import type { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
 import type { Deadline } from '../zitadel/exchange.js';
-import type { User } from '../zitadel/messages.js';
+import type { ZitadelUser } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 
-/** By id: the user, or why they could not be read. Users that ZITADEL does not list are missing. */
-export type Users = ReadonlyMap<string, User | Failure>;
+/** By id: the user, or why they could not be read. Users that ZITADEL does not list are absent. */
+export type Users = ReadonlyMap<string, ZitadelUser | Failure>;
 
 export type UserLoader = DataLoader<readonly string[], Users>;
 
@@ -26,7 +26,11 @@ const maxCallsAtOnce = 8;
 export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLoader {
   const inTurn = pLimit(maxCallsAtOnce);
 
-  const readInto = async (users: Map<string, User | Failure>, ids: readonly string[], read: () => Promise<User[]>) => {
+  const readInto = async (
+    users: Map<string, ZitadelUser | Failure>,
+    ids: readonly string[],
+    read: () => Promise<ZitadelUser[]>,
+  ) => {
     try {
       for (const user of await read()) users.set(user.userId, user);
     } catch (error) {
@@ -36,11 +40,11 @@ export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLo
   };
 
   /**
-   * GetUserByID distinguishes missing from forbidden, and a list omits both. One user is read with the first, several with the second,
-   * whatever the last call has left: whether a user is missing or forbidden must not depend on how many others are read.
+   * GetUserByID distinguishes a missing user from a forbidden one, and a list omits both. One user is read with GetUserByID, several always
+   * with ListUsers, even if the last call is for only one of them: otherwise the error would depend on how many users are read.
    */
   const readAll = async (ids: readonly string[], deadline: Deadline): Promise<Users> => {
-    const users = new Map<string, User | Failure>();
+    const users = new Map<string, ZitadelUser | Failure>();
     const [only] = ids;
     if (ids.length === 1 && only !== undefined) {
       await readInto(users, ids, async () => [await zitadel.getUserById(caller, only, deadline)]);

@@ -68,50 +68,50 @@ interface Case {
   misbehaviours?: Misbehaviour[];
   disturbance?: Disturbance;
   routerSecret?: string;
-  /** What the rule should say of `it`: in front of the subgraph alone, @apollo/gateway and Hive Gateway. */
-  verdicts: [Outcome, Outcome, Outcome];
+  /** What the rule should return for `it`: in front of the subgraph alone, @apollo/gateway and Hive Gateway. */
+  outcomes: [Outcome, Outcome, Outcome];
   /** Whether ZITADEL should have sent the SMS of `it`. */
   isSent: boolean;
 }
 
-const done: Case['verdicts'] = ['DONE', 'DONE', 'DONE'];
-const notDone: Case['verdicts'] = ['NOT_DONE', 'NOT_DONE', 'NOT_DONE'];
-const unknown: Case['verdicts'] = ['UNKNOWN', 'UNKNOWN', 'UNKNOWN'];
+const done: Case['outcomes'] = ['DONE', 'DONE', 'DONE'];
+const notDone: Case['outcomes'] = ['NOT_DONE', 'NOT_DONE', 'NOT_DONE'];
+const unknown: Case['outcomes'] = ['UNKNOWN', 'UNKNOWN', 'UNKNOWN'];
 /** Gateways that refuse a request themselves know nothing of outcomes. */
-const refusedByGateway: Case['verdicts'] = ['NOT_DONE', 'UNKNOWN', 'UNKNOWN'];
+const refusedByGateway: Case['outcomes'] = ['NOT_DONE', 'UNKNOWN', 'UNKNOWN'];
 
 const cases: Record<string, Case> = {
-  'a success': { verdicts: done, isSent: true },
+  'a success': { outcomes: done, isSent: true },
   'an error below the mutation': {
     query: `mutation { it: ${resend(unverified, 'verificationCode user { contactPhone { number } }')} }`,
     misbehaviours: [proper, { answer: { status: 500 } }],
-    verdicts: done,
+    outcomes: done,
     isSent: true,
   },
   'a refusal by ZITADEL': {
     query: `mutation { it: ${resend(users.verified.userId)} }`,
-    verdicts: notDone,
+    outcomes: notDone,
     isSent: false,
   },
   'a refusal by the subgraph': {
     query: `mutation { it: setContactPhone(userId: "${unverified}", number: "1") { verificationCode } }`,
-    verdicts: notDone,
+    outcomes: notDone,
     isSent: false,
   },
-  'a connection to ZITADEL that breaks after the act': {
+  'a connection to ZITADEL that breaks after the change': {
     misbehaviours: [{ reset: true }],
-    verdicts: unknown,
+    outcomes: unknown,
     isSent: true,
   },
-  'a 503 of ZITADEL before the act': {
+  'a 503 from ZITADEL before the change': {
     misbehaviours: [{ answer: { status: 503 } }],
-    verdicts: unknown,
+    outcomes: unknown,
     isSent: false,
   },
-  'a syntax error': { query: `mutation { it: ${resend(unverified)}`, verdicts: refusedByGateway, isSent: false },
+  'a syntax error': { query: `mutation { it: ${resend(unverified)}`, outcomes: refusedByGateway, isSent: false },
   'a field that does not exist': {
     query: `mutation { it: ${resend(unverified, 'nothing')} }`,
-    verdicts: refusedByGateway,
+    outcomes: refusedByGateway,
     isSent: false,
   },
   'a bad variable': {
@@ -119,32 +119,32 @@ const cases: Record<string, Case> = {
       it: resendContactPhoneCode(userId: "${unverified}", mode: $mode) { verificationCode }
     }`,
     variables: { mode: 'BAD' },
-    verdicts: refusedByGateway,
+    outcomes: refusedByGateway,
     isSent: false,
   },
   'an id that is a number': {
     query: 'mutation ($userId: ID!) { it: resendContactPhoneCode(userId: $userId) { verificationCode } }',
     // The gateways refuse it as the README shows.
     variables: { userId: 301000000000000100 },
-    verdicts: notDone,
+    outcomes: notDone,
     isSent: false,
   },
   // @apollo/gateway puts errors with an HTTP status of 400 or more out of reach.
   'a wrong router secret': {
     routerSecret: 'S3CR3T-of-another-router',
-    verdicts: ['NOT_DONE', 'UNKNOWN', 'NOT_DONE'],
+    outcomes: ['NOT_DONE', 'UNKNOWN', 'NOT_DONE'],
     isSent: false,
   },
-  'a subgraph that cannot be reached': { disturbance: 'unreachable', verdicts: unknown, isSent: false },
-  'an answer that gets lost': { disturbance: 'lost', verdicts: unknown, isSent: true },
-  'a balancer that waits no longer': { disturbance: 'late', verdicts: unknown, isSent: true },
+  'a subgraph that cannot be reached': { disturbance: 'unreachable', outcomes: unknown, isSent: false },
+  'an answer that gets lost': { disturbance: 'lost', outcomes: unknown, isSent: true },
+  'a balancer that stops waiting': { disturbance: 'late', outcomes: unknown, isSent: true },
 };
 
 test.for(
   fronts.flatMap(([front, openGateway], index) =>
-    Object.entries(cases).map(([name, given]) => [front, name, openGateway, given, given.verdicts[index]] as const),
+    Object.entries(cases).map(([name, given]) => [front, name, openGateway, given, given.outcomes[index]] as const),
   ),
-)('behind %s, a client knows what became of a mutation: %s', async ([, , openGateway, given, verdict]) => {
+)('behind %s, a client knows whether a mutation was carried out: %s', async ([, , openGateway, given, outcome]) => {
   await using front = await openFront(openGateway, given.routerSecret ?? secret);
   const { query = `mutation { it: ${resend(unverified)} }`, variables, misbehaviours = [], disturbance } = given;
   front.stage.zitadel.misbehave(...misbehaviours);
@@ -153,13 +153,13 @@ test.for(
   const answer = await front.ask({ query, variables });
 
   const isSent = front.stage.zitadel.outbox.length > 0;
-  expect({ verdict: outcomeOf('it', answer), isSent }).toEqual({ verdict, isSent: given.isSent });
-  if (verdict !== 'UNKNOWN') expect(isSent).toBe(verdict === 'DONE');
+  expect({ outcome: outcomeOf('it', answer), isSent }).toEqual({ outcome, isSent: given.isSent });
+  if (outcome !== 'UNKNOWN') expect(isSent).toBe(outcome === 'DONE');
 });
 
-test.for(fronts)('behind %s, a client knows which of several mutations were done', async ([, openGateway]) => {
+test.for(fronts)('behind %s, a client knows which of several mutations were carried out', async ([, openGateway]) => {
   await using front = await openFront(openGateway, secret);
-  // The first is read back, and why the second failed is read.
+  // The calls: the first change and its read, the second change and the read that explains its refusal, then the third change.
   front.stage.zitadel.misbehave(proper, proper, proper, proper, { reset: true });
   const set = `setContactPhone(userId: "${users.phoneless.userId}", number: "+41795550103") { verificationCode }`;
 
@@ -172,8 +172,8 @@ test.for(fronts)('behind %s, a client knows which of several mutations were done
     }`,
   });
 
-  const verdicts = ['first', 'second', 'third', 'fourth'].map((field) => outcomeOf(field, answer));
-  expect(verdicts).toEqual(['DONE', 'NOT_DONE', 'UNKNOWN', 'NOT_DONE']);
+  const outcomes = ['first', 'second', 'third', 'fourth'].map((field) => outcomeOf(field, answer));
+  expect(outcomes).toEqual(['DONE', 'NOT_DONE', 'UNKNOWN', 'NOT_DONE']);
   const reached = [unverified, users.verified.userId, users.phoneless.userId].map(front.reached);
   expect(reached).toEqual([true, false, true]);
 });
@@ -224,6 +224,6 @@ test.for<[string, Answer | undefined, Outcome]>([
     { data: { it: null }, errors: [refused('NOT_DONE'), refused()] },
     'UNKNOWN',
   ],
-])('the rule is safe: %s', ([, answer, verdict]) => {
-  expect(outcomeOf('it', answer)).toBe(verdict);
+])('the rule is safe: %s', ([, answer, outcome]) => {
+  expect(outcomeOf('it', answer)).toBe(outcome);
 });

@@ -4,12 +4,12 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, register as ofProcess
 import type { Logger } from '../logger.js';
 import type { RequestRecord } from './request-record.js';
 
-// What becomes of the record of a request, besides its trace: a log line, and metrics.
+// Turns the record of a request into a log line and metrics.
 
 /** Excludes phone numbers and e-mail addresses, which people may type in place of an id. */
 const safeId = /^(?![\d-]{7,17}$)[\w-]{1,64}$/;
 /** Such as `COMMAND-ieJ2e`. Something other than ZITADEL could put anything there. */
-const errorId = /^[A-Z]{2,20}-[\da-z]{1,20}$|^[A-Z]{2,20}$/i;
+const errorId = /^(?!.*\d{7})[A-Z]{2,20}(-[\da-z]{1,20})?$/i;
 
 /** Logs one line per request. No field here can hold a secret, so redaction is off: it would take longer than everything else. */
 export function createRequestLog(logger: Logger): (record: RequestRecord) => void {
