@@ -13,10 +13,10 @@ type GrpcCode = (typeof grpcCodes)[number];
 
 const reads: readonly Rpc[] = ['GetUserByID', 'ListUsers', 'Probe'];
 
-/** Only these can have a `retryAfter`. */
-export const mayHelpToRetry: readonly ErrorCode[] = ['RATE_LIMITED', 'UPSTREAM_UNAVAILABLE'];
+/** The only codes that can have a `retryAfter`. */
+export const codesWithRetryAfter: readonly ErrorCode[] = ['RATE_LIMITED', 'UPSTREAM_UNAVAILABLE'];
 
-/** What a failed call means (`is` and what follows it), if it meets the conditions. */
+/** The conditions that a failed call must meet, and from `is` on, what it then means. */
 interface Rule {
   rpc?: Rpc;
   kind?: FailedCall['kind'];
@@ -25,53 +25,53 @@ interface Rule {
   status?: GrpcCode;
   /** null: there is no id. */
   id?: string | RegExp | null;
-  /** How ZITADEL's message begins, where there is no id to go by. */
+  /** How ZITADEL's message begins: for errors without an id. */
   says?: string;
   is: Verdict;
-  /** Of a write; NOT_DONE if left out. Either way, NOT_DONE if it was not sent, and UNKNOWN with an HTTP status of 500 or more. */
+  /**
+   * Of a write; NOT_DONE if left out. Regardless of this, a call that was not sent is NOT_DONE, and an HTTP status of 500 or more is UNKNOWN,
+   * except for UNIMPLEMENTED.
+   */
   outcome?: 'UNKNOWN';
   level?: Level;
-  /** The argument at fault. */
   argument?: 'number';
-  /** A VerifyPhone that fails like this counts as a wrong code: whatever might be one must, or guessing would be unlimited. */
-  guess?: true;
-  /** Reading the user may show a more specific reason. */
-  ambiguous?: true;
-  /** A hint for the operator. */
+  /** The exception to what counts as a wrong code: see `mayBeWrongCode`. */
+  isNeverWrongCode?: true;
+  /** ZITADEL gives several reasons this error. Reading the user may show which it was. */
+  isAmbiguous?: true;
+  /** The usual cause: a hint for the operator. */
   usually?: string;
 }
 
-/** Statuses of something in front of ZITADEL that did not pass the request on. */
+/** With these statuses, something in front of ZITADEL answers a request that it did not pass on. */
 const notPassedOn = ['3xx', 400, 401, 404, 405, 411, 413, 414, 415, 421, 429, 431] as const;
 
-/** Every failed call is classed here, by the first rule that fits. */
+/** Every failed call is classified by the first rule that fits. */
 // prettier-ignore
 const rules: readonly Rule[] = [
-  // There is no answer, or it cannot be read.
+  // No answer, or one that cannot be read.
   { kind: 'timeout', is: { code: 'UPSTREAM_TIMEOUT' }, outcome: 'UNKNOWN' },
   { kind: 'full', is: { code: 'UPSTREAM_UNAVAILABLE', reason: 'BUSY' } },
   { kind: 'unreachable', sent: false, is: { code: 'UPSTREAM_UNAVAILABLE', reason: 'NO_CONNECTION' } },
   { kind: 'unreachable', is: { code: 'UPSTREAM_UNAVAILABLE', reason: 'CONNECTION_LOST' }, outcome: 'UNKNOWN' },
-  { kind: 'malformed', http: [400], is: { code: 'UPSTREAM_ERROR' }, guess: true },
   { kind: 'malformed', http: notPassedOn, is: { code: 'UPSTREAM_ERROR' } },
   { kind: 'malformed', is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN' },
   // Something other than ZITADEL answered. It may have replaced ZITADEL's answer, as firewalls do with a 403.
   { kind: 'foreign', http: ['3xx'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'REDIRECTED' } },
   { kind: 'foreign', http: [429], is: { code: 'RATE_LIMITED', reason: 'UPSTREAM_QUOTA' }, level: 'warn' },
-  { kind: 'foreign', http: [400], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, guess: true },
   { kind: 'foreign', http: notPassedOn, is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' } },
   { kind: 'foreign', http: ['2xx'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'UNKNOWN' },
   { kind: 'foreign', http: [408, 504, 524], is: { code: 'UPSTREAM_TIMEOUT' }, outcome: 'UNKNOWN' },
   { kind: 'foreign', http: [502, 503, 521, 522, 523], is: { code: 'UPSTREAM_UNAVAILABLE', reason: 'SAYS_UNAVAILABLE' }, outcome: 'UNKNOWN' },
   { kind: 'foreign', is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN' },
   // ZITADEL's own errors. It reuses ids, so an id means something only together with the status, and often the RPC.
-  { rpc: 'VerifyPhone', status: 'INVALID_ARGUMENT', id: 'COMMAND-eis9R', is: { code: 'INVALID_VERIFICATION_CODE' }, guess: true, ambiguous: true },
+  { rpc: 'VerifyPhone', status: 'INVALID_ARGUMENT', id: 'COMMAND-eis9R', is: { code: 'INVALID_VERIFICATION_CODE' }, isAmbiguous: true },
   { rpc: 'SetPhone', status: 'INVALID_ARGUMENT', id: 'PHONE-so0wa', is: { code: 'BAD_USER_INPUT', reason: 'NUMBER_INVALID' }, argument: 'number' },
   { rpc: 'SetPhone', status: 'FAILED_PRECONDITION', id: 'COMMAND-Uch5e', is: { code: 'FAILED_PRECONDITION', reason: 'SAME_NUMBER' } },
-  { rpc: 'ResendPhoneCode', status: 'FAILED_PRECONDITION', id: 'PHONE-5xrra88eq8', is: { code: 'FAILED_PRECONDITION', reason: 'NO_CODE_PENDING' }, ambiguous: true },
+  { rpc: 'ResendPhoneCode', status: 'FAILED_PRECONDITION', id: 'PHONE-5xrra88eq8', is: { code: 'FAILED_PRECONDITION', reason: 'NO_CODE_PENDING' }, isAmbiguous: true },
   { rpc: 'RemovePhone', status: 'FAILED_PRECONDITION', id: 'COMMAND-ieJ2e', is: { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' } },
-  { status: 'FAILED_PRECONDITION', id: 'COMMAND-uz0Uu', is: { code: 'FAILED_PRECONDITION', reason: 'USER_NOT_INITIALIZED' } },
-  { status: 'NOT_FOUND', id: 'COMMAND-ieJ2e', is: { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' }, ambiguous: true },
+  { status: 'FAILED_PRECONDITION', id: 'COMMAND-uz0Uu', is: { code: 'FAILED_PRECONDITION', reason: 'USER_NOT_INITIALIZED' }, isNeverWrongCode: true },
+  { status: 'NOT_FOUND', id: 'COMMAND-ieJ2e', is: { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' }, isAmbiguous: true },
   { status: 'NOT_FOUND', id: /^AUTHZ-/, is: { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING' } },
   { status: 'NOT_FOUND', id: null, says: 'unable to set instance', is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'INSTANCE_UNKNOWN' } },
   { status: 'NOT_FOUND', id: null, is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'ROUTE_UNKNOWN' } },
@@ -82,44 +82,54 @@ const rules: readonly Rule[] = [
   { status: 'UNAUTHENTICATED', is: { code: 'UNAUTHENTICATED', reason: 'TOKEN_REFUSED' } },
   { status: 'PERMISSION_DENIED', is: { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING' } },
   { status: 'NOT_FOUND', is: { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' } },
-  { status: 'INVALID_ARGUMENT', is: { code: 'BAD_USER_INPUT' }, guess: true },
-  { status: 'ALREADY_EXISTS', is: { code: 'FAILED_PRECONDITION' }, guess: true },
-  { status: 'FAILED_PRECONDITION', is: { code: 'FAILED_PRECONDITION' }, guess: true },
-  { status: 'ABORTED', is: { code: 'FAILED_PRECONDITION' }, guess: true },
-  { status: 'OUT_OF_RANGE', is: { code: 'FAILED_PRECONDITION' }, guess: true },
+  { status: 'INVALID_ARGUMENT', is: { code: 'BAD_USER_INPUT' } },
+  { status: 'ALREADY_EXISTS', is: { code: 'FAILED_PRECONDITION' } },
+  { status: 'FAILED_PRECONDITION', is: { code: 'FAILED_PRECONDITION' } },
+  { status: 'ABORTED', is: { code: 'FAILED_PRECONDITION' } },
+  { status: 'OUT_OF_RANGE', is: { code: 'FAILED_PRECONDITION' } },
   { status: 'RESOURCE_EXHAUSTED', is: { code: 'RATE_LIMITED', reason: 'UPSTREAM_QUOTA' }, level: 'warn' },
   { status: 'UNIMPLEMENTED', is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'ROUTE_UNKNOWN' } },
   { status: 'DEADLINE_EXCEEDED', is: { code: 'UPSTREAM_TIMEOUT' }, outcome: 'UNKNOWN' },
   { status: 'UNAVAILABLE', is: { code: 'UPSTREAM_UNAVAILABLE', reason: 'SAYS_UNAVAILABLE' }, outcome: 'UNKNOWN' },
 ];
 
-/** CANCELLED, UNKNOWN, INTERNAL and DATA_LOSS. */
+/** If no rule fits: CANCELLED, UNKNOWN, INTERNAL and DATA_LOSS. */
 const otherwise: Rule = { is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN' };
 
-/** Makes a failure of a failed call. Its `cause` is for the log. */
+/**
+ * Turns a failed call into a Failure, by the rules. What only the log needs is left out if it is not logged: most refusals are not.
+ *
+ * @param cause for the log, such as an error of the network
+ */
 export function failedCall(call: FailedCall, cause?: unknown): Failure {
   const rule = rules.find((one) => fits(one, call)) ?? otherwise;
-  const { is, level, argument, guess, ambiguous: isAmbiguous = false, usually } = rule;
+  const { is, level = levels[rule.is.code], argument, isNeverWrongCode, isAmbiguous = false, usually } = rule;
   const outcome = outcomeOf(call, rule);
   return new Failure(is, {
     outcome: reads.includes(call.rpc) ? undefined : outcome,
-    guess: guess ? 'DONE' : outcome,
-    retryAfter: mayHelpToRetry.includes(is.code) ? call.retryAfter : undefined,
+    guess: mayBeWrongCode(call) && !isNeverWrongCode ? 'DONE' : outcome,
+    retryAfter: codesWithRetryAfter.includes(is.code) ? call.retryAfter : undefined,
     level,
     argument,
     isAmbiguous,
     call,
     zitadel: answerOf(call, levels[is.code] === undefined),
-    cause: new ZitadelError(call, usually, cause),
+    cause: level && new ZitadelError(call, usually, cause),
   });
 }
 
-/** Makes a failure of anything thrown: a fault of this server, unless it is a failure already. */
+/** Turns anything thrown into a Failure. Unless it is one already, it is a fault of this server. */
 export function failureOf(thrown: unknown): Failure {
   return thrown instanceof Failure ? thrown : new Failure({ code: 'INTERNAL_SERVER_ERROR' }, { cause: thrown });
 }
 
-/** Makes a failure of an HTTP request that was refused with this status, or that a fault of this server ended. */
+/**
+ * The failure of an HTTP request that got no GraphQL result: this server refused it, or a fault ended it.
+ *
+ * @param httpStatus of the answer; 500 or more is a fault
+ * @param text replaces the text of the code, unless it is a fault
+ * @param cause for the log
+ */
 export function refusedRequest(httpStatus: number, text?: string, cause?: unknown): Failure {
   if (httpStatus >= 500) return new Failure({ code: 'INTERNAL_SERVER_ERROR' }, { outcome: 'UNKNOWN', cause });
   const code = httpStatus === 403 ? 'ROUTER_SECRET_MISSING' : 'BAD_REQUEST';
@@ -129,14 +139,23 @@ export function refusedRequest(httpStatus: number, text?: string, cause?: unknow
 function fits({ rpc, kind, sent, http, status, id, says = '' }: Rule, call: FailedCall): boolean {
   const { httpStatus = 0, message = '' } = call;
   return (
-    [undefined, call.rpc].includes(rpc) &&
-    [undefined, call.kind].includes(kind) &&
-    [undefined, call.sent].includes(sent) &&
-    [undefined, statusOf(call)].includes(status) &&
+    (kind === undefined || kind === call.kind) &&
+    (status === undefined || status === statusOf(call)) &&
+    (rpc === undefined || rpc === call.rpc) &&
+    (sent === undefined || sent === call.sent) &&
     (http?.some((one) => one === httpStatus || one === `${Math.floor(httpStatus / 100)}xx`) ?? true) &&
     (id === undefined || (id instanceof RegExp ? id.test(call.id ?? '') : id === (call.id ?? null))) &&
     message.startsWith(says)
   );
+}
+
+/**
+ * Whether a failed VerifyPhone counts as a wrong code. A refusal that cannot be read might be one, in this or a later version of ZITADEL,
+ * so it counts too: otherwise guessing would be unlimited.
+ */
+function mayBeWrongCode({ code, httpStatus }: FailedCall): boolean {
+  // INVALID_ARGUMENT, ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE.
+  return code === undefined ? httpStatus === 400 : [3, 6, 9, 10, 11].includes(code);
 }
 
 function outcomeOf(call: FailedCall, { outcome }: Rule): Outcome {
@@ -145,7 +164,7 @@ function outcomeOf(call: FailedCall, { outcome }: Rule): Outcome {
   return httpStatus >= 500 && statusOf(call) !== 'UNIMPLEMENTED' ? 'UNKNOWN' : (outcome ?? 'NOT_DONE');
 }
 
-/** @param withWords whether to include ZITADEL's message and details: not if they are about internals */
+/** @param withWords whether to include ZITADEL's message and details, which must not reach clients if they are about internals */
 function answerOf(call: FailedCall, withWords: boolean): ZitadelAnswer | undefined {
   const { httpStatus, code, id, message, details } = call;
   if (httpStatus === undefined) return undefined;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Failure } from '../src/failure.js';
 import { failureOf } from '../src/failures.js';
-import { phoneChanged, phoneCodeMade } from '../src/zitadel/messages.js';
+import { changeResponse, codeResponse } from '../src/zitadel/messages.js';
 import { ZitadelClient } from '../src/zitadel/zitadel-client.js';
 import { stopClock } from './support/clock.js';
 import { cases, corpus, originalOf, rows, trio, type Call, type Row } from './support/failed-calls.js';
@@ -74,7 +74,7 @@ async function expectCount(stage: Stage, call: Call, { outcome, isGuess }: Pick<
 const openLimited = (env = {}) => openStage({ SMS_LIMITS: '1/1h', VERIFY_LIMIT: '1/10m', ...env });
 
 describe('the table of failures', () => {
-  /** Whether each rule has fitted a failed call, as observed where they are searched. */
+  /** Whether each rule has fitted a failed call. Observed through `find`, since the table is not exported. */
   const rules = new Map<unknown, boolean>();
 
   const find = Array.prototype.find;
@@ -91,7 +91,7 @@ describe('the table of failures', () => {
     Array.prototype.find = find;
   });
 
-  test.for(cases)('classes %s', async ([, calls, row, answer]) => {
+  test.for(cases)('classifies %s', async ([, calls, row, answer]) => {
     stopClock();
     await using stage = await openLimited();
     for (const call of calls) {
@@ -109,7 +109,7 @@ describe('the table of failures', () => {
     }
   });
 
-  test('classes a call that is not answered in time', async () => {
+  test('classifies a call that is not answered in time', async () => {
     for (const call of trio) {
       await using stage = await openLimited({ ZITADEL_TIMEOUT_MS: '300000' });
       stage.zitadel.misbehave({ hold: new Promise(() => {}) });
@@ -126,7 +126,7 @@ describe('the table of failures', () => {
     }
   });
 
-  test('classes a call without a connection', async () => {
+  test('classifies a call without a connection', async () => {
     await using stage = await openLimited({ ZITADEL_URL: 'http://127.0.0.1:1' });
     const is = { code: 'UPSTREAM_UNAVAILABLE', reason: 'NO_CONNECTION' } as const;
 
@@ -136,7 +136,7 @@ describe('the table of failures', () => {
     }
   });
 
-  test('has no rule that was not seen to fit, and knows every recorded answer', () => {
+  test('has no rule that never fits, and knows every recorded answer', () => {
     // To fill the queue takes a thousand calls: see upstream-patience.test.ts.
     const unused = [...rules].filter(([, hasFitted]) => !hasFitted).map(([rule]) => rule);
     expect(unused).toEqual([{ kind: 'full', is: { code: 'UPSTREAM_UNAVAILABLE', reason: 'BUSY' } }]);
@@ -145,13 +145,13 @@ describe('the table of failures', () => {
   });
 });
 
-test('a fault of our own after a write has left may have sent an SMS, and counts as a guess for a minute', async () => {
+test('a fault of our own after a write was sent counts as an SMS that may have been sent, or as a guess for a minute', async () => {
   stopClock();
   await using stage = await openLimited();
   const is = { code: 'INTERNAL_SERVER_ERROR' } as const;
   for (const [call, response] of [
-    ['ResendPhoneCode', phoneCodeMade],
-    ['VerifyPhone', phoneChanged],
+    ['ResendPhoneCode', codeResponse],
+    ['VerifyPhone', changeResponse],
   ] as const) {
     stage.zitadel.misbehave(answered({}));
     vi.spyOn(response, 'safeParse').mockImplementationOnce(() => {
@@ -172,7 +172,7 @@ test('a fault of our own around a call leaves the outcome of a write open', asyn
   expect(errors?.[0]?.extensions).toEqual({ code: 'INTERNAL_SERVER_ERROR', outcome: 'UNKNOWN' });
 });
 
-test('makes a failure of anything thrown', () => {
+test('turns anything thrown into a failure', () => {
   class Odd extends Error {
     override get message(): string {
       throw new Error('Not even this');

@@ -30,7 +30,7 @@ export interface Row {
 /** Errors of a real ZITADEL, main of 2026-07-10: one for each RPC, HTTP status, code and id. Ids, tokens and hosts are placeholders. */
 export const corpus = JSON.parse(readFileSync('test/corpus/errors.json', 'utf8')) as {
   name: string;
-  operation: Call | '-';
+  rpc: Call | '-';
   response: { status: number; contentType: string | null; headers: Record<string, string>; body: string };
 }[];
 
@@ -56,7 +56,7 @@ export const rows: Row[] = [
   { on: ['set:letters abc'], only: ['SetPhone'], is: { code: 'BAD_USER_INPUT', reason: 'NUMBER_INVALID' }, argument: 'number', outcome: 'NOT_DONE', level: 'info' },
   { on: ['journey:16 set the same number'], only: ['SetPhone'], is: { code: 'FAILED_PRECONDITION', reason: 'SAME_NUMBER' }, outcome: 'NOT_DONE', level: 'info' },
   { on: ['state:verified:resend-send'], only: ['ResendPhoneCode'], is: { code: 'FAILED_PRECONDITION', reason: 'NO_CODE_PENDING' }, outcome: 'NOT_DONE', level: 'info', isAmbiguous: true },
-  { on: ['self-on-himself:remove-again'], only: ['RemovePhone'], is: { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' }, outcome: 'NOT_DONE', level: 'info' },
+  { on: ['self-on-self:remove-again'], only: ['RemovePhone'], is: { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' }, outcome: 'NOT_DONE', level: 'info' },
   { on: ['state:initial-v1:set-send', 'state:initial-v1:resend-send', 'state:initial-v1:verify-wrong', 'state:initial-v1:remove'], is: { code: 'FAILED_PRECONDITION', reason: 'USER_NOT_INITIALIZED' }, outcome: 'NOT_DONE', level: 'info' },
   { on: ['state:deleted:set-send', 'state:deleted:resend-send', 'state:deleted:verify-wrong', 'state:deleted:remove'], is: { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' }, outcome: 'NOT_DONE', level: 'info', isAmbiguous: true },
   { on: ['state:deleted:get', 'id:slash encoded:set'], is: { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' }, outcome: 'NOT_DONE', level: 'info' },
@@ -114,12 +114,12 @@ export const rows: Row[] = [
   { on: [{ reset: true }], is: { code: 'UPSTREAM_UNAVAILABLE', reason: 'CONNECTION_LOST' }, outcome: 'UNKNOWN', level: 'warn' },
 ];
 
-function recorded(name: string): { operation: Call | '-'; answer: Answer } {
+function recorded(name: string): { rpc: Call | '-'; answer: Answer } {
   const entry = corpus.find((one) => one.name === name);
   if (!entry) throw new Error(`The corpus has no ${name}.`);
   const { status, contentType, headers, body } = entry.response;
   const all = { ...headers, ...(contentType !== null && { 'content-type': contentType }) };
-  return { operation: entry.operation, answer: { answer: { status, headers: all, body } } };
+  return { rpc: entry.rpc, answer: { answer: { status, headers: all, body } } };
 }
 
 function titleOf(on: Misbehaviour): string {
@@ -153,10 +153,10 @@ type Case = readonly [name: string, calls: readonly Call[], Row, Misbehaviour];
 export const cases = rows.flatMap((row) =>
   row.on.flatMap((on): Case[] => {
     const name = typeof on === 'string' ? on : titleOf(on);
-    const { operation, answer } = typeof on === 'string' ? recorded(on) : { operation: '-' as const, answer: on };
+    const { rpc, answer } = typeof on === 'string' ? recorded(on) : { rpc: '-' as const, answer: on };
     const alone = (call: Call): Case => [`${name}, in answer to ${call}`, [call], row, answer];
     if (row.only) return row.only.map(alone);
-    const isOther = operation !== '-' && !trio.some((one) => one === operation);
-    return [[name, trio, row, answer], ...(isOther ? [alone(operation)] : [])];
+    const isOther = rpc !== '-' && !trio.some((one) => one === rpc);
+    return [[name, trio, row, answer], ...(isOther ? [alone(rpc)] : [])];
   }),
 );
