@@ -6,30 +6,23 @@ import {
   ApolloServerPluginSchemaReportingDisabled,
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
-import {
-  GraphQLError,
-  Kind,
-  OperationTypeNode,
-  visit,
-  type ArgumentNode,
-  type DocumentNode,
-  type GraphQLSchema,
-  type OperationDefinitionNode,
-} from 'graphql';
+import { GraphQLError, Kind, OperationTypeNode, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import type { Config } from '../config.js';
 import type { ContactPhoneContext } from '../contact-phone/contact-phone.resolver.js';
 import { Failure } from '../failure.js';
 import { refusedRequest } from '../failures.js';
 import type { Logger } from '../logger.js';
 import type { RequestRecord } from '../telemetry/request-record.js';
-import { DocumentStore, parseLimits, queryLimits, validationOptions } from './documents.js';
+import { checkConditions, DocumentStore, parseLimits, queryLimits, validationOptions } from './documents.js';
 import { formatError, maskError } from './mask-error.js';
 import { QueryCost } from './query-cost.js';
 
-/** The context of one GraphQL request: for the resolvers, and for the plugin that records it. */
+/** The context of one GraphQL request, for the resolvers and for the plugin that records it. */
 export interface RequestContext extends ContactPhoneContext {
   record: RequestRecord;
 }
+
+const notMasked = formatError(new GraphQLError(''), refusedRequest(500));
 
 /** Apollo Server, with every option set that would otherwise depend on NODE_ENV or on APOLLO_… variables. */
 export function createApollo(
@@ -50,14 +43,14 @@ export function createApollo(
     validationOptions,
     documentStore: new DocumentStore(),
     // Errors are masked below, where the operation is known. This is what a client sees if Apollo Server fails before that.
-    formatError: () => formatError(new GraphQLError(''), refusedRequest(500)),
-    // A cache that strangers fill, for no gain behind a router.
+    formatError: () => notMasked,
+    // Anyone could fill this cache, and behind a router it gains nothing.
     persistedQueries: false,
     includeStacktraceInErrorResponses: false,
-    // The process decides when it ends.
+    // process.ts handles signals.
     stopOnTerminationSignals: false,
     plugins: [
-      // First, so that the record of a refused query names it.
+      // First, so that the record of a refused query has its operation.
       recordAndMask,
       refuseOperations(schema),
       ApolloServerPluginCacheControlDisabled(),
@@ -70,7 +63,7 @@ export function createApollo(
 }
 
 /**
- * Records the operation, and makes failures of its errors: for the client, and for the record. Names are taken from the valid document,
+ * Records the operation, and turns its errors into failures, for the client and for the record. Names are taken from the valid document,
  * where they are short and do not keep its text in memory. Names in the request itself can be as long as its body.
  */
 const recordAndMask: ApolloServerPlugin<RequestContext> = {
@@ -117,44 +110,19 @@ function refuseOperations(schema: GraphQLSchema): ApolloServerPlugin {
   return {
     requestDidStart: () =>
       Promise.resolve({
-        didResolveOperation({ document, operation, request: { variables } }) {
+        didResolveOperation({ document, operation, request: { variables = {} } }) {
           try {
             if (operation?.operation === OperationTypeNode.QUERY) cost.check(document, operation, variables);
-            if (operation?.operation === OperationTypeNode.MUTATION) checkConditions(document, operation, variables);
-            return Promise.resolve();
+            if (operation?.operation === OperationTypeNode.MUTATION && Object.values(variables).includes(null))
+              checkConditions(document, operation, variables);
           } catch (error) {
-            const isRefusal = error instanceof Failure || error instanceof GraphQLError;
-            return Promise.reject(isRefusal ? withHttpStatus(error) : (error as Error));
+            if (error instanceof Failure || error instanceof GraphQLError) throw withHttpStatus(error);
+            throw error;
           }
+          return Promise.resolve();
         },
       }),
   };
-}
-
-/**
- * graphql-js finds a null in `@skip(if: $hidden)` only when it selects the fields below a mutation that was already carried out, and the
- * error would be at the path of the mutation itself.
- *
- * @throws {Failure}
- */
-function checkConditions(
-  document: DocumentNode,
-  operation: OperationDefinitionNode,
-  variables: Record<string, unknown> = {},
-): void {
-  if (!Object.values(variables).includes(null)) return;
-  const isNull = ({ value }: ArgumentNode) => value.kind === Kind.VARIABLE && variables[value.name.value] === null;
-  const isRun = (node: DocumentNode['definitions'][number]) =>
-    node === operation || node.kind === Kind.FRAGMENT_DEFINITION;
-  for (const definition of document.definitions.filter(isRun)) {
-    visit(definition, {
-      [Kind.DIRECTIVE]: (directive) => {
-        if (!directive.arguments?.some(isNull)) return;
-        const text = 'Argument "if" of non-null type "Boolean!" must not be null.';
-        throw new Failure({ code: 'BAD_USER_INPUT', reason: 'VARIABLES_INVALID' }, { text });
-      },
-    });
-  }
 }
 
 /** Without a status, Apollo Server would answer 500 to an error of a plugin. */

@@ -6,11 +6,15 @@ import {
   BREAK,
   GraphQLError,
   Kind,
+  visit,
+  type ArgumentNode,
   type DocumentNode,
+  type OperationDefinitionNode,
   type ParseOptions,
   type ValidationContext,
   type ValidationRule,
 } from 'graphql';
+import { Failure } from '../failure.js';
 
 // What a document may contain, and the store of parsed ones.
 
@@ -66,15 +70,40 @@ const noListsOfLists: ValidationRule = (context) => ({
  *
  * @param maxAliases each alias can be a call to ZITADEL, but gateways that merge queries need aliases too
  */
-export const queryLimits = (maxAliases: number): ValidationRule[] =>
-  [
-    maxDepthRule(limit(maxDepth)),
-    // By default, aliases of `__typename` do not count.
-    maxAliasesRule({ ...limit(maxAliases), allowList: [] }),
-    maxDirectivesRule(limit(maxDirectives)),
-    nameLengths,
-    noListsOfLists,
-  ] as ValidationRule[];
+export const queryLimits = (maxAliases: number): ValidationRule[] => [
+  maxDepthRule(limit(maxDepth)),
+  // By default, aliases of `__typename` do not count.
+  maxAliasesRule({ ...limit(maxAliases), allowList: [] }),
+  maxDirectivesRule(limit(maxDirectives)),
+  nameLengths,
+  noListsOfLists,
+];
+
+/**
+ * graphql-js finds a null in `@skip(if: $hidden)` only when it selects the fields below a mutation that was already carried out, and the
+ * error would be at the path of the mutation itself.
+ *
+ * @param operation a mutation
+ * @throws {Failure} if a condition is null
+ */
+export function checkConditions(
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Record<string, unknown>,
+): void {
+  const isNull = ({ value }: ArgumentNode) => value.kind === Kind.VARIABLE && variables[value.name.value] === null;
+  const isRun = (node: DocumentNode['definitions'][number]) =>
+    node === operation || node.kind === Kind.FRAGMENT_DEFINITION;
+  for (const definition of document.definitions.filter(isRun)) {
+    visit(definition, {
+      [Kind.DIRECTIVE]: (directive) => {
+        if (!directive.arguments?.some(isNull)) return;
+        const text = 'Argument "if" of non-null type "Boolean!" must not be null.';
+        throw new Failure({ code: 'BAD_USER_INPUT', reason: 'VARIABLES_INVALID' }, { text });
+      },
+    });
+  }
+}
 
 /** For all documents together, in bytes. A hundred operations of a typical frontend take a few hundred thousand. */
 const maxBytes = 16 * 1024 * 1024;
@@ -96,9 +125,7 @@ export class DocumentStore extends InMemoryLRUCache<DocumentNode> {
   }
 
   override set(key: string, document: DocumentNode): Promise<void> {
-    // Missing in its types, but it passes the size on.
-    const options = { size: detach(document) } as object;
-    return super.set(key, document, options);
+    return super.set(key, document, { size: detach(document) });
   }
 }
 
@@ -111,7 +138,7 @@ export class DocumentStore extends InMemoryLRUCache<DocumentNode> {
  */
 export function detach(document: DocumentNode): number {
   let bytes = bytesOfEntry;
-  // No recursion: values can be nested as deeply as the token limit allows.
+  // No recursion: values can be nested as deeply as the token limit allows. Nodes and arrays are walked alike, as keys with values.
   const left: Record<string, unknown>[] = [document as unknown as Record<string, unknown>];
   for (let node = left.pop(); node; node = left.pop()) {
     bytes += Array.isArray(node) ? bytesOfList : bytesOfObject;
