@@ -8,7 +8,7 @@ export const errors = {
   UNAUTHENTICATED: {
     text: 'The request has no valid access token.',
     reasons: {
-      TOKEN_MISSING: 'The request has no access token.',
+      TOKEN_MISSING: 'The request has no usable access token.',
       TOKEN_REFUSED: 'The access token is not valid, has expired, or was not issued for the user service.',
     },
   },
