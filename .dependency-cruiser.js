@@ -1,8 +1,8 @@
 const failure = ['failures', 'failure', 'errors'];
 
 /**
- * Who may import whom: the folders and top-level files of `src/` from top to bottom, each with those that it may import. Importing a type
- * counts. Nothing imports upward.
+ * The folders and top-level files of `src/` from top to bottom, each with those that it may import. Nothing imports upward. Importing a type
+ * counts too.
  */
 const rooms = {
   main: ['server', 'process', 'config'],

@@ -90,7 +90,7 @@ export class Metrics {
   });
   private readonly batches = new Histogram({
     name: 'contact_phone_batch_size',
-    help: 'Users per call that reads them.',
+    help: 'Users per read call.',
     buckets: [1, 2, 5, 10, 25, 50, 100],
     registers: this.registers,
   });
