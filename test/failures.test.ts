@@ -4,9 +4,10 @@ import { failureOf } from '../src/failures.js';
 import { changeResponse, codeResponse } from '../src/zitadel/messages.js';
 import { ZitadelClient } from '../src/zitadel/zitadel-client.js';
 import { stopClock } from './support/clock.js';
-import { cases, corpus, originalOf, rows, trio, type Call, type Row } from './support/failed-calls.js';
+import { cases, originalOf, trio, type Row } from './support/failed-calls.js';
 import { readMetrics } from './support/metrics.js';
 import { readMany, user } from './support/reads.js';
+import type { Call } from './support/recorded-answers.js';
 import { openStage, unverified, type GraphQLAnswer } from './support/stage.js';
 import { answered } from './support/zitadel.js';
 
@@ -25,7 +26,7 @@ const ask: Record<Call, (stage: Stage) => Asked> = {
   ListUsers: (stage) => readMany(stage.graphql, [user(unverified), user('1')]),
 };
 
-type Expected = Omit<Row, 'on' | 'only'>;
+type Expected = Omit<Row, 'recorded' | 'on' | 'only'>;
 
 const levels = { info: 30, warn: 40, error: 50 };
 const isRead = (call: Call) => call === 'GetUserByID' || call === 'ListUsers';
@@ -98,7 +99,13 @@ describe('the table of failures', () => {
       stage.zitadel.calls.length = 0;
       // Some reads are repeated. They come last.
       stage.zitadel.misbehave(...(isRead(call) ? [answer, answer] : [answer]));
-      await expectFailure(stage, call, row, ask[call](stage), originalOf(answer, row.is.code));
+      await expectFailure(
+        stage,
+        call,
+        row,
+        ask[call](stage),
+        'answer' in answer ? originalOf(answer.answer, row.is.code) : undefined,
+      );
       if (isRead(call)) continue;
       const writes = [call === 'RemovePhone' ? 'DELETE' : 'POST', ...(row.isAmbiguous ? ['GET'] : [])];
       expect(
@@ -136,12 +143,10 @@ describe('the table of failures', () => {
     }
   });
 
-  test('has no rule that never fits, and knows every recorded answer', () => {
+  test('has no rule that never fits', () => {
     // To fill the queue takes a thousand calls: see upstream-patience.test.ts.
     const unused = [...rules].filter(([, hasFitted]) => !hasFitted).map(([rule]) => rule);
     expect(unused).toEqual([{ kind: 'full', is: { code: 'UPSTREAM_UNAVAILABLE', reason: 'BUSY' } }]);
-    const known = rows.flatMap(({ on }) => on);
-    expect(corpus.map(({ name }) => name).filter((name) => !known.includes(name))).toEqual([]);
   });
 });
 

@@ -1,16 +1,16 @@
-import { readFileSync } from 'node:fs';
 import type { Misbehaviour } from '../../src/embedded-zitadel/embedded-zitadel.js';
 import type { Outcome } from '../../src/errors.js';
-import type { Level, Rpc, Verdict } from '../../src/failure.js';
+import type { Level, Verdict } from '../../src/failure.js';
+import { recordedErrors, type Answer, type Call } from './recorded-answers.js';
 import { grpcCodes } from './zitadel.js';
 
 // What each kind of failed call means. `cases`, at the end, are what to test.
 
-export type Call = Exclude<Rpc, 'Probe'>;
-type Answer = Extract<Misbehaviour, { answer: unknown }>;
-
 export interface Row {
-  on: readonly (string | Misbehaviour)[];
+  /** Kinds of recorded answers: see `kindsIn`. */
+  recorded?: readonly string[];
+  /** What nobody has recorded yet. */
+  on?: readonly Misbehaviour[];
   is: Verdict;
   /** Of a write. It is also what a resend counts as. */
   outcome: Outcome;
@@ -27,21 +27,14 @@ export interface Row {
   hint?: string;
 }
 
-/** Errors of a real ZITADEL, main of 2026-07-10: one for each RPC, HTTP status, code and id. Ids, tokens and hosts are placeholders. */
-export const corpus = JSON.parse(readFileSync('test/corpus/errors.json', 'utf8')) as {
-  name: string;
-  rpc: Call | '-';
-  response: { status: number; contentType: string | null; headers: Record<string, string>; body: string };
-}[];
-
-const json = (status: number, body: object | string, headers = {}): Answer => ({
+const json = (status: number, body: object | string, headers = {}) => ({
   answer: {
     status,
     headers: { 'content-type': 'application/json', ...headers },
     body: typeof body === 'string' ? body : JSON.stringify(body),
   },
 });
-const page = (status: number, headers = {}): Answer => ({
+const page = (status: number, headers = {}) => ({
   answer: { status, headers: { 'content-type': 'text/html', ...headers }, body: '<h1>Not ZITADEL</h1>' },
 });
 const pages = (...statuses: number[]) => statuses.map((status) => page(status));
@@ -52,31 +45,34 @@ const says = (code: number, status: number, id = 'TEST-1') =>
 // prettier-ignore
 export const rows: Row[] = [
   // As a real ZITADEL answered.
-  { on: ['caller:iamOwner:verify-wrong'], only: ['VerifyPhone'], is: { code: 'INVALID_VERIFICATION_CODE' }, outcome: 'NOT_DONE', level: 'info', isGuess: true, isAmbiguous: true },
-  { on: ['set:letters abc'], only: ['SetPhone'], is: { code: 'BAD_USER_INPUT', reason: 'NUMBER_INVALID' }, argument: 'number', outcome: 'NOT_DONE', level: 'info' },
-  { on: ['journey:16 set the same number'], only: ['SetPhone'], is: { code: 'FAILED_PRECONDITION', reason: 'SAME_NUMBER' }, outcome: 'NOT_DONE', level: 'info' },
-  { on: ['state:verified:resend-send'], only: ['ResendPhoneCode'], is: { code: 'FAILED_PRECONDITION', reason: 'NO_CODE_PENDING' }, outcome: 'NOT_DONE', level: 'info', isAmbiguous: true },
-  { on: ['self-on-self:remove-again'], only: ['RemovePhone'], is: { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' }, outcome: 'NOT_DONE', level: 'info' },
-  { on: ['state:initial-v1:set-send', 'state:initial-v1:resend-send', 'state:initial-v1:verify-wrong', 'state:initial-v1:remove'], is: { code: 'FAILED_PRECONDITION', reason: 'USER_NOT_INITIALIZED' }, outcome: 'NOT_DONE', level: 'info' },
-  { on: ['state:deleted:set-send', 'state:deleted:resend-send', 'state:deleted:verify-wrong', 'state:deleted:remove'], is: { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' }, outcome: 'NOT_DONE', level: 'info', isAmbiguous: true },
-  { on: ['state:deleted:get', 'id:slash encoded:set'], is: { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' }, outcome: 'NOT_DONE', level: 'info' },
-  { on: ['caller:nobody:set-send', 'caller:nobody:resend-send', 'caller:self:remove', 'caller:outsider:get'], is: { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING' }, outcome: 'NOT_DONE', level: 'info' },
-  { on: ['caller:iamViewer:set-send', 'caller:iamViewer:resend-send', 'caller:iamViewer:remove', 'caller:selfManager:get', 'caller:projectOwner:get'], is: { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING' }, outcome: 'NOT_DONE', level: 'info' },
-  { on: ['caller:expired:set-send', 'caller:expired:resend-return', 'caller:expired:verify-wrong', 'caller:expired:remove', 'caller:deadMachine:get', 'caller:deadMachine:list'], is: { code: 'UNAUTHENTICATED', reason: 'TOKEN_REFUSED' }, outcome: 'NOT_DONE', level: 'info' },
-  { on: ['auth:Bearer only', 'auth:none', 'auth:set:none', 'auth:remove:none', 'auth:get:none', 'auth:list:none'], is: { code: 'UNAUTHENTICATED', reason: 'TOKEN_REFUSED' }, outcome: 'NOT_DONE', level: 'info' },
-  { on: ['set:empty phone', 'resend:body null', 'verify:empty code', 'id:201:get', 'list:limit 4294967296', 'route:v3alpha users'], is: { code: 'BAD_USER_INPUT' }, outcome: 'NOT_DONE', level: 'info', isGuess: true },
-  { on: ['route:v3alpha a'], is: { code: 'FAILED_PRECONDITION' }, outcome: 'NOT_DONE', level: 'info', isGuess: true },
-  { on: ['host:unknown host', 'host:127.0.0.1:get'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'INSTANCE_UNKNOWN' }, outcome: 'NOT_DONE', level: 'warn' },
-  { on: ['route:unknown below v2', 'id:slash encoded:resend'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'ROUTE_UNKNOWN' }, outcome: 'NOT_DONE', level: 'warn' },
-  { on: ['route:GET on resend', 'route:v3alpha GET user', 'id:slash encoded:get'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'ROUTE_UNKNOWN' }, outcome: 'NOT_DONE', level: 'warn' },
-  { on: ['block:resend, no auth'], is: { code: 'RATE_LIMITED', reason: 'INSTANCE_BLOCKED' }, outcome: 'NOT_DONE', level: 'warn' },
-  { on: ['quota:resend', 'quota:get'], is: { code: 'RATE_LIMITED', reason: 'UPSTREAM_QUOTA' }, outcome: 'NOT_DONE', level: 'warn' },
-  { on: ['orgid:garbage', 'orgid:nobody:garbage'], is: { code: 'UPSTREAM_ERROR' }, outcome: 'NOT_DONE', level: 'warn', hint: "usually this means that ZITADEL's database is failing" },
-  { on: ['twilio-verify:resend return', says(13, 400, 'RECOVER')], is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN', level: 'warn', hint: 'usually this means that the SMS provider is Twilio Verify, which returns no codes' },
-  { on: ['db-stopped:set', 'db-stopped:resend 1', 'db-stopped:verify', 'db-stopped:get', 'db-stopped:list', 'list:NUL id', 'list:empty ids', 'id:NUL:resend', 'id:NUL:get', 'header:DELETE emoji id'], is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN', level: 'warn' },
-  { on: ['id:dot:resend', 'id:dot:get', 'route:root', 'route:double slash'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'REDIRECTED' }, outcome: 'NOT_DONE', level: 'warn' },
-  { on: ['id:percent raw:resend', 'id:percent raw:get'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'NOT_DONE', level: 'warn', isGuess: true },
-  { on: ['route:openapi'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'NOT_DONE', level: 'warn' },
+  { recorded: ['VerifyPhone 400 json 3 COMMAND-eis9R'], only: ['VerifyPhone'], is: { code: 'INVALID_VERIFICATION_CODE' }, outcome: 'NOT_DONE', level: 'info', isGuess: true, isAmbiguous: true },
+  { recorded: ['SetPhone 400 json 3 PHONE-so0wa'], only: ['SetPhone'], is: { code: 'BAD_USER_INPUT', reason: 'NUMBER_INVALID' }, argument: 'number', outcome: 'NOT_DONE', level: 'info' },
+  { recorded: ['SetPhone 400 json 9 COMMAND-Uch5e'], only: ['SetPhone'], is: { code: 'FAILED_PRECONDITION', reason: 'SAME_NUMBER' }, outcome: 'NOT_DONE', level: 'info' },
+  { recorded: ['ResendPhoneCode 400 json 9 PHONE-5xrra88eq8'], only: ['ResendPhoneCode'], is: { code: 'FAILED_PRECONDITION', reason: 'NO_CODE_PENDING' }, outcome: 'NOT_DONE', level: 'info', isAmbiguous: true },
+  { recorded: ['RemovePhone 400 json 9 COMMAND-ieJ2e'], only: ['RemovePhone'], is: { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' }, outcome: 'NOT_DONE', level: 'info' },
+  { recorded: ['SetPhone|ResendPhoneCode|VerifyPhone|RemovePhone 400 json 9 COMMAND-uz0Uu'], is: { code: 'FAILED_PRECONDITION', reason: 'USER_NOT_INITIALIZED' }, outcome: 'NOT_DONE', level: 'info' },
+  { recorded: ['SetPhone|ResendPhoneCode|VerifyPhone|RemovePhone 404 json 5 COMMAND-ieJ2e'], is: { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' }, outcome: 'NOT_DONE', level: 'info', isAmbiguous: true },
+  { recorded: ['GetUserByID 404 json 5 QUERY-Dfbg2', 'SetPhone 404 json 5 COMMAND-4g3xq'], is: { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' }, outcome: 'NOT_DONE', level: 'info' },
+  { recorded: ['SetPhone|ResendPhoneCode|RemovePhone|GetUserByID 404 json 5 AUTHZ-cdgFk'], is: { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING' }, outcome: 'NOT_DONE', level: 'info' },
+  { recorded: ['SetPhone|ResendPhoneCode|RemovePhone|GetUserByID 403 json 7 AUTH-AWfge', 'GetUserByID 403 json 7 AUTH-Swrgg2'], is: { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING' }, outcome: 'NOT_DONE', level: 'info' },
+  { recorded: ['SetPhone|ResendPhoneCode|VerifyPhone|RemovePhone|GetUserByID|ListUsers 401 json 16 AUTH-7fs1e'], is: { code: 'UNAUTHENTICATED', reason: 'TOKEN_REFUSED' }, outcome: 'NOT_DONE', level: 'info' },
+  { recorded: ['ResendPhoneCode 401 json 16 AUTH-toLo1', 'SetPhone|ResendPhoneCode|RemovePhone|GetUserByID|ListUsers 401 json 16 - auth header missing'], is: { code: 'UNAUTHENTICATED', reason: 'TOKEN_REFUSED' }, outcome: 'NOT_DONE', level: 'info' },
+  { recorded: ['SetPhone|ResendPhoneCode|VerifyPhone|GetUserByID|ListUsers|- 400 json 3 -'], is: { code: 'BAD_USER_INPUT' }, outcome: 'NOT_DONE', level: 'info', isGuess: true },
+  { recorded: ['- 400 json 9 TODO'], is: { code: 'FAILED_PRECONDITION' }, outcome: 'NOT_DONE', level: 'info', isGuess: true },
+  { recorded: ['ResendPhoneCode|GetUserByID 404 json 5 - unable to set instance'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'INSTANCE_UNKNOWN' }, outcome: 'NOT_DONE', level: 'warn' },
+  { recorded: ['ResendPhoneCode|- 404 json 5 - Not Found'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'ROUTE_UNKNOWN' }, outcome: 'NOT_DONE', level: 'warn' },
+  { recorded: ['GetUserByID|- 405 json 12 - Method Not Allowed', '- 501 json 12 - method GetUser not implemented'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'ROUTE_UNKNOWN' }, outcome: 'NOT_DONE', level: 'warn' },
+  { recorded: ['ResendPhoneCode 429 json 8 LIMITS-molsj'], is: { code: 'RATE_LIMITED', reason: 'INSTANCE_BLOCKED' }, outcome: 'NOT_DONE', level: 'warn' },
+  { recorded: ['ResendPhoneCode|GetUserByID 429 json 8 QUOTA-vjAy8'], is: { code: 'RATE_LIMITED', reason: 'UPSTREAM_QUOTA' }, outcome: 'NOT_DONE', level: 'warn' },
+  { recorded: ['ResendPhoneCode|GetUserByID 403 json 7 AUTH-Bs7Ds'], is: { code: 'UPSTREAM_ERROR' }, outcome: 'NOT_DONE', level: 'warn', hint: "usually this means that ZITADEL's database is failing" },
+  { recorded: ['ResendPhoneCode 500 json 13 RECOVER'], on: [says(13, 400, 'RECOVER')], is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN', level: 'warn', hint: 'usually this means that the SMS provider is Twilio Verify, which returns no codes' },
+  { recorded: ['SetPhone|ResendPhoneCode|VerifyPhone|GetUserByID|ListUsers 500 json 13 - unable to set instance', 'ResendPhoneCode|RemovePhone|GetUserByID 500 json 13 - header key', 'ListUsers 500 json 13 QUERY-AG4gs', 'ListUsers 500 json 2 -'], is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN', level: 'warn' },
+  { recorded: ['ResendPhoneCode|GetUserByID|- 301 -', '- 302 text/html'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'REDIRECTED' }, outcome: 'NOT_DONE', level: 'warn' },
+  { recorded: ['ResendPhoneCode|GetUserByID 400 text/plain'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'NOT_DONE', level: 'warn', isGuess: true },
+  { recorded: ['NoSuchMethod|- 404 text/plain', 'ResendPhoneCode 405 -', 'ResendPhoneCode 415 -'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'NOT_DONE', level: 'warn' },
+  // Answers at other paths, such as those of the health checks.
+  { recorded: ['- 412 text/plain', '- 200 json - - -'], is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN', level: 'warn' },
+  { recorded: ['- 200 text/plain', '- 204 -'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'UNKNOWN', level: 'warn' },
   // ZITADEL's JSON, as nobody has recorded it yet. The code in the body decides; an HTTP status of 500 or more leaves the outcome open.
   { on: [says(3, 400), json(400, { code: 3, details: [{ '@type': 'type.googleapis.com/zitadel.v1.CredentialsCheckError', failedAttempts: 3 }] })], is: { code: 'BAD_USER_INPUT' }, outcome: 'NOT_DONE', level: 'info', isGuess: true },
   { on: [says(6, 409), says(9, 400), says(9, 404), says(10, 409), says(11, 400), says(9, 400, 'COMMAND-eis9R')], is: { code: 'FAILED_PRECONDITION' }, outcome: 'NOT_DONE', level: 'info', isGuess: true },
@@ -114,14 +110,6 @@ export const rows: Row[] = [
   { on: [{ reset: true }], is: { code: 'UPSTREAM_UNAVAILABLE', reason: 'CONNECTION_LOST' }, outcome: 'UNKNOWN', level: 'warn' },
 ];
 
-function recorded(name: string): { rpc: Call | '-'; answer: Answer } {
-  const entry = corpus.find((one) => one.name === name);
-  if (!entry) throw new Error(`The corpus has no ${name}.`);
-  const { status, contentType, headers, body } = entry.response;
-  const all = { ...headers, ...(contentType !== null && { 'content-type': contentType }) };
-  return { rpc: entry.rpc, answer: { answer: { status, headers: all, body } } };
-}
-
 function titleOf(on: Misbehaviour): string {
   if (!('answer' in on)) return JSON.stringify(on);
   const { status, headers, body } = on.answer;
@@ -129,9 +117,7 @@ function titleOf(on: Misbehaviour): string {
 }
 
 /** ZITADEL's part of the extensions. Its words are left out if they are about internals. */
-export function originalOf(on: Misbehaviour, ours: string): object | undefined {
-  if (!('answer' in on)) return undefined;
-  const { status: httpStatus, body = '' } = on.answer;
+export function originalOf({ status: httpStatus, body = '' }: Answer, ours: string): object {
   if (httpStatus < 400 || !/^\{"code":([1-9]|1[0-6])\b.*\}$/s.test(String(body))) return { httpStatus };
   const { code, message, details } = JSON.parse(String(body)) as {
     code: number;
@@ -147,16 +133,47 @@ export function originalOf(on: Misbehaviour, ours: string): object | undefined {
 /** Calls that take any answer: one that sends an SMS, one that tries a code, and a read. */
 export const trio = ['ResendPhoneCode', 'VerifyPhone', 'GetUserByID'] as const;
 
+/**
+ * The kinds in a row, such as `SetPhone 400 json 3 PHONE-so0wa`: the beginnings of what `RecordedAnswer.kind` contains. `|` separates RPCs
+ * for which it means the same.
+ */
+export function kindsIn({ recorded = [] }: Row): string[] {
+  return recorded.flatMap((kinds) => {
+    const [rpcs = '', ...rest] = kinds.split(' ');
+    return rpcs.split('|').map((rpc) => [rpc, ...rest].join(' '));
+  });
+}
+
+export const isOfKind = (kind: string) => (answer: { kind: string }) => `${answer.kind} `.startsWith(`${kind} `);
+
+/** The rows that a recorded error fits. There must be one. */
+export const rowsFor = (answer: { kind: string }) =>
+  rows.filter((row) => kindsIn(row).some((kind) => isOfKind(kind)(answer)));
+
 type Case = readonly [name: string, calls: readonly Call[], Row, Misbehaviour];
 
-/** Each answer to the recorded call, if it is known, and to three more. */
-export const cases = rows.flatMap((row) =>
-  row.on.flatMap((on): Case[] => {
-    const name = typeof on === 'string' ? on : titleOf(on);
-    const { rpc, answer } = typeof on === 'string' ? recorded(on) : { rpc: '-' as const, answer: on };
-    const alone = (call: Call): Case => [`${name}, in answer to ${call}`, [call], row, answer];
-    if (row.only) return row.only.map(alone);
-    const isOther = rpc !== '-' && !trio.some((one) => one === rpc);
-    return [[name, trio, row, answer], ...(isOther ? [alone(rpc)] : [])];
-  }),
-);
+/** One answer of each kind, to three calls, and to the recorded one if it is another. */
+export const cases = rows.flatMap((row): Case[] => {
+  const first = new Set<string>();
+  const recordedCases = kindsIn(row).flatMap((kind): Case[] => {
+    const found = recordedErrors.find((one) => one.answers.rest.length > 0 && isOfKind(kind)(one));
+    const [answer] = found?.answers.rest ?? [];
+    if (!found || !answer) return [];
+    const rest = kind.slice(kind.indexOf(' '));
+    const isFirst = !first.has(rest);
+    first.add(rest);
+    const isOther = !trio.some((call) => call === found.call);
+    return [
+      ...(isFirst && !row.only ? [[found.name, trio, row, { answer }] as const] : []),
+      ...(isOther || row.only
+        ? [[`${found.name}, in answer to ${found.call}`, [found.call], row, { answer }] as const]
+        : []),
+    ];
+  });
+  const others = (row.on ?? []).flatMap((on): Case[] =>
+    row.only
+      ? row.only.map((call) => [`${titleOf(on)}, in answer to ${call}`, [call], row, on])
+      : [[titleOf(on), trio, row, on]],
+  );
+  return [...recordedCases, ...others];
+});

@@ -1,0 +1,167 @@
+import { fromJson, toBinary, type JsonObject } from '@bufbuild/protobuf';
+import { ErrorDetailSchema } from '@zitadel/proto/zitadel/message_pb.js';
+import { gzipSync } from 'node:zlib';
+import type { Misbehaviour } from '../../src/embedded-zitadel/embedded-zitadel.js';
+import type { Rpc } from '../../src/failure.js';
+import type { SetPhoneMode } from '../../src/zitadel/messages.js';
+import { corpus, recorded, type Recorded } from './corpus.js';
+import { grpcCodes } from './zitadel.js';
+
+// What a real ZITADEL answered, with values in place of the placeholders, so that it can be served again.
+
+export type Call = Exclude<Rpc, 'Probe'>;
+export type Dialect = 'rest' | 'connect';
+export type Answer = Extract<Misbehaviour, { answer: unknown }>['answer'];
+
+export interface RecordedAnswer {
+  name: string;
+  /** The RPC, HTTP status, content type, google.rpc.Code, id and message, with `-` for what is absent. */
+  kind: string;
+  /** ResendPhoneCode if what it answered is not one of our calls. */
+  call: Call;
+  /** Of a write that succeeded. */
+  mode: SetPhoneMode;
+  isError: boolean;
+  /** As it was recorded, and in other forms that mean the same. */
+  answers: Record<Dialect, Answer[]>;
+  /** As over REST. */
+  body: string;
+}
+
+const detailPrefix = 'type.googleapis.com/';
+
+interface RestError {
+  code: number;
+  message?: string | null;
+  details?: ({ '@type': string } & JsonObject)[] | null;
+}
+interface ConnectError {
+  code: string;
+  message: string;
+  details?: { type: string; value: string; debug?: JsonObject }[];
+}
+
+/** `canceled` is the only name that Connect spells differently: https://connectrpc.com/docs/protocol/#error-codes */
+const connectCodes = grpcCodes.map((name) => (name === 'CANCELLED' ? 'canceled' : name.toLowerCase()));
+
+function toConnect({ code, message, details }: RestError): object {
+  const value = (detail: JsonObject) => {
+    const bytes = toBinary(ErrorDetailSchema, fromJson(ErrorDetailSchema, detail));
+    return Buffer.from(bytes).toString('base64').replace(/=+$/, '');
+  };
+  return {
+    code: connectCodes[code],
+    ...(message != null && { message }),
+    ...(details && {
+      details: details.map(({ '@type': type, ...detail }) => ({
+        type: type.replace(detailPrefix, ''),
+        value: value(detail),
+      })),
+    }),
+  };
+}
+
+function toRest({ code, message, details }: ConnectError): object {
+  return {
+    code: connectCodes.indexOf(code),
+    message,
+    ...(details && {
+      details: details.map(({ type, debug }) => ({ '@type': detailPrefix + type, ...debug })),
+    }),
+  };
+}
+
+const withoutDebug = ({ details, ...error }: ConnectError) => ({
+  ...error,
+  ...(details && { details: details.map(({ type, value }) => ({ type, value })) }),
+});
+
+const ids = new Map<string, string>();
+let uniques = 0;
+
+/** The same user or organisation always has the same id, but a placeholder for several users has a new one each time. */
+function idFor(placeholder: string): string {
+  const key = /^<(user:bulk|id)>$/.test(placeholder) ? `${placeholder}${(uniques += 1)}` : placeholder;
+  const id = ids.get(key) ?? String(300_000_000_000_000_000n + BigInt(ids.size));
+  ids.set(key, id);
+  return id;
+}
+
+function codeOf(alphabet: string, length: number): string {
+  if (alphabet !== 'A-Z0-9') return alphabet.repeat(length).slice(0, length);
+  uniques += 1;
+  return (36 ** length - 1 - 123_457 * uniques).toString(36).toUpperCase();
+}
+
+function fill(text: string): string {
+  return text
+    .replace(/<(user|id)(:[\w-]+)?>/g, idFor)
+    .replace(/<seq>/g, () => String((uniques += 1)))
+    .replace(/<time\.(\d)>/g, (_, digits) => {
+      const fraction = String((uniques += 1)).padStart(6, '1');
+      return `2026-07-10T08:09:10.${fraction.slice(-Number(digits))}Z`;
+    })
+    .replace(/<code:(.+?):(\d+)>/g, (_, alphabet: string, length) => codeOf(alphabet, Number(length)));
+}
+
+/** The recording kept 3,000 characters of a body. A list is closed after the last user that was kept whole. */
+function close(body: string): string {
+  return body.length < 3_000 ? body : `${body.slice(0, body.lastIndexOf(', {"userId"'))}]}`;
+}
+
+/** @returns undefined if it is not a JSON object */
+function parse(body: string): { code?: unknown; details?: unknown } | undefined {
+  return body.startsWith('{') ? (JSON.parse(body) as object) : undefined;
+}
+
+function modeOf({ request, response }: Recorded): SetPhoneMode {
+  if (response.body.includes('"verificationCode"')) return 'RETURN_CODE';
+  return request.body?.includes('"isVerified":true') ? 'MARK_VERIFIED' : 'SEND_CODE';
+}
+
+function kindOf({ operation, response: { status, contentType } }: Recorded, body: string): string {
+  const type = contentType?.replace(/;.*|application\//g, '') ?? '-';
+  const { code = '-', message = '-', details } = (parse(body) ?? {}) as Partial<RestError>;
+  const id = Array.isArray(details) ? details[0]?.['id'] : undefined;
+  return [operation, status, type, code, id ?? '-', message].map(String).join(' ');
+}
+
+function readEntry(entry: Recorded): RecordedAnswer {
+  const { name, operation, response } = entry;
+  const { status, contentType, headers } = response;
+  const isConnect = entry.request.path.startsWith('/zitadel.');
+  const isGzip = headers['content-encoding'] === 'gzip';
+  // The recording lost bytes of the one body that is not text.
+  const kept = isGzip ? recorded('connect:with protocol version').response.body : response.body;
+  const body = fill(close(kept));
+  const json = parse(body);
+  const error = json && 'code' in json ? json : undefined;
+  const isConnectError = typeof error?.code === 'string';
+  const restBody = isConnectError ? JSON.stringify(toRest(error as ConnectError)) : body;
+
+  const answer = (text: string): Answer => ({
+    status,
+    headers: {
+      ...Object.fromEntries(Object.entries(headers).map(([header, value]) => [header, fill(value)])),
+      ...(contentType !== null && { 'content-type': contentType }),
+    },
+    body: isGzip ? gzipSync(text) : text,
+  });
+  const derived = isConnectError
+    ? [answer(body), answer(JSON.stringify(withoutDebug(error as ConnectError)))]
+    : [answer(error ? JSON.stringify(toConnect(error as RestError)) : body)];
+  return {
+    name,
+    kind: kindOf(entry, restBody),
+    call: operation === '-' || operation === 'NoSuchMethod' ? 'ResendPhoneCode' : (operation as Call),
+    mode: modeOf(entry),
+    isError: status >= 300 || typeof json?.details !== 'object',
+    answers: { rest: isConnect ? [] : [answer(body)], connect: derived },
+    body: restBody,
+  };
+}
+
+const recordedAnswers = corpus.map(readEntry);
+
+export const recordedErrors = recordedAnswers.filter(({ isError }) => isError);
+export const recordedSuccesses = recordedAnswers.filter(({ isError }) => !isError);
