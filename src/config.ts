@@ -57,6 +57,8 @@ export interface ZitadelConfig {
   /** http or https; may have a base path. */
   url: URL;
   instanceHost?: string | undefined;
+  /** How its user service is called. */
+  api: 'rest' | 'connect';
   timeoutMs: number;
 }
 
@@ -92,6 +94,7 @@ export const environment = z.object({
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/i, 'must be a host name, such as example.zitadel.cloud')
     .optional(),
+  ZITADEL_API: z.enum(['rest', 'connect'], 'must be rest or connect').default('rest'),
   ZITADEL_TIMEOUT_MS: wholeNumber(1, 300_000).default(10_000),
   SMS_COUNTRIES: countries.default([]),
   SMS_LIMITS: limits('limits such as 1/30s,5/10m,20/24h, where each longer one allows more').prefault(
@@ -154,7 +157,12 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
     metrics: { port: data.METRICS_PORT },
     traces: { endpoint: data.OTEL_EXPORTER_OTLP_ENDPOINT },
     shutdown: { delayMs: data.SHUTDOWN_DELAY_MS, timeoutMs: data.SHUTDOWN_TIMEOUT_MS },
-    zitadel: { url: data.ZITADEL_URL, instanceHost: data.ZITADEL_INSTANCE_HOST, timeoutMs: data.ZITADEL_TIMEOUT_MS },
+    zitadel: {
+      url: data.ZITADEL_URL,
+      instanceHost: data.ZITADEL_INSTANCE_HOST,
+      api: data.ZITADEL_API,
+      timeoutMs: data.ZITADEL_TIMEOUT_MS,
+    },
     sms: { countries: data.SMS_COUNTRIES },
     limits: {
       smsLimits: data.SMS_LIMITS,

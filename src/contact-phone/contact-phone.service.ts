@@ -7,7 +7,7 @@ import type { ChangeResponse, CodeResponse, Phone, PhoneCodeMode, SetPhoneMode }
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 import { createUserLoader, type UserLoader, type Users } from './user-loader.js';
-import { checkSmsCountry, checkUserId, isUserId, readPhoneNumber, readVerificationCode } from './validation.js';
+import { badUserId, checkSmsCountry, isUserId, readPhoneNumber, readVerificationCode } from './validation.js';
 
 /** The user after a change. What the change itself proves about the phone is not read again; the rest is, but only if it is selected. */
 interface ChangedUser {
@@ -41,6 +41,11 @@ export class ContactPhoneService {
     private readonly smsCountries: readonly CountryCode[],
   ) {}
 
+  /** Whether this can be the id of a user. */
+  accepts(userId: string): boolean {
+    return isUserId(userId) && this.zitadel.canAddress(userId);
+  }
+
   /** Reads the user's phone; null if they have none. */
   async read(userId: string): Promise<Phone | null> {
     const [phone] = await this.readAll([userId]);
@@ -55,7 +60,7 @@ export class ContactPhoneService {
       try {
         this.admit(userId);
       } catch (error) {
-        refused.set(userId, failureOf(error).with(isUserId(userId) ? { userId } : {}));
+        refused.set(userId, failureOf(error).with(this.accepts(userId) ? { userId } : {}));
       }
     }
     const users = await this.load(userIds.filter((userId) => !refused.has(userId)));
@@ -138,7 +143,7 @@ export class ContactPhoneService {
       if (outcome) throw isAmbiguous ? await this.explain(failure, userId, deadline) : failure;
       // A failure without an outcome comes from a check before the call, but a fault of ours may come after it.
       const isFault = failure.verdict.code === 'INTERNAL_SERVER_ERROR';
-      throw failure.with({ outcome: isFault ? 'UNKNOWN' : 'NOT_DONE', ...(isUserId(userId) && { userId }) });
+      throw failure.with({ outcome: isFault ? 'UNKNOWN' : 'NOT_DONE', ...(this.accepts(userId) && { userId }) });
     }
   }
 
@@ -186,7 +191,7 @@ export class ContactPhoneService {
   /** Refuses an anonymous caller or a bad id, before any call. */
   private admit(userId: string): Caller {
     if (!this.caller) throw new Failure({ code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING' });
-    checkUserId(userId);
+    if (!this.accepts(userId)) throw badUserId(userId);
     return this.caller;
   }
 }

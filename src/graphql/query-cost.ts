@@ -12,7 +12,7 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
-import { isUserId, maxUserIdLength } from '../contact-phone/validation.js';
+import { isUserId, maxUserIdBytes } from '../contact-phone/validation.js';
 import { errors } from '../errors.js';
 import { Failure } from '../failure.js';
 import { codesWithRetryAfter } from '../failures.js';
@@ -125,9 +125,10 @@ export class QueryCost {
     return sum(
       representations.map((value) => {
         const id = typeof value === 'object' && value !== null && 'id' in value ? value.id : undefined;
-        if (!isUserId(id)) return 'null,'.length + maxErrorBytes + path;
-        // The error of each phone names the user as well.
-        return valid + (ids + phones.length) * JSON.stringify(id).length;
+        const refused = 'null,'.length + maxErrorBytes + path;
+        if (!isUserId(id)) return refused;
+        // The error of each phone names the user as well. Over REST, an id that is not ASCII is refused.
+        return Math.max(refused, valid + (ids + phones.length) * Buffer.byteLength(JSON.stringify(id)));
       }),
     );
   }
@@ -141,9 +142,8 @@ export class QueryCost {
   }
 
   private bytesOfOthers(root: Fields, below: Select): number {
-    // Twice the length, because every character might be escaped.
     const phones = phonesOf(root).map(([key, nodes]) =>
-      this.bytesOfPhone(bytesOfKey(key) + 2 * maxUserIdLength, nodes, below),
+      this.bytesOfPhone(bytesOfKey(key) + maxUserIdBytes, nodes, below),
     );
     const services = named('_service', root).flatMap(([, nodes]) =>
       [...below(this.types.service, nodes).keys()].map((key) => bytesOfKey(key) + this.bytesOfSdl),

@@ -5,7 +5,7 @@ import { assertObjectType, Kind, parse, visit, type GraphQLResolveInfo, type Gra
 import { buildSchemaSync, createResolversMap } from 'type-graphql';
 import { ContactPhoneResolver, type ContactPhoneContext } from '../contact-phone/contact-phone.resolver.js';
 import type { User } from '../contact-phone/contact-phone.types.js';
-import { badUserId, isUserId } from '../contact-phone/validation.js';
+import { badUserId } from '../contact-phone/validation.js';
 import { Failure } from '../failure.js';
 
 // v2.9: not all gateways in use can compose later versions yet.
@@ -79,7 +79,7 @@ function entityOf(
 ): Entity | Failure {
   if (__typename !== 'User' || typeof id !== 'string') return invalidRepresentation;
   // No argument of `_entities` is called userId.
-  if (!isUserId(id)) return badUserId(id).with({ argument: undefined });
+  if (!contactPhone.accepts(id)) return badUserId(id).with({ argument: undefined });
   // A phone that `asksForPhones` missed is read one by one. Null in its place would mean that there is none.
   return { __typename, id, contactPhone: () => contactPhone.read(id) };
 }

@@ -3,21 +3,12 @@ import { z } from 'zod';
 import type { FailedCall, Rpc } from '../failure.js';
 import { failedCall } from '../failures.js';
 import type { UpstreamAnswer } from './exchange.js';
-
-/**
- * google.rpc.Status. Only ZITADEL's errors have a google.rpc.Code; a proxy's may have an HTTP status in its place. Details of an unknown
- * type must not break anything, so they are passed through unchanged.
- */
-const rpcStatus = z.object({
-  code: z.int().min(1).max(16),
-  message: z.string().nullish(),
-  details: z.array(z.unknown()).nullish(),
-});
+import type { Dialect } from './rest.js';
 
 /** ZITADEL's ids have about 15 characters. A client may get one for each of thousands of users. */
 export const maxErrorIdLength = 40;
 
-/** The id reaches logs and clients, so its format is strict. */
+/** The id reaches logs and clients, so its format is strict. Details of other types are passed through unchanged. */
 const zitadelDetail = z.object({
   '@type': z.string().startsWith('type.googleapis.com/zitadel.'),
   id: z
@@ -45,6 +36,7 @@ export function parseAnswer<T>(
   rpc: Rpc,
   response: z.ZodType<T>,
   { httpStatus, headers, body }: UpstreamAnswer,
+  readError: Dialect['readError'],
   secrets: readonly string[] = [],
 ): T {
   const retryAfter = secondsFrom(headers['retry-after']);
@@ -66,9 +58,9 @@ export function parseAnswer<T>(
     return data;
   }
   if (json === undefined) throw fail('malformed', 'not JSON');
-  const { data } = rpcStatus.safeParse(json);
-  if (!data) throw fail('foreign', 'JSON without a google.rpc.Code');
-  const { code, message, details } = data;
+  const error = readError(json);
+  if (!error) throw fail('foreign', 'JSON without a google.rpc.Code');
+  const { code, message, details } = error;
   const id = details?.map((detail) => zitadelDetail.safeParse(detail).data?.id).find((found) => found !== undefined);
   throw fail('rejected', message ?? undefined, {
     code,

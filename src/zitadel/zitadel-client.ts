@@ -1,18 +1,16 @@
+import { z } from 'zod';
 import { failedCall } from '../failures.js';
 import type { Deadline } from './exchange.js';
 import {
   changeResponse,
   codeResponse,
-  getUserByIdResponse,
-  listUsersRequest,
-  listUsersResponse,
-  resendPhoneCodeRequest,
-  setPhoneRequest,
-  verifyPhoneRequest,
+  userMessage,
+  verification,
   type ChangeResponse,
   type CodeResponse,
   type PhoneCodeMode,
   type SetPhoneMode,
+  type UserMessage,
   type ZitadelUser,
 } from './messages.js';
 import type { Caller, ZitadelConnection } from './zitadel-connection.js';
@@ -26,9 +24,13 @@ export class ZitadelClient {
     return this.connection.deadline();
   }
 
+  /** Whether ZITADEL can be asked about a user with this id. Not all of them fit into a URL. */
+  canAddress(userId: string): boolean {
+    return this.connection.dialect.canAddress(userId);
+  }
+
   /**
-   * Sets the user's phone. It is unverified unless the mode is MARK_VERIFIED. Codes for the previous phone stop working.
-   * SetPhone, `POST /v2/users/{userId}/phone`.
+   * Sets the user's phone. It is unverified unless the mode is MARK_VERIFIED. Codes for the previous phone stop working. SetPhone.
    *
    * @param number in E.164 format: ZITADEL would read any other format as a Swiss number
    * @returns the change, and the code in the mode RETURN_CODE
@@ -43,10 +45,8 @@ export class ZitadelClient {
   ): Promise<CodeResponse> {
     const call = {
       rpc: 'SetPhone',
-      method: 'POST',
-      path: pathOf(userId, '/phone'),
-      body: setPhoneRequest(number, mode),
-      userIds: [userId],
+      userId,
+      message: { phone: number, ...verification[mode] },
       sendsSms: mode === 'SEND_CODE',
       secrets: [number],
     } as const;
@@ -54,61 +54,46 @@ export class ZitadelClient {
   }
 
   /**
-   * Creates a new code for the user's unverified phone. It replaces the previous one.
-   * ResendPhoneCode, `POST /v2/users/{userId}/phone/resend`.
+   * Creates a new code for the user's unverified phone. It replaces the previous one. ResendPhoneCode.
    *
    * @returns the change, and the code in the mode RETURN_CODE
    * @throws {Failure}
    */
   resendPhoneCode(caller: Caller, userId: string, mode: PhoneCodeMode, deadline: Deadline): Promise<CodeResponse> {
-    const call = {
-      rpc: 'ResendPhoneCode',
-      method: 'POST',
-      path: pathOf(userId, '/phone/resend'),
-      body: resendPhoneCodeRequest[mode],
-      userIds: [userId],
-      sendsSms: mode === 'SEND_CODE',
-    } as const;
+    const sendsSms = mode === 'SEND_CODE';
+    const call = { rpc: 'ResendPhoneCode', userId, message: verification[mode], sendsSms } as const;
     return this.connection.write(caller, codeResponse, call, deadline);
   }
 
   /**
-   * Marks the user's phone as verified if the code is correct. VerifyPhone, `POST /v2/users/{userId}/phone/verify`.
+   * Marks the user's phone as verified if the code is correct. VerifyPhone.
    *
    * @param verificationCode 1–20 characters, case-sensitive
    * @throws {Failure}
    */
   verifyPhone(caller: Caller, userId: string, verificationCode: string, deadline: Deadline): Promise<ChangeResponse> {
-    const call = {
-      rpc: 'VerifyPhone',
-      method: 'POST',
-      path: pathOf(userId, '/phone/verify'),
-      body: verifyPhoneRequest(verificationCode),
-      userIds: [userId],
-      secrets: [verificationCode],
-    } as const;
+    const secrets = [verificationCode];
+    const call = { rpc: 'VerifyPhone', userId, message: { verificationCode }, secrets } as const;
     return this.connection.write(caller, changeResponse, call, deadline);
   }
 
   /**
-   * Removes the user's phone. RemovePhone, `DELETE /v2/users/{userId}/phone`.
+   * Removes the user's phone. RemovePhone.
    *
    * @throws {Failure} also if the user has no phone
    */
   removePhone(caller: Caller, userId: string, deadline: Deadline): Promise<ChangeResponse> {
-    const path = pathOf(userId, '/phone');
-    const call = { rpc: 'RemovePhone', method: 'DELETE', path, body: null, userIds: [userId] } as const;
+    const call = { rpc: 'RemovePhone', userId, message: {} } as const;
     return this.connection.write(caller, changeResponse, call, deadline);
   }
 
   /**
-   * Reads one user, usually as of the last write. GetUserByID, `GET /v2/users/{userId}`.
+   * Reads one user. The result may lag behind the last write. GetUserByID.
    *
    * @throws {Failure} also if the user does not exist, or the caller may not read them
    */
   async getUserById(caller: Caller, userId: string, deadline: Deadline): Promise<ZitadelUser> {
-    const path = pathOf(userId);
-    const call = { rpc: 'GetUserByID', method: 'GET', path, body: null, userIds: [userId] } as const;
+    const call = { rpc: 'GetUserByID', userId, message: {} } as const;
     const { user } = await this.connection.read(caller, getUserByIdResponse, call, deadline);
     // Never show one user's phone as another's.
     if (user.userId !== userId)
@@ -117,20 +102,38 @@ export class ZitadelClient {
   }
 
   /**
-   * Reads several users at once. The result may lag behind the last write. ListUsers, `POST /v2/users`.
+   * Reads several users at once. The result may lag behind the last write. ListUsers.
    *
    * @param userIds at most 1000
    * @returns the users that exist and that the caller may read, in no particular order
    * @throws {Failure}
    */
   async listUsers(caller: Caller, userIds: readonly string[], deadline: Deadline): Promise<ZitadelUser[]> {
-    const body = listUsersRequest(userIds);
-    const call = { rpc: 'ListUsers', method: 'POST', path: '/v2/users', body, userIds } as const;
+    // ZITADEL versions differ in their default limit.
+    const message = { query: { limit: userIds.length }, queries: [{ inUserIdsQuery: { userIds } }] };
+    const call = { rpc: 'ListUsers', message, userIds } as const;
     const { result } = await this.connection.read(caller, listUsersResponse, call, deadline);
     return result ?? [];
   }
 }
 
-function pathOf(userId: string, below = ''): string {
-  return `/v2/users/${encodeURIComponent(userId)}${below}`;
+const isOfAKind = ({ human, machine }: UserMessage) => Boolean(human ?? machine);
+const must = 'must be a human or a machine';
+
+function userOf({ userId, state, human }: UserMessage): ZitadelUser {
+  const { phone: number, isVerified } = human?.phone ?? {};
+  const phone = number ? { number, isVerified: isVerified ?? false } : null;
+  return { userId, isMachine: !human, isInitial: state === 'USER_STATE_INITIAL', phone };
 }
+
+const getUserByIdResponse = z.object({ user: userMessage.refine(isOfAKind, must).transform(userOf) });
+
+/** ZITADEL always sends `details`. If it were optional, any JSON object would pass as an empty list. One refinement checks all users. */
+const listUsersResponse = z.object({
+  details: z.object({}),
+  result: z
+    .array(userMessage)
+    .refine((users) => users.every(isOfAKind), must)
+    .transform((users) => users.map(userOf))
+    .nullish(),
+});

@@ -4,8 +4,10 @@ import type { ZitadelConfig } from '../config.js';
 import type { Failure, Rpc } from '../failure.js';
 import { failureOf } from '../failures.js';
 import { parseAnswer } from './answer.js';
+import { connect } from './connect.js';
 import { Deadline, type UpstreamRequest } from './exchange.js';
 import { Lane } from './lane.js';
+import { rest, type Dialect, type RpcRequest } from './rest.js';
 import { ZitadelHealth } from './zitadel-health.js';
 
 /** On whose behalf a call is made. */
@@ -44,10 +46,11 @@ export interface WatchedCall {
   end(httpStatus: number | undefined, failure?: Failure): void;
 }
 
-interface Call extends Pick<UpstreamRequest, 'rpc' | 'method' | 'path' | 'body'> {
-  userIds: readonly string[];
+interface Call extends RpcRequest {
+  /** The users in the message of ListUsers. */
+  userIds?: readonly string[];
   sendsSms?: boolean;
-  /** Parts of the body that must not reach a log, even if ZITADEL quotes them. */
+  /** Parts of the message that must not reach a log, even if ZITADEL quotes them. */
   secrets?: readonly string[];
 }
 
@@ -62,11 +65,13 @@ const readReuseMs = 4_000;
 const maxWaiting = 1_000;
 const probeTimeoutMs = 2_000;
 /** No user has this id. */
-const probePath = '/v2/users/0';
+const probe: RpcRequest = { rpc: 'Probe', userId: '0', message: {} };
+const dialects: Record<ZitadelConfig['api'], Dialect> = { rest, connect };
 
 /** Calls ZITADEL, each within a deadline. Does not follow redirects. */
 export class ZitadelConnection {
   readonly health: ZitadelHealth;
+  readonly dialect: Dialect;
   private readonly writes: Lane;
   private readonly reads: Lane;
   private readonly probes: Lane;
@@ -76,6 +81,7 @@ export class ZitadelConnection {
     private readonly config: ZitadelConfig,
     logger: Logger,
   ) {
+    this.dialect = dialects[config.api];
     const { origin, pathname } = config.url;
     this.basePath = pathname.replace(/\/$/, '');
     // A write that starts late is likely to time out with an unknown outcome.
@@ -117,25 +123,18 @@ export class ZitadelConnection {
     lane: Lane,
     caller: Caller,
     response: z.ZodType<T>,
-    { rpc, method, path, body, userIds, sendsSms = false, secrets = [] }: Call,
+    call: Call,
     deadline: Deadline,
   ): Promise<T> {
+    const { rpc, userId = '', userIds = [userId], sendsSms = false, secrets = [] } = call;
     const watched = caller.watchCall({ rpc, userIds, sendsSms });
     const { authorization, 'accept-language': acceptLanguage } = caller.headers;
     const { traceparent, tracestate } = watched.traceHeaders ?? caller.headers;
-    const headers = {
-      accept: 'application/json',
-      'accept-encoding': 'identity',
-      'x-zitadel-instance-host': this.config.instanceHost,
-      authorization,
-      'accept-language': acceptLanguage,
-      'content-type': body === null ? undefined : 'application/json',
-      traceparent,
-      tracestate,
-    };
+    const headers = { authorization, 'accept-language': acceptLanguage, traceparent, tracestate };
     try {
-      const answer = await lane.exchange({ rpc, method, path: this.basePath + path, headers, body }, deadline);
-      const parsed = parseAnswer(rpc, response, answer, [...authorization.split(/\s+/), ...secrets]);
+      const answer = await lane.exchange(this.address(call, headers), deadline);
+      const secretsOfRequest = [...authorization.split(/\s+/), ...secrets];
+      const parsed = parseAnswer(rpc, response, answer, this.dialect.readError, secretsOfRequest);
       watched.end(answer.httpStatus);
       return parsed;
     } catch (error) {
@@ -149,11 +148,22 @@ export class ZitadelConnection {
   /** @throws {Failure} always: there is no successful answer to a probe */
   private async probe(): Promise<never> {
     const deadline = new Deadline(Math.min(this.config.timeoutMs, probeTimeoutMs));
-    const path = this.basePath + probePath;
-    const headers = { accept: 'application/json', 'x-zitadel-instance-host': this.config.instanceHost };
-    const request = { rpc: 'Probe', method: 'GET', path, headers, body: null } as const;
-    const answer = await this.probes.exchange(request, deadline);
-    return parseAnswer('Probe', z.never(), answer);
+    const answer = await this.probes.exchange(this.address(probe, {}), deadline);
+    return parseAnswer('Probe', z.never(), answer, this.dialect.readError);
+  }
+
+  /** @param headers of the caller */
+  private address(call: RpcRequest, headers: UpstreamRequest['headers']): UpstreamRequest {
+    const { method, path, body } = this.dialect.address(call);
+    const all = {
+      accept: 'application/json',
+      'accept-encoding': 'identity',
+      'x-zitadel-instance-host': this.config.instanceHost,
+      'content-type': body === null ? undefined : 'application/json',
+      ...this.dialect.headers,
+      ...headers,
+    };
+    return { rpc: call.rpc, method, path: this.basePath + path, headers: all, body };
   }
 
   /** Waits for the calls in flight, but not for a probe. */

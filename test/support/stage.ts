@@ -100,6 +100,7 @@ export async function openStage(
     INTROSPECTION: 'true',
     LOG_LEVEL: 'trace',
     ZITADEL_URL: zitadel.url,
+    ZITADEL_API: process.env['TEST_ZITADEL_API'] ?? 'rest',
     // Most tests are not about limits, and send many SMS to one user.
     SMS_LIMITS: 'off',
     VERIFY_LIMIT: 'off',

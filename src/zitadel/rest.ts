@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import type { Rpc } from '../failure.js';
+import type { UpstreamRequest } from './exchange.js';
+
+/** Calls an RPC with a message. */
+export interface RpcRequest {
+  rpc: Rpc;
+  /** The user that the message is about; undefined for ListUsers, whose message names them. */
+  userId?: string;
+  /** Without the user's id. */
+  message: object;
+}
+
+/** google.rpc.Status: https://github.com/googleapis/googleapis/blob/master/google/rpc/status.proto */
+export type RpcStatus = z.infer<typeof rpcStatus>;
+
+/** What differs between the APIs in which ZITADEL offers its user service: how a call is addressed, and how an error is read. */
+export interface Dialect {
+  /** Headers of every request. */
+  headers: Record<string, string>;
+  address: (request: RpcRequest) => Pick<UpstreamRequest, 'method' | 'path' | 'body'>;
+  /** Whether calls can be about this user. */
+  canAddress: (userId: string) => boolean;
+  /** @returns undefined if this is not an error of ZITADEL's */
+  readError: (json: unknown) => RpcStatus | undefined;
+}
+
+const routes: Record<Exclude<Rpc, 'ListUsers'>, { method: UpstreamRequest['method']; below: string }> = {
+  GetUserByID: { method: 'GET', below: '' },
+  Probe: { method: 'GET', below: '' },
+  SetPhone: { method: 'POST', below: '/phone' },
+  ResendPhoneCode: { method: 'POST', below: '/phone/resend' },
+  VerifyPhone: { method: 'POST', below: '/phone/verify' },
+  RemovePhone: { method: 'DELETE', below: '/phone' },
+};
+
+/** ZITADEL's errors have a google.rpc.Code; a proxy's may have an HTTP status in its place. */
+const rpcStatus = z.object({
+  code: z.int().min(1).max(16),
+  message: z.string().nullish(),
+  details: z.array(z.unknown()).nullish(),
+});
+
+/** Each RPC has a route of its own: https://zitadel.com/docs/apis/resources/user_service_v2 */
+export const rest: Dialect = {
+  headers: {},
+
+  address: ({ rpc, userId = '', message }) => {
+    if (rpc === 'ListUsers') return { method: 'POST', path: '/v2/users', body: JSON.stringify(message) };
+    const { method, below } = routes[rpc];
+    const path = `/v2/users/${encodeURIComponent(userId)}${below}`;
+    return { method, path, body: method === 'POST' ? JSON.stringify(message) : null };
+  },
+
+  /** ZITADEL forwards the path as gRPC metadata. Without printable ASCII only, it fails before it checks the token. */
+  canAddress: (userId) => /^[\x20-\x7e]+$/.test(userId),
+
+  readError: (json) => rpcStatus.safeParse(json).data,
+};
