@@ -41,46 +41,83 @@ const phoneRequests = [
   ['remove-contact-phone', {}, 'removePhone', {}],
 ] as const;
 
+/** The call at this route, among reads before and after it. */
+function sentTo({ zitadel }: Awaited<ReturnType<typeof openStage>>, method: string, path: string) {
+  const call = zitadel.calls.find((one) => one.method.toLowerCase() === method && one.path === path);
+  expect(call, zitadel.calls.map((one) => `${one.method} ${one.path}`).join()).toBeDefined();
+  return { headers: call?.headers, message: JSON.parse(call?.body || '{}') as JsonValue };
+}
+
+const connectPath = ({ name }: { name: string }) => `/${UserService.typeName}/${name}`;
+
 test.for(phoneRequests)('%s with %o is sent as %s', async ([name, variables, rpc, message]) => {
-  await using stage = await openStage();
+  await using stage = await openStage({ ZITADEL_API: 'rest' });
 
   await stage.run(name, { userId: unverified, ...mutations[name], ...variables });
 
-  const [call] = stage.zitadel.calls;
   const method = UserService.method[rpc];
   const { pattern } = getOption(method, http);
-  expect([call?.method.toLowerCase(), call?.path]).toEqual([
-    pattern.case,
-    (pattern.value as string).replace('{user_id}', unverified),
-  ]);
-  expect(fromJson(method.input, JSON.parse(call?.body || '{}') as JsonValue)).toMatchObject(message);
+  const sent = sentTo(stage, pattern.case ?? '', (pattern.value as string).replace('{user_id}', unverified));
+  expect(fromJson(method.input, sent.message)).toMatchObject(message);
 });
 
-test('requests several users with a ListUsersRequest whose limit fits all of them', async () => {
-  await using stage = await openStage();
+test.for(phoneRequests)('%s with %o is sent over Connect as %s', async ([name, variables, rpc, message]) => {
+  await using stage = await openStage({ ZITADEL_API: 'connect' });
+
+  await stage.run(name, { userId: unverified, ...mutations[name], ...variables });
+
+  const method = UserService.method[rpc];
+  const sent = sentTo(stage, 'post', connectPath(method));
+  expect(fromJson(method.input, sent.message)).toMatchObject({ userId: unverified, ...message });
+  expect(sent.headers).toMatchObject({ 'content-type': 'application/json', 'connect-protocol-version': '1' });
+});
+
+test.for(['rest', 'connect'])('requests several users over %s with a ListUsersRequest that fits them', async (api) => {
+  await using stage = await openStage({ ZITADEL_API: api });
   const ids = [users.verified.userId, unverified];
 
   await readMany(stage.graphql, ids.map(user));
 
-  const [call] = stage.zitadel.calls;
-  const request = fromJson(ListUsersRequestSchema, JSON.parse(call?.body ?? '') as JsonValue);
+  const { pattern, body } = getOption(UserService.method.listUsers, http);
+  expect({ pattern, body }).toMatchObject({ pattern: { case: 'post', value: '/v2/users' }, body: '*' });
+  const path = api === 'rest' ? '/v2/users' : connectPath(UserService.method.listUsers);
+  const request = fromJson(ListUsersRequestSchema, sentTo(stage, 'post', path).message);
   expect(request.query).toMatchObject({ offset: 0n, limit: 2 });
   expect(request.queries.map(({ query }) => query)).toMatchObject([
     { case: 'inUserIdsQuery', value: { userIds: ids } },
   ]);
-  const rule = getOption(UserService.method.listUsers, http);
-  expect(rule).toMatchObject({ pattern: { case: 'post', value: call?.path }, body: '*' });
-  expect(call?.method).toBe('POST');
 });
 
 test('requests one user at the route of GetUserByID', async () => {
-  await using stage = await openStage();
+  await using stage = await openStage({ ZITADEL_API: 'rest' });
 
   await readOne(stage.graphql, unverified);
 
   const { pattern } = getOption(UserService.method.getUserByID, http);
   expect(pattern).toEqual({ case: 'get', value: '/v2/users/{user_id}' });
   expect(stage.zitadel.calls).toMatchObject([{ method: 'GET', path: `/v2/users/${unverified}`, body: '' }]);
+});
+
+test('requests one user over Connect with a GetUserByIDRequest', async () => {
+  await using stage = await openStage({ ZITADEL_API: 'connect' });
+
+  await readOne(stage.graphql, unverified);
+
+  const method = UserService.method.getUserByID;
+  const { message } = sentTo(stage, 'post', connectPath(method));
+  expect(fromJson(method.input, message)).toMatchObject({ userId: unverified });
+});
+
+test('probes over Connect with a GetUserByIDRequest without a token', async () => {
+  await using stage = await openStage({ ZITADEL_API: 'connect' });
+
+  await stage.zitadel.probed(1);
+
+  const method = UserService.method.getUserByID;
+  const [probe] = stage.zitadel.probes;
+  expect(probe).toMatchObject({ method: 'POST', path: connectPath(method) });
+  expect(probe?.headers).not.toHaveProperty('authorization');
+  expect(fromJson(method.input, JSON.parse(probe?.body ?? '') as JsonValue)).toMatchObject({ userId: '0' });
 });
 
 test('no route of the user service ends in a verb, so a colon in a user id is harmless', () => {

@@ -7,7 +7,7 @@ import { stopClock } from './support/clock.js';
 import { cases, originalOf, trio, type Row } from './support/failed-calls.js';
 import { readMetrics } from './support/metrics.js';
 import { readMany, user } from './support/reads.js';
-import type { Call } from './support/recorded-answers.js';
+import { overConnect, type Call } from './support/recorded-answers.js';
 import { openStage, unverified, type GraphQLAnswer } from './support/stage.js';
 import { answered } from './support/zitadel.js';
 
@@ -27,6 +27,8 @@ const ask: Record<Call, (stage: Stage) => Asked> = {
 };
 
 type Expected = Omit<Row, 'recorded' | 'on' | 'only'>;
+
+const isConnect = process.env['TEST_ZITADEL_API'] === 'connect';
 
 const levels = { info: 30, warn: 40, error: 50 };
 const isRead = (call: Call) => call === 'GetUserByID' || call === 'ListUsers';
@@ -92,7 +94,8 @@ describe('the table of failures', () => {
     Array.prototype.find = find;
   });
 
-  test.for(cases)('classifies %s', async ([, calls, row, answer]) => {
+  test.for(cases)('classifies %s', async ([, calls, row, on]) => {
+    const answer = isConnect && 'answer' in on ? { answer: overConnect(on.answer) } : on;
     stopClock();
     await using stage = await openLimited();
     for (const call of calls) {
@@ -104,7 +107,7 @@ describe('the table of failures', () => {
         call,
         row,
         ask[call](stage),
-        'answer' in answer ? originalOf(answer.answer, row.is.code) : undefined,
+        'answer' in on ? originalOf(on.answer, row.is.code) : undefined,
       );
       if (isRead(call)) continue;
       const writes = [call === 'RemovePhone' ? 'DELETE' : 'POST', ...(row.isAmbiguous ? ['GET'] : [])];

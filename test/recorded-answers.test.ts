@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
+import type { Misbehaviour } from '../src/embedded-zitadel/embedded-zitadel.js';
 import type { SetPhoneMode } from '../src/zitadel/messages.js';
 import { isOfKind, kindsIn, originalOf, rows, rowsFor } from './support/failed-calls.js';
 import { readMetrics } from './support/metrics.js';
@@ -7,17 +8,20 @@ import { readMany, user } from './support/reads.js';
 import {
   recordedErrors,
   recordedSuccesses,
-  type Answer,
   type Call,
+  type Dialect,
   type RecordedAnswer,
 } from './support/recorded-answers.js';
 import { openStage, unverified, type GraphQLAnswer, type Phone } from './support/stage.js';
+import { answered } from './support/zitadel.js';
 
 // Everything that a real ZITADEL was recorded to answer, through the subgraph. What else follows from a failure: see failures.test.ts.
 
 type Stage = Awaited<ReturnType<typeof openStage>>;
 
 const isRead = (call: Call) => call === 'GetUserByID' || call === 'ListUsers';
+
+const dialects: Dialect[] = ['rest', 'connect'];
 
 const number = '+41795550101';
 /** No SMS may be sent to a user for a minute after a removal, so the phone that is removed is another user's. */
@@ -36,10 +40,12 @@ const ask: Record<
   ListUsers: (stage, userIds) => readMany(stage.graphql, userIds.map(user)),
 };
 
+const readUser = answered({ user: { userId: unverified, human: { phone: { phone: users.unverified.phone.number } } } });
+
 /** What came back for an answer of ZITADEL, and how many calls that took. */
-async function send(stage: Stage, call: Call, mode: SetPhoneMode, answer: Answer, userIds: readonly string[]) {
+async function send(stage: Stage, call: Call, mode: SetPhoneMode, answers: Misbehaviour[], userIds: readonly string[]) {
   stage.zitadel.calls.length = 0;
-  stage.zitadel.misbehave({ answer });
+  stage.zitadel.misbehave(...answers);
   const { status, data, errors = [] } = await ask[call](stage, userIds, mode);
   return {
     status,
@@ -56,17 +62,23 @@ test('the table of failures knows every recorded error, and nothing else', () =>
   expect(kinds.filter((kind) => !recordedErrors.some(isOfKind(kind)))).toEqual([]);
 });
 
-test('classifies every recorded error', async () => {
-  await using stage = await openStage();
+test.for(dialects)('classifies every recorded error over %s', async (dialect) => {
+  await using stage = await openStage({ ZITADEL_API: dialect });
   const got: Record<string, unknown> = {};
   const expected: Record<string, unknown> = {};
 
   for (const failed of recordedErrors) {
     const { name, call, answers, body } = failed;
     const [row] = rowsFor(failed);
-    for (const [index, answer] of answers.rest.entries()) {
+    for (const [index, answer] of answers[dialect].entries()) {
       const { is, outcome, argument, isAmbiguous } = row ?? {};
-      got[`${name} ${index}`] = await send(stage, call, 'RETURN_CODE', answer, [unverified, '1']);
+      got[`${name} ${index}`] = await send(
+        stage,
+        call,
+        'RETURN_CODE',
+        [{ answer }, ...(isAmbiguous ? [readUser] : [])],
+        [unverified, '1'],
+      );
       const error = (userId: string) => ({
         ...is,
         ...(isRead(call) ? { userId } : { outcome }),
@@ -126,9 +138,9 @@ function expectedOf({ call, mode, body }: RecordedAnswer) {
   return { userIds: [unverified], expected: { ...base, data, calls: call === 'VerifyPhone' ? 2 : 1 } };
 }
 
-test('passes on what every recorded success contains, and counts the SMS', async () => {
+test.for(dialects)('passes on what every recorded success contains over %s, and counts the SMS', async (dialect) => {
   // If the right code counted as a wrong one, the next would be refused.
-  await using stage = await openStage({ VERIFY_LIMIT: '1/10m' });
+  await using stage = await openStage({ ZITADEL_API: dialect, VERIFY_LIMIT: '1/10m' });
   const got: Record<string, unknown> = {};
   const expected: Record<string, unknown> = {};
   let sms = 0;
@@ -136,9 +148,15 @@ test('passes on what every recorded success contains, and counts the SMS', async
   for (const success of recordedSuccesses) {
     const { name, call, mode, answers } = success;
     const { userIds, expected: one } = expectedOf(success);
-    for (const [index, answer] of answers.rest.entries()) {
+    for (const [index, answer] of answers[dialect].entries()) {
       if (/^(Set|Resend)Phone/.test(call) && mode === 'SEND_CODE') sms += 1;
-      got[`${name} ${index}`] = await send(stage, call, mode, answer, userIds);
+      got[`${name} ${index}`] = await send(
+        stage,
+        call,
+        mode,
+        [{ answer }, ...(call === 'VerifyPhone' ? [readUser] : [])],
+        userIds,
+      );
       expected[`${name} ${index}`] = one;
     }
   }

@@ -94,8 +94,8 @@ export const rows: Row[] = [
   { on: [says(7, 403, 'RECOVER')], is: { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING' }, outcome: 'NOT_DONE', level: 'info' },
   // Something else: by its HTTP status alone, whether a page or JSON.
   { on: [...pages(300, 301, 302, 303, 307, 308), json(302, { code: 5 })], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'REDIRECTED' }, outcome: 'NOT_DONE', level: 'warn' },
-  { on: [page(400), json(400, []), json(400, { code: 0 }), json(400, { code: 17 }), json(400, { code: 'invalid_argument' })], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'NOT_DONE', level: 'warn', isGuess: true },
-  { on: [...pages(401, 404, 405, 411, 413, 414, 415, 421, 431), json(404, { code: 'not_found' }), json(401, {}), page(404, { 'retry-after': '20' })], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'NOT_DONE', level: 'warn' },
+  { on: [page(400), json(400, []), json(400, { code: 0 }), json(400, { code: 17 }), json(400, { code: 'E_BAD' })], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'NOT_DONE', level: 'warn', isGuess: true },
+  { on: [...pages(401, 404, 405, 411, 413, 414, 415, 421, 431), json(404, { code: 'missing' }), json(401, {}), page(404, { 'retry-after': '20' })], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'NOT_DONE', level: 'warn' },
   { on: pages(200, 201, 206), is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'UNKNOWN', level: 'warn' },
   { on: [page(429), json(429, { code: 429 })], is: { code: 'RATE_LIMITED', reason: 'UPSTREAM_QUOTA' }, outcome: 'NOT_DONE', level: 'warn' },
   { on: [page(429, { 'retry-after': '20' }), json(429, { code: 429 }, { 'retry-after': '20' })], is: { code: 'RATE_LIMITED', reason: 'UPSTREAM_QUOTA' }, outcome: 'NOT_DONE', level: 'warn', retryAfter: 20 },

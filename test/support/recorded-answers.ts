@@ -22,7 +22,7 @@ export interface RecordedAnswer {
   /** Of a write that succeeded. */
   mode: SetPhoneMode;
   isError: boolean;
-  /** As it was recorded, and in other forms that mean the same. */
+  /** As it was recorded, and over Connect in all forms that mean the same. */
   answers: Record<Dialect, Answer[]>;
   /** As over REST. */
   body: string;
@@ -45,20 +45,26 @@ interface ConnectError {
 const connectCodes = grpcCodes.map((name) => (name === 'CANCELLED' ? 'canceled' : name.toLowerCase()));
 
 function toConnect({ code, message, details }: RestError): object {
-  const value = (detail: JsonObject) => {
-    const bytes = toBinary(ErrorDetailSchema, fromJson(ErrorDetailSchema, detail));
-    return Buffer.from(bytes).toString('base64').replace(/=+$/, '');
-  };
   return {
     code: connectCodes[code],
     ...(message != null && { message }),
-    ...(details && {
-      details: details.map(({ '@type': type, ...detail }) => ({
-        type: type.replace(detailPrefix, ''),
-        value: value(detail),
-      })),
-    }),
+    ...(details && { details: details.map(connectDetail) }),
   };
+}
+
+function connectDetail({ '@type': type, ...detail }: { '@type': string } & JsonObject) {
+  if (type !== detailPrefix + ErrorDetailSchema.typeName) {
+    return { type: type.replace(detailPrefix, ''), value: '', debug: detail };
+  }
+  const bytes = toBinary(ErrorDetailSchema, fromJson(ErrorDetailSchema, detail));
+  return { type: ErrorDetailSchema.typeName, value: Buffer.from(bytes).toString('base64').replace(/=+$/, '') };
+}
+
+/** An answer over REST as it would be over Connect: only errors of ZITADEL differ. */
+export function overConnect(answer: Answer): Answer {
+  const text = String(answer.body ?? '');
+  if (!/^\{"code":([1-9]|1[0-6])\b.*\}$/s.test(text)) return answer;
+  return { ...answer, body: JSON.stringify(toConnect(JSON.parse(text) as RestError)) };
 }
 
 function toRest({ code, message, details }: ConnectError): object {
@@ -147,16 +153,16 @@ function readEntry(entry: Recorded): RecordedAnswer {
     },
     body: isGzip ? gzipSync(text) : text,
   });
-  const derived = isConnectError
-    ? [answer(body), answer(JSON.stringify(withoutDebug(error as ConnectError)))]
-    : [answer(error ? JSON.stringify(toConnect(error as RestError)) : body)];
+  const forms = isConnectError ? [body, JSON.stringify(withoutDebug(error as ConnectError))] : [body];
   return {
     name,
     kind: kindOf(entry, restBody),
     call: operation === '-' || operation === 'NoSuchMethod' ? 'ResendPhoneCode' : (operation as Call),
     mode: modeOf(entry),
     isError: status >= 300 || typeof json?.details !== 'object',
-    answers: { rest: isConnect ? [] : [answer(body)], connect: derived },
+    answers: isConnect
+      ? { rest: [], connect: forms.map(answer) }
+      : { rest: [answer(body)], connect: [overConnect(answer(body))] },
     body: restBody,
   };
 }
