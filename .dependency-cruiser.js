@@ -7,7 +7,7 @@ const failure = ['failures', 'failure', 'errors'];
 const rooms = {
   main: ['server', 'process', 'config'],
   demo: ['server', 'process', 'http', 'config', 'embedded-zitadel'],
-  server: ['graphql', 'http', 'telemetry', 'limits', 'zitadel', 'process', 'logger', 'config'],
+  server: ['graphql', 'http', 'contact-phone', 'telemetry', 'limits', 'zitadel', 'process', 'logger', 'config'],
   graphql: ['http', 'telemetry', 'contact-phone', 'limits', 'zitadel', 'logger', 'config', ...failure],
   http: ['config', ...failure],
   telemetry: ['zitadel', 'logger', 'config', ...failure],
@@ -64,8 +64,8 @@ const others = [
   },
   {
     name: 'service-knows-no-graphql',
-    comment: 'The service, the loader and the validation know neither GraphQL and its classes nor HTTP.',
-    from: { path: 'contact-phone/(contact-phone\\.service|user-loader|validation)\\.ts$' },
+    comment: 'The service, and what it uses, know neither GraphQL and its classes nor HTTP.',
+    from: { path: 'contact-phone/(contact-phone\\.service|phone-changes|users|validation)\\.ts$' },
     to: { path: [packages(...graphqlPackages, 'undici', 'fastify'), '\\.(types|resolver)\\.ts$'] },
   },
   {

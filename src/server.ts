@@ -1,5 +1,6 @@
 import type { DestinationStream } from 'pino';
 import { effectiveLimits, type Config } from './config.js';
+import { PhoneChanges } from './contact-phone/phone-changes.js';
 import { createApollo } from './graphql/apollo.js';
 import { serveGraphQL } from './graphql/endpoint.js';
 import { createSchema } from './graphql/schema.js';
@@ -97,7 +98,7 @@ async function build(
 
   const { routerSecrets } = config.http;
   const admission = routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [];
-  serveGraphQL(http, admission, { apollo, zitadel, limits, sms: config.sms });
+  serveGraphQL(http, admission, { apollo, zitadel, limits, changes: new PhoneChanges(), sms: config.sms });
 
   const drain = () => {
     health.drain();

@@ -1,4 +1,5 @@
 import type { CountryCode } from 'libphonenumber-js/max';
+import type { Outcome } from '../errors.js';
 import { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
 import { callerKeyOf, type Limits } from '../limits/limits.js';
@@ -6,7 +7,8 @@ import type { Deadline } from '../zitadel/exchange.js';
 import type { ChangeResponse, CodeResponse, Phone, PhoneCodeMode, SetPhoneMode } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
-import { createUserLoader, type UserLoader, type Users } from './user-loader.js';
+import type { PhoneChanges } from './phone-changes.js';
+import { createUserLoader, explained, lookForPhone, lookForUser, type UserLoader, type Users } from './users.js';
 import { badUserId, checkSmsCountry, isUserId, readPhoneNumber, readVerificationCode } from './validation.js';
 
 /** The user after a change. What the change itself proves about the phone is not read again; the rest is, but only if it is selected. */
@@ -37,6 +39,7 @@ export class ContactPhoneService {
   constructor(
     private readonly zitadel: ZitadelClient,
     private readonly limits: Limits,
+    private readonly changes: PhoneChanges,
     private readonly caller: Caller | undefined,
     private readonly smsCountries: readonly CountryCode[],
   ) {}
@@ -79,9 +82,11 @@ export class ContactPhoneService {
   set(userId: string, typed: unknown, mode: SetPhoneMode): Promise<CodeResult> {
     return this.write(userId, async (caller, deadline) => {
       const number = readPhoneNumber(typed);
-      const set = () => this.zitadel.setPhone(caller, userId, number, mode, deadline);
+      const setPhone = () => this.zitadel.setPhone(caller, userId, number, mode, deadline);
+      const set = () => this.changes.set(userId, deadline, setPhone);
+      const lookAndSet = () => lookForUser(this.zitadel, caller, userId, deadline).then(set);
       if (mode === 'SEND_CODE') checkSmsCountry(this.smsCountries, number, true);
-      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, set) : await set();
+      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, lookAndSet) : await set();
       return { ...answer, user: { id: userId, contactPhone: { number, isVerified: mode === 'MARK_VERIFIED' } } };
     });
   }
@@ -90,11 +95,16 @@ export class ContactPhoneService {
   resend(userId: string, mode: PhoneCodeMode): Promise<CodeResult> {
     return this.write(userId, async (caller, deadline) => {
       const resend = () => this.zitadel.resendPhoneCode(caller, userId, mode, deadline);
-      const checkAndResend = async () => {
-        if (this.smsCountries.length > 0) await this.checkCountry(caller, userId, deadline);
-        return resend();
+      const lookAndResend = async () => {
+        const { user, phone } = await lookForPhone(this.zitadel, caller, userId, deadline);
+        checkSmsCountry(this.smsCountries, phone.number, false);
+        try {
+          return await this.changes.sendSms(userId, deadline, resend);
+        } catch (error) {
+          throw explained(failureOf(error), user);
+        }
       };
-      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, checkAndResend) : await resend();
+      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, lookAndResend) : await resend();
       return { ...answer, user: { id: userId, contactPhone: () => this.read(userId) } };
     });
   }
@@ -121,7 +131,8 @@ export class ContactPhoneService {
   /** Removes the user's phone. */
   remove(userId: string): Promise<ChangeResult> {
     return this.write(userId, async (caller, deadline) => {
-      const answer = await this.zitadel.removePhone(caller, userId, deadline);
+      const remove = () => this.zitadel.removePhone(caller, userId, deadline);
+      const answer = await this.changes.remove(userId, deadline, remove);
       return { ...answer, user: { id: userId, contactPhone: null } };
     });
   }
@@ -141,38 +152,22 @@ export class ContactPhoneService {
       const failure = failureOf(error);
       const { outcome, isAmbiguous } = failure.facts;
       if (outcome) throw isAmbiguous ? await this.explain(failure, userId, deadline) : failure;
-      // A failure without an outcome comes from a check before the call, but a fault of ours may come after it.
-      const isFault = failure.verdict.code === 'INTERNAL_SERVER_ERROR';
-      throw failure.with({ outcome: isFault ? 'UNKNOWN' : 'NOT_DONE', ...(this.accepts(userId) && { userId }) });
+      throw failure.with({ outcome: outcomeOf(failure), ...(this.accepts(userId) && { userId }) });
     }
   }
 
   /** Makes a call that sends an SMS, if the limits allow one. */
   private async sendSms(caller: Caller, userId: string, call: () => Promise<CodeResponse>): Promise<SmsResult> {
-    const outcomeOfSms = (failure?: Failure) => (failure ? (failure.facts.outcome ?? 'UNKNOWN') : 'DONE');
+    const outcomeOfSms = (failure?: Failure) => (failure ? outcomeOf(failure) : 'DONE');
     const { answer, opensAt } = await this.limits.sms.run(userId, this.keyOf(caller), call, outcomeOfSms);
     return { ...answer, ...(opensAt && { resendAvailableAt: opensAt.toISOString() }) };
   }
 
-  /** Refuses to send an SMS to the user's current number if its country is not allowed. */
-  private async checkCountry(caller: Caller, userId: string, deadline: Deadline): Promise<void> {
-    try {
-      const { phone } = await this.zitadel.getUserById(caller, userId, deadline);
-      if (phone) checkSmsCountry(this.smsCountries, phone.number, false);
-    } catch (error) {
-      throw failureOf(error).with({ outcome: 'NOT_DONE' });
-    }
-  }
-
-  /** Reads the user once to find out which of several reasons ZITADEL's error had. If that shows nothing, the failure stays as it is. */
+  /** Reads the user once to find out which of several reasons ZITADEL's error had. */
   private async explain(failure: Failure, userId: string, deadline: Deadline): Promise<Failure> {
     if (!this.caller || deadline.left() <= 0) return failure;
     try {
-      const { isMachine, phone } = await this.zitadel.getUserById(this.caller, userId, deadline);
-      if (isMachine) return failure.with({}, { code: 'NOT_FOUND', reason: 'NOT_A_HUMAN' });
-      if (failure.verdict.code === 'NOT_FOUND') return failure;
-      if (!phone) return failure.with({}, { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
-      return phone.isVerified ? failure.with({}, { code: 'FAILED_PRECONDITION', reason: 'ALREADY_VERIFIED' }) : failure;
+      return explained(failure, await this.zitadel.getUserById(this.caller, userId, deadline));
     } catch {
       return failure;
     }
@@ -194,6 +189,11 @@ export class ContactPhoneService {
     if (!this.accepts(userId)) throw badUserId(userId);
     return this.caller;
   }
+}
+
+/** A failure without an outcome comes from a check before the write, but a fault of ours may come after it. */
+function outcomeOf({ verdict, facts }: Failure): Outcome {
+  return facts.outcome ?? (verdict.code === 'INTERNAL_SERVER_ERROR' ? 'UNKNOWN' : 'NOT_DONE');
 }
 
 const userUnknown = new Failure({ code: 'NOT_FOUND', reason: 'USER_UNKNOWN' });

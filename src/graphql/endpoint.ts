@@ -7,6 +7,7 @@ import Negotiator from 'negotiator';
 import type { RequestContext } from './apollo.js';
 import type { Config } from '../config.js';
 import { ContactPhoneService } from '../contact-phone/contact-phone.service.js';
+import type { PhoneChanges } from '../contact-phone/phone-changes.js';
 import { replaceUnsafeIntegers } from '../contact-phone/validation.js';
 import type { ZitadelAnswer } from '../errors.js';
 import { graphqlPath } from '../http/http-server.js';
@@ -22,6 +23,7 @@ interface Shared {
   apollo: ApolloServer<RequestContext>;
   zitadel: ZitadelClient;
   limits: Limits;
+  changes: PhoneChanges;
   sms: Config['sms'];
 }
 
@@ -100,10 +102,10 @@ function isMap(value: unknown): value is Record<string, unknown> {
 function createContext(
   request: IncomingMessage,
   record: RequestRecord,
-  { zitadel, limits, sms }: Shared,
+  { zitadel, limits, changes, sms }: Shared,
 ): RequestContext {
   const caller = callerOf(request, record);
-  return { contactPhone: new ContactPhoneService(zitadel, limits, caller, sms.countries), record };
+  return { contactPhone: new ContactPhoneService(zitadel, limits, changes, caller, sms.countries), record };
 }
 
 /**

@@ -1,0 +1,138 @@
+import { Failure } from '../failure.js';
+import { failureOf } from '../failures.js';
+import type { Deadline } from '../zitadel/exchange.js';
+
+type Kind = 'set' | 'removal' | 'SMS';
+
+/** The calls for one user: those in flight are all of one kind. */
+interface Line {
+  kind: Kind;
+  inFlight: number;
+  /** First come, first served, except that all of a kind start together. */
+  waiting: Set<{ kind: Kind; start: () => void }>;
+}
+
+/** Longer than ZITADEL's reads lag behind, and than it takes to carry out a removal that was not answered. */
+const forbiddenMs = 60_000;
+
+/**
+ * Keeps an SMS away from a phone that is being removed. If a code is pending, ZITADEL sends it even then: to an empty number, ten times, and
+ * every other SMS of the instance waits for that. See docs/zitadel.md.
+ *
+ * So sets, removals and SMS for one user never overlap in this process, and a removal forbids an SMS for a minute, or until the next set:
+ * meanwhile a read may still show the removed phone. Calls of one kind do overlap. They may come from anyone with a token, so a caller that
+ * ZITADEL will reject must not delay others by more than a call or two.
+ */
+export class PhoneChanges {
+  private readonly lines = new Map<string, Line>();
+  /** When an SMS is allowed again, by user, on the clock of `performance.now()`. All last equally long, so the oldest come first. */
+  private readonly removed = new Map<string, { until: number; isCertain: boolean }>();
+
+  set<Answer>(userId: string, deadline: Deadline, call: () => Promise<Answer>): Promise<Answer> {
+    return this.inTurn(userId, 'set', deadline, async () => {
+      const answer = await call();
+      this.removed.delete(userId);
+      return answer;
+    });
+  }
+
+  remove<Answer>(userId: string, deadline: Deadline, call: () => Promise<Answer>): Promise<Answer> {
+    return this.inTurn(userId, 'removal', deadline, async () => {
+      try {
+        const answer = await call();
+        this.forbidSms(userId, true);
+        return answer;
+      } catch (error) {
+        const { verdict, facts } = failureOf(error);
+        const isAbsent = verdict.reason === 'NO_PHONE';
+        if (isAbsent || facts.outcome !== 'NOT_DONE') this.forbidSms(userId, isAbsent);
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * @param call has ZITADEL send an SMS to the current phone
+   * @throws {Failure} NO_PHONE, or IN_PROGRESS if it is unknown whether the phone was removed
+   */
+  sendSms<Answer>(userId: string, deadline: Deadline, call: () => Promise<Answer>): Promise<Answer> {
+    return this.inTurn(userId, 'SMS', deadline, () => {
+      const { until = 0, isCertain = false } = this.removed.get(userId) ?? {};
+      const leftMs = until - performance.now();
+      if (leftMs <= 0) return call();
+      if (isCertain) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
+      throw inProgress(Math.ceil(leftMs / 1000));
+    });
+  }
+
+  private forbidSms(userId: string, isCertain: boolean): void {
+    const now = performance.now();
+    for (const [id, { until }] of this.removed) {
+      if (until > now) break;
+      this.removed.delete(id);
+    }
+    // Moves the user to the end.
+    this.removed.delete(userId);
+    this.removed.set(userId, { until: now + forbiddenMs, isCertain });
+  }
+
+  /** @throws {Failure} IN_PROGRESS if other calls take so long that it would be too late to start a write */
+  private async inTurn<Answer>(
+    userId: string,
+    kind: Kind,
+    deadline: Deadline,
+    call: () => Promise<Answer>,
+  ): Promise<Answer> {
+    const line = this.lines.get(userId);
+    if (!line) this.lines.set(userId, { kind, inFlight: 1, waiting: new Set() });
+    else if (line.kind === kind && line.waiting.size === 0) line.inFlight += 1;
+    else if (!(await wait(line, kind, deadline.left(0.5)))) throw inProgress(1);
+    try {
+      return await call();
+    } finally {
+      this.leave(userId);
+    }
+  }
+
+  private leave(userId: string): void {
+    const line = this.lines.get(userId);
+    if (!line || (line.inFlight -= 1) > 0) return;
+    const [next] = line.waiting;
+    if (!next) {
+      this.lines.delete(userId);
+      return;
+    }
+    line.kind = next.kind;
+    for (const turn of line.waiting) {
+      if (turn.kind !== line.kind) continue;
+      line.waiting.delete(turn);
+      line.inFlight += 1;
+      turn.start();
+    }
+  }
+}
+
+/** @returns false when the time is up */
+function wait(line: Line, kind: Kind, waitMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const turn = {
+      kind,
+      start: () => {
+        clearTimeout(timer);
+        resolve(true);
+      },
+    };
+    const timer = setTimeout(
+      () => {
+        line.waiting.delete(turn);
+        resolve(false);
+      },
+      Math.max(1, waitMs),
+    );
+    line.waiting.add(turn);
+  });
+}
+
+function inProgress(retryAfter: number): Failure {
+  return new Failure({ code: 'RATE_LIMITED', reason: 'IN_PROGRESS' }, { retryAfter });
+}
