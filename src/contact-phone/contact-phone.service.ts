@@ -7,9 +7,9 @@ import type { Deadline } from '../zitadel/exchange.js';
 import type { ChangeResponse, CodeResponse, Phone, PhoneCodeMode, SetPhoneMode } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
-import type { PhoneChanges } from './phone-changes.js';
-import { createUserLoader, explained, lookForPhone, lookForUser, type UserLoader, type Users } from './users.js';
-import { badUserId, checkSmsCountry, isUserId, readPhoneNumber, readVerificationCode } from './validation.js';
+import { lookForPhone, lookForUser, type PhoneChanges } from './phone-changes.js';
+import { createUserLoader, explained, type UserLoader, type Users } from './users.js';
+import { badUserId, checkSmsCountry, readPhoneNumber, readVerificationCode } from './validation.js';
 
 /** The user after a change. What the change itself proves about the phone is not read again; the rest is, but only if it is selected. */
 interface ChangedUser {
@@ -45,8 +45,8 @@ export class ContactPhoneService {
   ) {}
 
   /** Whether this can be the id of a user. */
-  accepts(userId: string): boolean {
-    return isUserId(userId) && this.zitadel.canAddress(userId);
+  isUserId(userId: string): boolean {
+    return this.zitadel.isUserId(userId);
   }
 
   /** Reads the user's phone; null if they have none. */
@@ -63,7 +63,7 @@ export class ContactPhoneService {
       try {
         this.admit(userId);
       } catch (error) {
-        refused.set(userId, failureOf(error).with(this.accepts(userId) ? { userId } : {}));
+        refused.set(userId, failureOf(error).with(this.isUserId(userId) ? { userId } : {}));
       }
     }
     const users = await this.load(userIds.filter((userId) => !refused.has(userId)));
@@ -152,7 +152,7 @@ export class ContactPhoneService {
       const failure = failureOf(error);
       const { outcome, isAmbiguous } = failure.facts;
       if (outcome) throw isAmbiguous ? await this.explain(failure, userId, deadline) : failure;
-      throw failure.with({ outcome: outcomeOf(failure), ...(this.accepts(userId) && { userId }) });
+      throw failure.with({ outcome: outcomeOf(failure), ...(this.isUserId(userId) && { userId }) });
     }
   }
 
@@ -186,7 +186,7 @@ export class ContactPhoneService {
   /** Refuses an anonymous caller or a bad id, before any call. */
   private admit(userId: string): Caller {
     if (!this.caller) throw new Failure({ code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING' });
-    if (!this.accepts(userId)) throw badUserId(userId);
+    if (!this.isUserId(userId)) throw badUserId(userId);
     return this.caller;
   }
 }

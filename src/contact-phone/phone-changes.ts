@@ -1,6 +1,10 @@
+import { setTimeout as rest } from 'node:timers/promises';
 import { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
 import type { Deadline } from '../zitadel/exchange.js';
+import type { Phone, ZitadelUser } from '../zitadel/messages.js';
+import type { ZitadelClient } from '../zitadel/zitadel-client.js';
+import type { Caller } from '../zitadel/zitadel-connection.js';
 
 type Kind = 'set' | 'removal' | 'SMS';
 
@@ -135,4 +139,44 @@ function wait(line: Line, kind: Kind, waitMs: number): Promise<boolean> {
 
 function inProgress(retryAfter: number): Failure {
   return new Failure({ code: 'RATE_LIMITED', reason: 'IN_PROGRESS' }, { retryAfter });
+}
+
+/** Reads lag behind writes by 30 to 60 ms. */
+const readLagMs = 100;
+
+/**
+ * Reads the user before an SMS to a new number.
+ *
+ * @throws {Failure} if they cannot have a phone, or the caller may not read them
+ */
+export async function lookForUser(
+  zitadel: ZitadelClient,
+  caller: Caller,
+  userId: string,
+  deadline: Deadline,
+): Promise<ZitadelUser> {
+  const user = await zitadel.getUserById(caller, userId, deadline);
+  if (user.isMachine) throw new Failure({ code: 'NOT_FOUND', reason: 'NOT_A_HUMAN' });
+  if (user.isInitial) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'USER_NOT_INITIALIZED' });
+  return user;
+}
+
+/**
+ * Reads the user before an SMS to their current phone. Looks twice before it says that there is none.
+ *
+ * @throws {Failure} also if they have no phone
+ */
+export async function lookForPhone(
+  zitadel: ZitadelClient,
+  caller: Caller,
+  userId: string,
+  deadline: Deadline,
+): Promise<{ user: ZitadelUser; phone: Phone }> {
+  let user = await lookForUser(zitadel, caller, userId, deadline);
+  if (!user.phone) {
+    await rest(readLagMs);
+    user = await lookForUser(zitadel, caller, userId, deadline);
+  }
+  if (!user.phone) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
+  return { user, phone: user.phone };
 }

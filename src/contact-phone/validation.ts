@@ -27,19 +27,6 @@ export function replaceUnsafeIntegers(variables: Record<string, unknown>): void 
   }
 }
 
-/** Of an id in JSON: 200 characters of up to four bytes each. */
-export const maxUserIdBytes = 800;
-
-/**
- * ZITADEL's ids have 1–200 characters. Control characters and lone surrogates are refused. So is an id that contains a separator, or is a
- * dot segment: ZITADEL routes on the decoded path, so it would call another RPC, however it is encoded.
- */
-const userIdPattern = /^(?!\.\.?$)[^\p{Cc}\p{Cs}/\\]{1,200}$/u;
-
-export function isUserId(value: unknown): value is string {
-  return typeof value === 'string' && userIdPattern.test(value);
-}
-
 export function badUserId(userId: unknown): Failure {
   const text =
     userId === unsafeInteger

@@ -12,7 +12,6 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
-import { isUserId, maxUserIdBytes } from '../contact-phone/validation.js';
 import { errors } from '../errors.js';
 import { Failure } from '../failure.js';
 import { codesWithRetryAfter } from '../failures.js';
@@ -25,6 +24,9 @@ export const maxAnswerBytes = 2 * 1024 * 1024;
 export const maxRepresentations = 5_000;
 /** A phone under two aliases costs as much as two phones. */
 export const maxPhones = 5_000;
+
+/** Of an id in JSON: 200 characters of up to four bytes each, or of up to two if they are escaped. */
+const maxUserIdBytes = 800;
 
 /** The maximum size of a read error without its path and user id, and without what is left out of answers that are too large. */
 const maxErrorBytes = Math.max(
@@ -125,10 +127,9 @@ export class QueryCost {
     return sum(
       representations.map((value) => {
         const id = typeof value === 'object' && value !== null && 'id' in value ? value.id : undefined;
-        const refused = 'null,'.length + maxErrorBytes + path;
-        if (!isUserId(id)) return refused;
-        // The error of each phone names the user as well. Over REST, an id that is not ASCII is refused.
-        return Math.max(refused, valid + (ids + phones.length) * Buffer.byteLength(JSON.stringify(id)));
+        // An id that is not valid is not repeated. The error of each phone names the user as well.
+        const bytesOfId = typeof id === 'string' ? Math.min(Buffer.byteLength(JSON.stringify(id)), maxUserIdBytes) : 0;
+        return Math.max('null,'.length + maxErrorBytes + path, valid + (ids + phones.length) * bytesOfId);
       }),
     );
   }

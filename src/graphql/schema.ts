@@ -79,7 +79,7 @@ function entityOf(
 ): Entity | Failure {
   if (__typename !== 'User' || typeof id !== 'string') return invalidRepresentation;
   // No argument of `_entities` is called userId.
-  if (!contactPhone.accepts(id)) return badUserId(id).with({ argument: undefined });
+  if (!contactPhone.isUserId(id)) return badUserId(id).with({ argument: undefined });
   // A phone that `asksForPhones` missed is read one by one. Null in its place would mean that there is none.
   return { __typename, id, contactPhone: () => contactPhone.read(id) };
 }

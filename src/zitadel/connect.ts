@@ -33,7 +33,8 @@ export const connect: Dialect = {
     return { method: 'POST', path: `/zitadel.user.v2.UserService/${method}`, body };
   },
 
-  canAddress: () => true,
+  /** The same separators are refused as over REST, so that ids mean the same over both. A lone surrogate is not UTF-8. */
+  isUserId: (userId) => /^(?!\.\.?$)[^\p{Cc}\p{Cs}/\\]{1,200}$/u.test(userId),
 
   readError: (json) => {
     const { data } = connectError.safeParse(json);

@@ -19,8 +19,8 @@ export interface Dialect {
   /** Headers of every request. */
   headers: Record<string, string>;
   address: (request: RpcRequest) => Pick<UpstreamRequest, 'method' | 'path' | 'body'>;
-  /** Whether calls can be about this user. */
-  canAddress: (userId: string) => boolean;
+  /** Whether calls can be about a user with this id. ZITADEL's ids have 1–200 characters. */
+  isUserId: (userId: string) => boolean;
   /** @returns undefined if this is not an error of ZITADEL's */
   readError: (json: unknown) => RpcStatus | undefined;
 }
@@ -52,8 +52,11 @@ export const rest: Dialect = {
     return { method, path, body: method === 'POST' ? JSON.stringify(message) : null };
   },
 
-  /** ZITADEL forwards the path as gRPC metadata. Without printable ASCII only, it fails before it checks the token. */
-  canAddress: (userId) => /^[\x20-\x7e]+$/.test(userId),
+  /**
+   * Printable ASCII without separators. ZITADEL fails on other characters before it checks the token. It also routes on the decoded path, so
+   * an id that contains a separator, or is a dot segment, would call another RPC, however it is encoded.
+   */
+  isUserId: (userId) => /^(?!\.\.?$)[\x20-\x2e\x30-\x5b\x5d-\x7e]{1,200}$/.test(userId),
 
   readError: (json) => rpcStatus.safeParse(json).data,
 };

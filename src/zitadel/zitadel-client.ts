@@ -24,9 +24,9 @@ export class ZitadelClient {
     return this.connection.deadline();
   }
 
-  /** Whether ZITADEL can be asked about a user with this id. Not all of them fit into a URL. */
-  canAddress(userId: string): boolean {
-    return this.connection.dialect.canAddress(userId);
+  /** Whether calls can be about a user with this id. */
+  isUserId(userId: string): boolean {
+    return this.connection.dialect.isUserId(userId);
   }
 
   /**
