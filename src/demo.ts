@@ -29,7 +29,7 @@ const examples: Examples = {
 
 await run(async (output) => {
   const zitadel = await startEmbeddedZitadel({
-    onSms: ({ number, code }) => output.write(`SMS to ${number}: ${code} is your verification code.\n`),
+    onSms: ({ number, code }) => output.write(`SMS to ${number || 'nobody'}: ${code} is your verification code.\n`),
   });
   const config = readConfig({ ...process.env, ZITADEL_URL: zitadel.url }, defaults);
   const server = await startServer(config, { logTo: output, examples });

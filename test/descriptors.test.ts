@@ -215,6 +215,6 @@ test('the embedded ZITADEL refuses with a google.rpc.Status that holds an ErrorD
   expect(grpcCodes[code as number]).toBe('FAILED_PRECONDITION');
   const [{ '@type': type, ...detail }] = details as [{ [key: string]: JsonValue }];
   expect(type).toBe(`type.googleapis.com/${ErrorDetailSchema.typeName}`);
-  expect(fromJson(ErrorDetailSchema, detail)).toMatchObject({ id: 'PHONE-5xrra88eq8', message: 'No code to resend' });
-  expect(message).toBe('No code to resend (PHONE-5xrra88eq8)');
+  expect(fromJson(ErrorDetailSchema, detail)).toMatchObject({ id: 'PHONE-5xrra88eq8', message: 'Code is empty' });
+  expect(message).toBe('Code is empty (PHONE-5xrra88eq8)');
 });

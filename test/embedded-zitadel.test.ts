@@ -58,7 +58,10 @@ test.for([
   ['a body that is not JSON', path, { body: 'sendCode' }, 400, 3],
   ['a body that is not an object', path, { body: '[]' }, 400, 3],
   ['a user id that is too long', `/v2/users/${'1'.repeat(201)}/phone/resend`, {}, 400, 3],
+  ['a phone that is empty, before it looks at the user', '/v2/users/1/phone', { body: '{"phone":""}' }, 400, 3],
+  ['a phone that is omitted', setPath, { body: '{"returnCode":{}}' }, 400, 3],
   ['no Authorization', path, { headers: {} }, 401, 16],
+  ['a body that is not JSON, before it checks the token', path, { headers: {}, body: '{' }, 400, 3],
   ['another verb', path, { method: 'PUT' }, 405, 12],
   ['another path', '/v2/organizations', {}, 404, 5],
   ['another verb for a user', `/v2/users/${unverified}`, { method: 'POST' }, 405, 12],
@@ -78,8 +81,6 @@ test.for([
 });
 
 test.for([
-  ['is empty', '{"phone":"","returnCode":{}}', 'PHONE-Zt0NV'],
-  ['is omitted', '{"returnCode":{}}', 'PHONE-Zt0NV'],
   ['is not a number', '{"phone":"no number","returnCode":{}}', 'PHONE-so0wa'],
   ['is already set, typed differently', '{"phone":"+41 79 123 45 67","returnCode":{}}', 'COMMAND-Uch5e'],
   ['is already set, without its country code', '{"phone":"0791234567","isVerified":true}', 'COMMAND-Uch5e'],
@@ -103,31 +104,33 @@ test('treats a phone without a country as Swiss, and does not check whether the 
   expect(zitadel.outbox.map(({ number }) => number)).toEqual(['+41795550101', '+41001234567']);
 });
 
-test('lists users in the order of their ids, a hundred by default, at most a thousand', async () => {
-  const people = crowd(120);
+test('lists users in the order of their ids, all of them by default', async () => {
+  const people = crowd(1200);
   await using zitadel = await startEmbeddedZitadel({ moreUsers: people.toReversed() });
   const userIds = people.map(({ userId }) => userId);
   const list = async (query: object, ...queries: object[]) => {
     const body = JSON.stringify({ query, queries: [{ inUserIdsQuery: { userIds } }, ...queries] });
     const response = await fetch(`${zitadel.url}/v2/users`, { method: 'POST', headers: manager, body });
-    return (await response.json()) as { result?: { userId: string }[]; details: [{ id: string }] };
+    return (await response.json()) as { result?: { userId: string }[]; details: object; message?: string };
   };
   const ids = async (query: object) => (await list(query)).result?.map(({ userId }) => userId);
 
-  expect(await ids({ asc: true })).toEqual(userIds.slice(0, 100));
+  expect(await ids({ asc: true })).toEqual(userIds);
   expect(await ids({ asc: true, limit: 3 })).toEqual(userIds.slice(0, 3));
-  expect(await ids({ limit: 1000 })).toEqual(userIds.toReversed());
-  expect((await list({ limit: 1001 })).details[0].id).toBe('QUERY-4M0fs');
-  expect((await list({}, { unknownQuery: {} })).details[0].id).toBe('GRPC-vR9nC');
+  expect(await ids({ limit: 1001 })).toEqual(userIds.toReversed().slice(0, 1001));
+  expect((await list({ limit: 3 })).details).toMatchObject({ totalResult: '1200' });
+  expect((await list({}, { unknownQuery: {} })).message).toMatch(/^invalid ListUsersRequest\.Queries\[1\]/);
+  expect((await list({}, { inUserIdsQuery: {} })).message).toBe('values array must not be empty ()');
 });
 
-test('refuses an organisation that the caller is not a member of', async () => {
+test('refuses an organisation that does not exist, and ignores any other', async () => {
   await using zitadel = await startEmbeddedZitadel();
   const inOrganisation = (id: string) =>
     request(zitadel.url + path, { headers: { ...manager, 'x-zitadel-orgid': id } });
 
   expect(await inOrganisation('1')).toMatchObject({ status: 403, body: { code: 7, details: [{ id: 'AUTH-Bs7Ds' }] } });
   expect(await inOrganisation(users.unverified.organisation)).toMatchObject({ status: 200 });
+  expect(await inOrganisation(users.foreign.organisation)).toMatchObject({ status: 200 });
 });
 
 test('starts with fresh users, whatever happened in another instance', async () => {
@@ -137,4 +140,76 @@ test('starts with fresh users, whatever happened in another instance', async () 
 
   expect(second.pendingCode(unverified)).toBeUndefined();
   expect(users.unverified.phone).toEqual({ number: '+41791234567', isVerified: false });
+});
+
+test('records which RPC each call was, and for which user, over both dialects', async () => {
+  await using zitadel = await startEmbeddedZitadel();
+  const connect = (
+    rpc: string,
+    body: string,
+    headers: Record<string, string> = { 'content-type': 'application/json' },
+  ) =>
+    fetch(`${zitadel.url}/zitadel.user.v2.UserService/${rpc}`, {
+      method: 'POST',
+      headers: { ...manager, ...headers },
+      body,
+    });
+
+  await request(zitadel.url + path);
+  await request(`${zitadel.url}/v2/users/a%20b/phone`, { method: 'DELETE', body: null });
+  await request(`${zitadel.url}/v2/users`, { body: '{}' });
+  await request(zitadel.url + path, { method: 'PUT' });
+  await connect('ResendPhoneCode', `{"userId":"${unverified}"}`);
+  await connect('RemovePhone', '{"user_id":"1/2 é"}');
+  await connect('ListUsers', '{}');
+  await connect('VerifyPhone', '{');
+  await connect('VerifyPhone', '{}', { 'content-type': 'text/plain' });
+  await connect('AddHumanUser', '{}');
+
+  expect(zitadel.calls.map(({ rpc, userId }) => [rpc, userId])).toEqual([
+    ['ResendPhoneCode', unverified],
+    ['RemovePhone', 'a b'],
+    ['ListUsers', undefined],
+    [undefined, undefined],
+    ['ResendPhoneCode', unverified],
+    ['RemovePhone', '1/2 é'],
+    ['ListUsers', undefined],
+    ['VerifyPhone', undefined],
+    [undefined, undefined],
+    [undefined, undefined],
+  ]);
+});
+
+test.for([
+  ['GET', '/v2/users/0', null],
+  ['GET', '/base/v2/users/0', null],
+  ['POST', '/zitadel.user.v2.UserService/GetUserByID', '{"userId":"0"}'],
+  ['POST', '/base/zitadel.user.v2.UserService/GetUserByID', '{"userId":"0"}'],
+] as const)('counts %s %s without a token as a probe', async ([method, path, body]) => {
+  await using zitadel = await startEmbeddedZitadel();
+  const headers = { 'content-type': 'application/json' };
+
+  await fetch(zitadel.url + path, { method, body, headers });
+  expect([zitadel.probes.length, zitadel.calls.length]).toEqual([1, 0]);
+  await fetch(zitadel.url + path, { method, body, headers: { ...headers, ...manager } });
+  expect([zitadel.probes.length, zitadel.calls.length]).toEqual([1, 1]);
+});
+
+test('sends an SMS to nobody if the phone was removed while a code was pending, as ZITADEL does', async () => {
+  const shown: string[] = [];
+  await using zitadel = await startEmbeddedZitadel({ onSms: ({ number }) => void shown.push(number) });
+
+  await request(zitadel.url + setPath, { method: 'DELETE', body: null });
+  const resent = await request(zitadel.url + path, { body: '{"sendCode":{}}' });
+
+  expect(resent.status).toBe(200);
+  expect(zitadel.outbox).toMatchObject([{ userId: unverified, number: '' }]);
+  expect(shown).toEqual(['']);
+  expect(await (await fetch(zitadel.outboxUrl)).text()).toContain('<td>nobody</td>');
+
+  const body = JSON.stringify({ verificationCode: zitadel.pendingCode(unverified) });
+  expect((await request(zitadel.url + verifyPath, { body })).status).toBe(200);
+  const read = await request(`${zitadel.url}/v2/users/${unverified}`, { method: 'GET', body: null });
+  expect(read.body).toMatchObject({ user: { human: { phone: { isVerified: true } } } });
+  expect(read.body).not.toHaveProperty('user.human.phone.phone');
 });

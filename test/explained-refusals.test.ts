@@ -10,7 +10,7 @@ import { answered, zitadel } from './support/zitadel.js';
 // ZITADEL gives several reasons the same error. Then the user is read once, to find out which it was.
 
 const invalidCode = zitadel(3, 'INVALID_ARGUMENT', 400, 'COMMAND-eis9R', 'Code is invalid');
-const noCode = zitadel(9, 'FAILED_PRECONDITION', 400, 'PHONE-5xrra88eq8', 'No code to resend');
+const noCode = zitadel(9, 'FAILED_PRECONDITION', 400, 'PHONE-5xrra88eq8', 'Code is empty');
 const notFound = zitadel(5, 'NOT_FOUND', 404, 'COMMAND-ieJ2e', 'Phone not found');
 
 const failedPrecondition = (reason: string) => ({ code: 'FAILED_PRECONDITION', reason, outcome: 'NOT_DONE' });

@@ -20,16 +20,16 @@ interface Row {
 }
 
 const phoneNotFound = zitadel(5, 'NOT_FOUND', 404, 'COMMAND-ieJ2e', 'Phone not found');
-const noCode = zitadel(9, 'FAILED_PRECONDITION', 400, 'PHONE-5xrra88eq8', 'No code to resend');
+const noCode = zitadel(9, 'FAILED_PRECONDITION', 400, 'PHONE-5xrra88eq8', 'Code is empty');
 const notChanged = zitadel(9, 'FAILED_PRECONDITION', 400, 'COMMAND-Uch5e', 'Phone not changed');
 const wrongCode = zitadel(3, 'INVALID_ARGUMENT', 400, 'COMMAND-eis9R', 'Code is invalid');
 const noPhone = zitadel(9, 'FAILED_PRECONDITION', 400, 'COMMAND-ieJ2e', 'Phone not found');
-const uninitialised = zitadel(9, 'FAILED_PRECONDITION', 400, 'COMMAND-uz0Uu', 'User is not yet initialised');
+const uninitialised = zitadel(9, 'FAILED_PRECONDITION', 400, 'COMMAND-uz0Uu', 'User is not yet initialized');
 const badToken = zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-7fs1e', 'Errors.Token.Invalid');
 const noMembership = zitadel(5, 'NOT_FOUND', 404, 'AUTHZ-cdgFk', 'membership not found');
 const noPermission = zitadel(7, 'PERMISSION_DENIED', 403, 'AUTH-AWfge', 'No matching permissions found');
 
-const noToken = zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-toLo1', 'Invalid token');
+const noToken = zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-toLo1', 'invalid auth header');
 
 const tokenRefused = { code: 'UNAUTHENTICATED', reason: 'TOKEN_REFUSED' } as const;
 const permissionMissing = { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING' } as const;

@@ -106,7 +106,7 @@ test('names the instance when ZITADEL is called at an internal address', async (
   expect(right.zitadel.calls[0]?.headers['x-zitadel-instance-host']).toBe(instanceHost);
   expect((await wrong.resend()).errors?.[0]?.extensions).toEqual({
     code: 'UPSTREAM_MISCONFIGURED',
-    reason: 'ROUTE_UNKNOWN',
+    reason: 'INSTANCE_UNKNOWN',
     outcome: 'NOT_DONE',
     zitadel: { code: 5, status: 'NOT_FOUND', httpStatus: 404 },
   });

@@ -2,47 +2,51 @@ import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { PhoneCommands, type Sms } from './commands.js';
-import { Refusal } from './callers.js';
-import type { EmbeddedUser } from './population.js';
-import { route, type RawRequest } from './routes.js';
-import { UserQueries, UserStore } from './users.js';
+import { json, Refusal, type Answer } from './answers.js';
+import type { EmbeddedToken, EmbeddedUser } from './population.js';
+import { findRoute, readRequest, userIdIn, type RawRequest, type Route, type Rpc } from './routes.js';
+import { UserService, type Sms } from './user-service.js';
+import { UserStore } from './users.js';
 
 interface Options {
   now?: () => number;
   onSms?: (sms: Sms) => void;
   /** Users in addition to the population. */
   moreUsers?: readonly EmbeddedUser[];
+  /** Tokens in addition to those of the population. */
+  moreTokens?: readonly EmbeddedToken[];
 }
 
 const outboxPath = '/outbox';
 
-/** Starts a small in-memory ZITADEL on this machine, for the demo and for every test. */
+/** Starts a small in-memory ZITADEL on this machine, for the demo and for every test. It speaks REST and Connect. */
 export async function startEmbeddedZitadel({
   now = Date.now,
   onSms = () => {},
   moreUsers = [],
+  moreTokens = [],
 }: Options = {}): Promise<EmbeddedZitadel> {
-  const store = new UserStore(now, moreUsers);
-  const commands = new PhoneCommands(store, onSms);
-  const queries = new UserQueries(store);
+  const service = new UserService(new UserStore(now, { users: moreUsers, tokens: moreTokens }), onSms);
   const calls: Call[] = [];
   const probes: Call[] = [];
   const arrivals = new EventEmitter();
   const misbehaviours: Misbehaviour[] = [];
   const probeMisbehaviours: Misbehaviour[] = [];
+  const arrived = async (kind: Call[], times: number) => {
+    while (kind.length < times) await once(arrivals, 'call');
+  };
 
   const server = createServer((request, response) => {
     if (request.url === outboxPath) {
-      response.writeHead(200, outboxHeaders).end(outboxPage(commands.outbox));
+      response.writeHead(200, outboxHeaders).end(outboxPage(service.outbox));
       return;
     }
     readCall(request, response)
-      .then((call) => {
+      .then(([call, route]) => {
         const [kind, wanted] = isProbe(call) ? [probes, probeMisbehaviours] : [calls, misbehaviours];
         kind.push(call);
         arrivals.emit('call');
-        return respond(response, () => answer(() => route(call, { queries, commands })), wanted.shift());
+        return respond(response, () => ('rpc' in route ? answer(call, route, service) : route), wanted.shift());
       })
       .catch(() => response.destroy());
   });
@@ -55,15 +59,11 @@ export async function startEmbeddedZitadel({
     outboxUrl: url + outboxPath,
     calls,
     probes,
-    outbox: commands.outbox,
-    codes: commands.codes,
-    pendingCode: (userId) => commands.pendingCode(userId),
-    async called(times) {
-      while (calls.length < times) await once(arrivals, 'call');
-    },
-    async probed(times) {
-      while (probes.length < times) await once(arrivals, 'call');
-    },
+    outbox: service.outbox,
+    codes: service.codes,
+    pendingCode: (userId) => service.pendingCode(userId),
+    called: (times) => arrived(calls, times),
+    probed: (times) => arrived(probes, times),
     misbehave: (...next) => misbehaviours.push(...next),
     misbehaveWhenProbed: (...next) => probeMisbehaviours.push(...next),
     async [Symbol.asyncDispose]() {
@@ -100,6 +100,10 @@ export interface EmbeddedZitadel {
 }
 
 export interface Call extends RawRequest {
+  /** Undefined if the request was for none. */
+  rpc: Rpc | undefined;
+  /** Decoded. Undefined for ListUsers. */
+  userId: string | undefined;
   /** Whether the caller received the whole answer. Resolves when the answer or the connection has ended. */
   answered: Promise<boolean>;
 }
@@ -115,36 +119,34 @@ export type Misbehaviour =
   /** This is the answer, and the call is not carried out. */
   | { answer: { status: number; headers?: Record<string, string>; body?: string | Buffer } };
 
-function isProbe({ path, headers }: Call): boolean {
-  return path.endsWith('/v2/users/0') && headers.authorization === undefined;
+/** At any base path: the test may have put something else in front of ZITADEL. */
+function isProbe({ path, headers, body }: Call): boolean {
+  if (headers.authorization !== undefined) return false;
+  return path.endsWith('/v2/users/0') || (path.endsWith('.UserService/GetUserByID') && /"userId": *"0"/.test(body));
 }
 
-async function readCall(request: IncomingMessage, response: ServerResponse): Promise<Call> {
+async function readCall(request: IncomingMessage, response: ServerResponse): Promise<[Call, Route | Answer]> {
   const { method = '', url: path = '', headers } = request;
   const answered = once(response, 'close').then(() => response.writableFinished);
-  return { method, path, headers, body: await text(request), answered };
+  const raw = { method, path, headers, body: await text(request) };
+  const route = findRoute(raw);
+  const [rpc, userId] = 'rpc' in route ? [route.rpc, userIdIn(route, raw)] : [];
+  return [{ ...raw, rpc, userId, answered }, route];
 }
 
-function answer(carryOut: () => unknown): Answer {
-  const json = (status: number, body: unknown) => ({
-    status,
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
+function answer(call: Call, route: Route, service: UserService): Answer {
   try {
-    return json(200, carryOut());
+    const body = service.call(route.rpc, call.headers, readRequest(route, call));
+    const type = route.dialect === 'connect' ? call.headers['content-type'] : undefined;
+    return json(200, body, type === undefined ? {} : { 'content-type': type });
   } catch (error) {
-    if (error instanceof Refusal) return json(error.httpStatus, error.body);
+    if (error instanceof Refusal) return error.answer(route.dialect);
     throw error;
   }
 }
 
 /** Sends the answer, or what a test requested instead. */
-async function respond(
-  response: ServerResponse,
-  proper: () => Answer,
-  wanted: Misbehaviour | undefined,
-): Promise<void> {
+async function respond(response: ServerResponse, proper: () => Answer, wanted?: Misbehaviour): Promise<void> {
   const answer = wanted && 'answer' in wanted ? { headers: {}, body: '', ...wanted.answer } : proper();
   if (wanted && 'hold' in wanted) await wanted.hold;
   if (wanted && 'reset' in wanted) {
@@ -159,12 +161,6 @@ async function respond(
   response.end(answer.body);
 }
 
-interface Answer {
-  status: number;
-  headers: Record<string, string>;
-  body: string | Buffer;
-}
-
 /** A page with the SMS so far, latest first, that refreshes itself. It needs no scripts, so it allows none. */
 const outboxHeaders = {
   'content-type': 'text/html; charset=utf-8',
@@ -176,7 +172,7 @@ function outboxPage(outbox: readonly Sms[]): string {
   // Numbers and codes are ZITADEL's own, digits and letters; a user id comes from the population.
   const rows = outbox
     .toReversed()
-    .map(({ userId, number, code }) => `<tr><td>${number}</td><td>${code}</td><td>${userId}</td></tr>`)
+    .map(({ userId, number, code }) => `<tr><td>${number || 'nobody'}</td><td>${code}</td><td>${userId}</td></tr>`)
     .join('\n');
   return `<!doctype html>
 <html lang="en">

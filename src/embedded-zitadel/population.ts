@@ -61,7 +61,7 @@ export const tokens = {
     memberships: { [acme]: ['user.read', 'user.write'] },
   },
   self: {
-    description: `is the user ${users.unverified.userId}: may read and set their own phone, and have codes sent`,
+    description: `is the user ${users.unverified.userId}: may read, set and remove their own phone, and have codes sent`,
     token: 'embedded-token-of-the-user',
     userId: users.unverified.userId,
     memberships: {},
@@ -98,15 +98,13 @@ export interface EmbeddedUser {
   description: string;
   organisation: string;
   kind: 'human' | 'machine';
-  state: 'active' | 'initial';
+  state: 'active' | 'inactive' | 'locked' | 'initial';
   phone?: EmbeddedPhone;
 }
 
 export interface EmbeddedPhone {
   number: string;
   isVerified: boolean;
-  /** The most recent code; undefined once it is used. */
-  code?: { value: string; expiresAt: number };
 }
 
 export interface EmbeddedToken {

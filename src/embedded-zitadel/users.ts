@@ -1,68 +1,34 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { z } from 'zod';
-import { authenticate, isPermitted, Refusal, requirePermission } from './callers.js';
-import { users, type EmbeddedUser } from './population.js';
+import { Refusal } from './answers.js';
+import { tokens, users, type EmbeddedToken, type EmbeddedUser } from './population.js';
 
-// How the users are read, stored and sent.
-
-const defaultListLimit = 100;
-const maxListLimit = 1000;
-
-/** The user queries of ZITADEL's user service v2, with its rules. */
-export class UserQueries {
-  constructor(private readonly store: UserStore) {}
-
-  /** GetUserByID. Checks that the user exists before it checks whether the caller may read them. */
-  getUserById(headers: IncomingHttpHeaders, userId: string): object {
-    const caller = authenticate(headers);
-    checkUserIdLength(userId);
-    const user = this.store.get(userId);
-    if (!user) throw new Refusal(5, 'User could not be found', 'QUERY-Dfbg2');
-    if (caller.userId !== userId) requirePermission(caller, user, 'user.read');
-    return { details: user.details, user: userMessage(user) };
-  }
-
-  /** ListUsers, in the order of the ids. Silently omits users that the caller may not read. */
-  listUsers(headers: IncomingHttpHeaders, body: unknown): object {
-    const caller = authenticate(headers);
-    const { query, queries } = readMessage(listUsersRequest, body);
-    const limit = query.limit || defaultListLimit;
-    if (limit > maxListLimit) throw new Refusal(3, 'Limit exceeds the maximum', 'QUERY-4M0fs');
-    const wanted = queries.map(({ inUserIdsQuery }) => {
-      if (!inUserIdsQuery) throw new Refusal(3, 'List query is invalid', 'GRPC-vR9nC');
-      return new Set(inUserIdsQuery.userIds);
-    });
-    const found = this.store
-      .all()
-      .filter(({ userId }) => wanted.every((ids) => ids.has(userId)))
-      .sort((one, other) => (one.userId < other.userId === query.asc ? -1 : 1))
-      .slice(0, limit)
-      .filter((user) => caller.userId === user.userId || isPermitted(caller, user, 'user.read'));
-    return {
-      details: { ...(found.length > 0 && { totalResult: String(found.length) }), timestamp: this.store.moment() },
-      ...(found.length > 0 && { result: found.map(userMessage) }),
-    };
-  }
-}
-
-/** The current state of all users. */
+/** The current state of all users, and who may do what to them. */
 export class UserStore {
   private readonly users: Map<string, StoredUser>;
+  private readonly callersByToken: Map<string, EmbeddedToken>;
+  private readonly organisations: Set<string>;
   private sequence = 0n;
 
-  /** @param moreUsers users in addition to the population */
   constructor(
     readonly now: () => number,
-    moreUsers: readonly EmbeddedUser[],
+    more: { users: readonly EmbeddedUser[]; tokens: readonly EmbeddedToken[] },
   ) {
     const creationDate = this.moment();
-    const all: EmbeddedUser[] = structuredClone([...Object.values(users), ...moreUsers]);
+    const all: EmbeddedUser[] = structuredClone([...Object.values(users), ...more.users]);
     this.users = new Map(
       all.map((user) => [
         user.userId,
-        { ...user, details: { changeDate: creationDate, creationDate, resourceOwner: user.organisation } },
+        {
+          ...user,
+          // The one that was made together with the phone.
+          code: user.phone && !user.phone.isVerified ? { value: 'L0NG4G', expiresAt: 0 } : undefined,
+          creationDate,
+          details: { changeDate: creationDate, resourceOwner: user.organisation },
+        },
       ]),
     );
+    this.callersByToken = new Map([...Object.values(tokens), ...more.tokens].map((token) => [token.token, token]));
+    this.organisations = new Set(all.map(({ organisation }) => organisation));
   }
 
   get(userId: string): StoredUser | undefined {
@@ -84,49 +50,76 @@ export class UserStore {
   moment(): string {
     return new Date(this.now()).toISOString().replace('Z', '042Z');
   }
+
+  /**
+   * Identifies the caller by the token: whatever follows `Bearer `, regardless of what precedes it.
+   *
+   * @throws {Refusal}
+   */
+  authenticate({ authorization, 'x-zitadel-orgid': organisation }: IncomingHttpHeaders): EmbeddedToken {
+    if (!authorization) throw new Refusal(16, 'auth header missing');
+    const [, token, ...more] = authorization.split('Bearer ');
+    if (token === undefined || more.length > 0) throw new Refusal(16, 'invalid auth header', 'AUTH-toLo1');
+    const caller = this.callersByToken.get(token.trim());
+    if (!caller || caller.isExpired) throw new Refusal(16, 'Errors.Token.Invalid', 'AUTH-7fs1e');
+    if (organisation && !this.organisations.has(String(organisation))) {
+      throw new Refusal(7, "Organisation doesn't exist", 'AUTH-Bs7Ds');
+    }
+    return caller;
+  }
+}
+
+/** @throws {Refusal} */
+export function requirePermission(caller: EmbeddedToken, user: EmbeddedUser, permission: string): void {
+  if (isPermitted(caller, user, permission)) return;
+  const isMember = user.organisation in caller.memberships;
+  if (!isMember) throw new Refusal(5, 'membership not found', 'AUTHZ-cdgFk');
+  throw new Refusal(7, 'No matching permissions found', 'AUTH-AWfge');
+}
+
+export function isPermitted(caller: EmbeddedToken, user: EmbeddedUser, permission: string): boolean {
+  return caller.memberships[user.organisation]?.includes(permission) ?? false;
 }
 
 export interface StoredUser extends EmbeddedUser {
-  details: { sequence?: string; changeDate: string; creationDate: string; resourceOwner: string };
+  /** The most recent code; undefined once it is used. It outlives its phone. */
+  code: { value: string; expiresAt: number } | undefined;
+  creationDate: string;
+  details: { sequence?: string; changeDate: string; resourceOwner: string };
 }
 
-const listUsersRequest = z.object({
-  query: z.object({ limit: z.int().min(0).default(0), asc: z.boolean().default(false) }).prefault({}),
-  queries: z
-    .array(z.object({ inUserIdsQuery: z.object({ userIds: z.array(z.string()).default([]) }).optional() }))
-    .default([]),
-});
+/** Only reads contain the creation date. */
+export const detailsInReads = ({ details, creationDate }: StoredUser): object => ({ ...details, creationDate });
 
-/** A user as ZITADEL sends it, without zero values. */
-function userMessage(user: EmbeddedUser & { details: object }): object {
-  const { userId, details, state, description } = user;
+/** A user as ZITADEL sends it, without zero values except for the optional `nickName`. */
+export function userMessage(user: StoredUser): object {
+  const { userId, state, description, kind } = user;
   const username = `user-${userId}`;
   return {
     userId,
-    details,
-    state: state === 'active' ? 'USER_STATE_ACTIVE' : 'USER_STATE_INITIAL',
+    details: detailsInReads(user),
+    state: `USER_STATE_${state.toUpperCase()}`,
     username,
     loginNames: [username],
     preferredLoginName: username,
-    ...(user.kind === 'machine'
-      ? { machine: { name: username, description } }
-      : { human: { profile: { givenName: 'Someone', familyName: `who ${description}` }, phone: phoneMessage(user) } }),
+    ...(kind === 'machine'
+      ? { machine: { name: username, ...(description && { description }) } }
+      : { human: human(user) }),
   };
 }
 
-/** A human without a phone has an empty one. */
-function phoneMessage({ phone }: EmbeddedUser): object {
-  return phone ? { phone: phone.number, ...(phone.isVerified && { isVerified: true }) } : {};
-}
-
-/** Parses proto3 JSON: drops unknown fields, and refuses messages in any other shape. */
-export function readMessage<T>(message: z.ZodType<T>, body: unknown): T {
-  const { data, success } = message.safeParse(body);
-  if (!success) throw new Refusal(3, 'proto: syntax error');
-  return data;
-}
-
-export function checkUserIdLength(userId: string): void {
-  if (!/^.{1,200}$/su.test(userId))
-    throw new Refusal(3, 'invalid UserId: value length must be between 1 and 200 runes');
+function human({ userId, description, state, phone }: StoredUser): object {
+  const name = { givenName: 'Someone', familyName: `who ${description}` };
+  return {
+    profile: {
+      ...name,
+      nickName: '',
+      displayName: `${name.givenName} ${name.familyName}`,
+      preferredLanguage: 'und',
+      gender: 'GENDER_UNSPECIFIED',
+    },
+    email: { email: `user-${userId}@example.com`, ...(state !== 'initial' && { isVerified: true }) },
+    // A human without a phone has an empty one, which a code from before its removal can even verify.
+    phone: { ...(phone?.number && { phone: phone.number }), ...(phone?.isVerified && { isVerified: true }) },
+  };
 }

@@ -1,0 +1,79 @@
+/** What ZITADEL offers the same user service over. */
+export type Dialect = 'rest' | 'connect';
+
+export interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: string | Buffer;
+}
+
+export const json = (status: number, body: unknown, headers: Record<string, string> = {}): Answer => ({
+  status,
+  headers: { 'content-type': 'application/json', ...headers },
+  body: JSON.stringify(body),
+});
+
+export const plainText = (status: number, body: string, headers: Record<string, string> = {}): Answer => ({
+  status,
+  headers: { 'content-type': 'text/plain; charset=utf-8', ...headers },
+  body,
+});
+
+/** ZITADEL's codes: the HTTP status in both dialects, and the name in Connect. */
+const codes = {
+  2: { httpStatus: 500, name: 'unknown' },
+  3: { httpStatus: 400, name: 'invalid_argument' },
+  5: { httpStatus: 404, name: 'not_found' },
+  7: { httpStatus: 403, name: 'permission_denied' },
+  9: { httpStatus: 400, name: 'failed_precondition' },
+  12: { httpStatus: 405, name: 'unimplemented' },
+  13: { httpStatus: 500, name: 'internal' },
+  16: { httpStatus: 401, name: 'unauthenticated' },
+} as const;
+
+/** An error in ZITADEL's form: with its id in both the message and a detail, or in neither. */
+export class Refusal extends Error {
+  constructor(
+    readonly code: keyof typeof codes,
+    readonly text: string,
+    readonly id?: string,
+  ) {
+    super(id === undefined ? text : `${text} (${id})`);
+  }
+
+  /** A google.rpc.Status over REST, and Connect's error over Connect. */
+  answer(dialect: Dialect): Answer {
+    const { httpStatus, name } = codes[this.code];
+    const { message } = this;
+    if (dialect === 'connect') {
+      return json(httpStatus, { code: name, message, ...this.details((detail) => connectDetail(detail)) });
+    }
+    const details = this.details((detail) => ({ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', ...detail }));
+    const headers = this.code === 16 ? { 'www-authenticate': message } : {};
+    return json(httpStatus, { code: this.code, message, ...details }, headers);
+  }
+
+  private details(write: (detail: ErrorDetail) => object): object {
+    if (this.id === undefined) return {};
+    // proto3 JSON leaves out zero values, and one of ZITADEL's ids is empty.
+    return { details: [write({ ...(this.id !== '' && { id: this.id }), message: this.text })] };
+  }
+}
+
+/** A zitadel.v1.ErrorDetail. */
+interface ErrorDetail {
+  id?: string;
+  message: string;
+}
+
+function connectDetail(detail: ErrorDetail): object {
+  const bytes = Buffer.concat([protobufText(1, detail.id ?? ''), protobufText(2, detail.message)]);
+  return { type: 'zitadel.v1.ErrorDetail', value: bytes.toString('base64').replace(/=+$/, ''), debug: detail };
+}
+
+/** A string field of a protobuf message. Its length must fit one byte of a varint: below 128. */
+function protobufText(field: number, text: string): Buffer {
+  return text === ''
+    ? Buffer.of()
+    : Buffer.concat([Buffer.of((field << 3) | 2, Buffer.byteLength(text)), Buffer.from(text)]);
+}
