@@ -1,0 +1,140 @@
+import { readFileSync } from 'node:fs';
+import { composeServices } from '@apollo/composition';
+import { buildSchema, parse, validate } from 'graphql';
+import { expect, test } from 'vitest';
+import { MemoryCounter, type CreateCounter } from '../src/limits/counters.js';
+import { GuessLimiter, SmsBudgetLimiter, SmsLimiter } from '../src/limits/limiters.js';
+import { corpus, type Recorded } from './support/corpus.js';
+
+const page = readFileSync('docs/zitadel.md', 'utf8');
+const readme = readFileSync('README.md', 'utf8');
+
+/** What was recorded under each name that a text quotes: one entry, or all entries whose names begin with it. */
+function recordedIn(text: string): { quoted: string; entries: Recorded[] }[] {
+  const groups = new Set(corpus.map(({ name }) => name.split(':')[0]));
+  const spans = [...text.matchAll(/`([^`]+)`/g)].map(([, span = '']) => span.replace(/\s+/g, ' '));
+  return spans
+    .filter((span) => groups.has(/^[\w-]+(?=:\S|$)/.exec(span)?.[0]))
+    .map((quoted) => ({ quoted, entries: corpus.filter(({ name }) => `${name}:`.startsWith(`${quoted}:`)) }));
+}
+
+function rowsOf(heading: string): string[][] {
+  const [section = ''] = page.split(`\n## ${heading}\n`)[1]?.split('\n## ') ?? [];
+  const rows = section.split('\n').filter((line) => line.startsWith('| '));
+  return rows.map((row) => row.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '').trim()));
+}
+
+test('quotes only entries that were recorded, next to the statuses and error ids that are in them', () => {
+  const paragraphsItemsAndRows = page.split(/\n(?=\n|- |\| )/);
+
+  expect(recordedIn(page).length).toBeGreaterThan(50);
+  for (const text of paragraphsItemsAndRows) {
+    const recorded = recordedIn(text);
+    for (const { quoted, entries } of recorded) expect(entries, quoted).not.toEqual([]);
+    const answers = recorded.flatMap(({ entries }) => entries.map(({ response }) => response));
+    const bodies = answers.map(({ body }) => body).join('\n');
+    for (const [, id = ''] of text.matchAll(/`([A-Z]{4,}-\w+|RECOVER)`/g)) expect(bodies, text).toContain(`(${id})`);
+    const statuses = [...text.matchAll(/\b[45]\d\d(?=, | with | \()/g)].map(([status]) => Number(status));
+    expect(
+      answers.map(({ status }) => status),
+      text,
+    ).toEqual(expect.arrayContaining(statuses));
+  }
+});
+
+test('its table of permissions shows what was recorded, of every caller', () => {
+  /** How the names of a column's entries end. */
+  const columns = ['get', '(set|resend)-send', '(set|resend)-return', 'set-verified', 'verify.*', 'remove'];
+  const answerOf = ({ response: { status, body } }: Recorded) => {
+    // ZITADEL checks the permission before the code.
+    if (status === 200 || body.includes('COMMAND-eis9R')) return 'yes';
+    return /\((AUTH-AWfge|AUTH-Swrgg2|AUTHZ-cdgFk)\)/.test(body) ? 'no' : body;
+  };
+  const [, , ...rows] = rowsOf('Who may do what');
+
+  for (const [caller, names = '', ...cells] of rows) {
+    const entries = recordedIn(names).flatMap((recorded) => recorded.entries);
+    const answers = columns.map((ending) => {
+      const ofColumn = entries.filter(({ name }) => new RegExp(`:${ending}$`).test(name));
+      return [...new Set(ofColumn.map(answerOf))].join(' and ');
+    });
+    // The footnote says that this was not recorded.
+    expect(
+      cells.map((cell) => cell.replace('no¹', '')),
+      caller,
+    ).toEqual(answers);
+  }
+  const shown = rows.flatMap(([, names = '']) => recordedIn(names).map(({ quoted }) => quoted));
+  const callers = new Set(corpus.flatMap(({ name }) => /^caller:\w+/.exec(name) ?? []));
+  for (const refused of ['expired', 'deadMachine', 'garbage']) callers.delete(`caller:${refused}`);
+  expect(shown).toEqual(expect.arrayContaining([...callers]));
+});
+
+test('its examples for a User with another key compose; without them that fails; a UUID as id composes too', () => {
+  const composeWith = (sdl: string) =>
+    composeServices([
+      { name: 'contact-phone', typeDefs: parse(readFileSync('schema/contact-phone.graphql', 'utf8')) },
+      { name: 'accounts', typeDefs: parse(sdl) },
+    ]);
+  const blocks = [...page.matchAll(/^```graphql\n(.*?)^```/gms)].map(([, sdl = '']) => sdl);
+  const [secondKey = '', stub = ''] = blocks;
+  const [head = ''] = secondKey.split('\n');
+  const query = 'type Query { me: User }';
+
+  for (const sdl of [...blocks, `${head} ${query} type User @key(fields: "id") { id: ID! name: String }`]) {
+    const { errors, hints } = composeWith(sdl);
+    expect([errors, hints]).toEqual([undefined, []]);
+  }
+  const { errors } = composeWith(`${head} ${query} type User @key(fields: "uuid") { uuid: ID! }`);
+  expect(new Set(errors?.map(({ extensions }) => extensions['code']))).toEqual(new Set(['SATISFIABILITY_ERROR']));
+
+  const supergraph = buildSchema(composeWith(stub).supergraphSdl ?? '', { assumeValidSDL: true });
+  const [, document = ''] = /`(\{ me [^`]+\})`/.exec(page) ?? [];
+  expect(validate(supergraph, parse(document))).toEqual([]);
+});
+
+test('its table of Redis keys lists all of them', async () => {
+  const keys = new Set(['contact-phone:connected:probe']);
+  /** Counts in memory, and notes under which keys. */
+  const create: CreateCounter = (name, limit) => {
+    const counter = new MemoryCounter(limit);
+    const noted = (key: string) => {
+      keys.add(`contact-phone:${name}:${key}`.replace('-60s:', '-<seconds>s:').replace(/:\d:/, ':<place>:'));
+      return key;
+    };
+    return {
+      get: (key) => counter.get(noted(key)),
+      add: (key) => counter.add(noted(key)),
+      restart: (key) => counter.restart(noted(key)),
+      delete: (key) => counter.delete(noted(key)),
+    };
+  };
+  const limit = { count: 5, seconds: 60 };
+  const sms = new SmsLimiter(create, [limit], 11);
+  const budget = new SmsBudgetLimiter(create, limit, () => {});
+
+  for (const limiter of [sms, budget, new GuessLimiter(create, limit, 11)]) {
+    const reservation = await limiter.reserve('<user id>', '<caller>');
+    await reservation.settle('UNKNOWN');
+  }
+
+  const listed = rowsOf('What is stored where').flatMap(([key = '']) => /^`(contact-phone:.*)`$/.exec(key)?.[1] ?? []);
+  expect(listed.toSorted()).toEqual([...keys].toSorted());
+});
+
+test('the README links it at "Run it", both name the scope, and every link to a section works', () => {
+  const [, scope = 'none'] = /`(urn:zitadel:[^`]+)`/.exec(page) ?? [];
+
+  expect(readme.split('\n## Run it\n')[1]?.split('\n## ')[0]).toContain('(docs/zitadel.md)');
+  expect(/^\| `UNAUTHENTICATED` .*$/m.exec(readme)?.[0]).toContain(`\`${scope}\``);
+  const headings = [...page.matchAll(/^## (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  );
+  const linked = [readme, readFileSync('docs/errors.md', 'utf8')].flatMap((text) => [
+    ...text.matchAll(/zitadel\.md#([\w-]+)\)/g),
+  ]);
+  expect(headings).toEqual(expect.arrayContaining(linked.map(([, anchor]) => anchor)));
+});
