@@ -59,7 +59,7 @@ export const errors = {
       SMS_TO_NUMBER: 'Too many SMS have been sent to this number. Try again later.',
       SMS_BUDGET: 'Too many SMS have been sent to all users together. Try again later.',
       WRONG_CODES: 'Too many wrong verification codes have been tried. Try again later.',
-      IN_PROGRESS: 'An SMS to this user is already being sent. Try again in a moment.',
+      IN_PROGRESS: "Another request for this user's phone is in flight. Try again in a moment.",
       UPSTREAM_QUOTA: 'The user service is not accepting more requests at the moment. Try again later.',
       INSTANCE_BLOCKED: 'The user service is blocked. Trying again will not help.',
     },
@@ -116,7 +116,10 @@ export interface ZitadelAnswer {
   httpStatus: number;
   /** Such as `COMMAND-ieJ2e`. ZITADEL does not promise its ids, and reuses them: rely on `reason` instead. */
   id?: string;
-  /** ZITADEL's own words. They and `details` are absent if the error is about internals of the user service. */
+  /**
+   * ZITADEL's own words, in the language that the caller prefers or the instance's. They and `details` are absent if the error is about
+   * internals of the user service.
+   */
   message?: string;
   details?: readonly unknown[];
 }
