@@ -7,7 +7,7 @@ import { grpcCodes } from './zitadel.js';
 // What each kind of failed call means. `cases`, at the end, are what to test.
 
 export interface Row {
-  /** Kinds of recorded answers: see `kindsIn`. */
+  /** The kinds of recorded answers: see `kindsIn`. */
   recorded?: readonly string[];
   /** What nobody has recorded yet. */
   on?: readonly Misbehaviour[];
@@ -69,7 +69,7 @@ export const rows: Row[] = [
   { recorded: ['SetPhone|ResendPhoneCode|VerifyPhone|GetUserByID|ListUsers 500 json 13 - unable to set instance', 'ResendPhoneCode|RemovePhone|GetUserByID 500 json 13 - header key', 'ListUsers 500 json 13 QUERY-AG4gs', 'ListUsers 500 json 2 -'], is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN', level: 'warn' },
   { recorded: ['ResendPhoneCode|GetUserByID|- 301 -', '- 302 text/html'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'REDIRECTED' }, outcome: 'NOT_DONE', level: 'warn' },
   { recorded: ['ResendPhoneCode|GetUserByID 400 text/plain'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'NOT_DONE', level: 'warn', isGuess: true },
-  { recorded: ['NoSuchMethod|- 404 text/plain', 'ResendPhoneCode 405 -', 'ResendPhoneCode 415 -'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'NOT_DONE', level: 'warn' },
+  { recorded: ['-|NoSuchMethod 404 text/plain', 'ResendPhoneCode 405 -', 'ResendPhoneCode 415 -'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'NOT_DONE', level: 'warn' },
   // Answers at other paths, such as those of the health checks.
   { recorded: ['- 412 text/plain', '- 200 json - - -'], is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN', level: 'warn' },
   { recorded: ['- 200 text/plain', '- 204 -'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'UNKNOWN', level: 'warn' },
@@ -133,10 +133,7 @@ export function originalOf({ status: httpStatus, body = '' }: Answer, ours: stri
 /** Calls that take any answer: one that sends an SMS, one that tries a code, and a read. */
 export const trio = ['ResendPhoneCode', 'VerifyPhone', 'GetUserByID'] as const;
 
-/**
- * The kinds in a row, such as `SetPhone 400 json 3 PHONE-so0wa`: the beginnings of what `RecordedAnswer.kind` contains. `|` separates RPCs
- * for which it means the same.
- */
+/** The kinds in a row, each for one RPC: see `RecordedAnswer.kind`, of which a kind is the beginning. `|` stands between RPCs. */
 export function kindsIn({ recorded = [] }: Row): string[] {
   return recorded.flatMap((kinds) => {
     const [rpcs = '', ...rest] = kinds.split(' ');
@@ -146,34 +143,36 @@ export function kindsIn({ recorded = [] }: Row): string[] {
 
 export const isOfKind = (kind: string) => (answer: { kind: string }) => `${answer.kind} `.startsWith(`${kind} `);
 
-/** The rows that a recorded error fits. There must be one. */
+/** The rows that a recorded error fits: there must be one. */
 export const rowsFor = (answer: { kind: string }) =>
   rows.filter((row) => kindsIn(row).some((kind) => isOfKind(kind)(answer)));
 
 type Case = readonly [name: string, calls: readonly Call[], Row, Misbehaviour];
 
-/** One answer of each kind, to three calls, and to the recorded one if it is another. */
+const alone = (name: string, call: Call, row: Row, on: Misbehaviour): Case => [
+  `${name}, in answer to ${call}`,
+  [call],
+  row,
+  on,
+];
+
+/** Each kind of answer, to three calls, and also to the RPC that it was recorded of. */
 export const cases = rows.flatMap((row): Case[] => {
-  const first = new Set<string>();
-  const recordedCases = kindsIn(row).flatMap((kind): Case[] => {
+  const known = kindsIn(row).flatMap((kind, index, kinds): Case[] => {
     const found = recordedErrors.find((one) => one.answers.rest.length > 0 && isOfKind(kind)(one));
     const [answer] = found?.answers.rest ?? [];
+    // Some were recorded only over Connect.
     if (!found || !answer) return [];
-    const rest = kind.slice(kind.indexOf(' '));
-    const isFirst = !first.has(rest);
-    first.add(rest);
-    const isOther = !trio.some((call) => call === found.call);
+    const { name, call } = found;
+    const withoutRpc = (one: string) => one.replace(/^\S+/, '');
+    const isFirst = kinds.findIndex((one) => withoutRpc(one) === withoutRpc(kind)) === index;
     return [
-      ...(isFirst && !row.only ? [[found.name, trio, row, { answer }] as const] : []),
-      ...(isOther || row.only
-        ? [[`${found.name}, in answer to ${found.call}`, [found.call], row, { answer }] as const]
-        : []),
+      ...(isFirst && !row.only ? [[name, trio, row, { answer }] as const] : []),
+      ...(row.only || !trio.some((one) => one === call) ? [alone(name, call, row, { answer })] : []),
     ];
   });
   const others = (row.on ?? []).flatMap((on): Case[] =>
-    row.only
-      ? row.only.map((call) => [`${titleOf(on)}, in answer to ${call}`, [call], row, on])
-      : [[titleOf(on), trio, row, on]],
+    row.only ? row.only.map((call) => alone(titleOf(on), call, row, on)) : [[titleOf(on), trio, row, on]],
   );
-  return [...recordedCases, ...others];
+  return [...known, ...others];
 });

@@ -17,14 +17,14 @@ export interface RecordedAnswer {
   name: string;
   /** The RPC, HTTP status, content type, google.rpc.Code, id and message, with `-` for what is absent. */
   kind: string;
-  /** ResendPhoneCode if what it answered is not one of our calls. */
+  /** The call to answer: ResendPhoneCode if the recorded request was none of ours. */
   call: Call;
-  /** Of a write that succeeded. */
+  /** Of a successful SetPhone or ResendPhoneCode. */
   mode: SetPhoneMode;
   isError: boolean;
   /** As it was recorded, and over Connect in all forms that mean the same. */
   answers: Record<Dialect, Answer[]>;
-  /** As over REST. */
+  /** In the form that it has over REST. */
   body: string;
 }
 
