@@ -31,9 +31,11 @@ export async function startEmbeddedZitadel({
   const probes: Call[] = [];
   const arrivals = new EventEmitter();
   const misbehaviours: Misbehaviour[] = [];
+  const writeMisbehaviours: Misbehaviour[] = [];
   const probeMisbehaviours: Misbehaviour[] = [];
-  const arrived = async (kind: Call[], times: number) => {
-    while (kind.length < times) await once(arrivals, 'call');
+  const writes = () => calls.filter(isWrite);
+  const arrived = async (kind: () => readonly Call[], times: number) => {
+    while (kind().length < times) await once(arrivals, 'call');
   };
 
   const server = createServer((request, response) => {
@@ -46,7 +48,8 @@ export async function startEmbeddedZitadel({
         const [kind, wanted] = isProbe(call) ? [probes, probeMisbehaviours] : [calls, misbehaviours];
         kind.push(call);
         arrivals.emit('call');
-        return respond(response, () => ('rpc' in route ? answer(call, route, service) : route), wanted.shift());
+        const misbehaviour = (isWrite(call) ? writeMisbehaviours.shift() : undefined) ?? wanted.shift();
+        return respond(response, () => ('rpc' in route ? answer(call, route, service) : route), misbehaviour);
       })
       .catch(() => response.destroy());
   });
@@ -58,13 +61,18 @@ export async function startEmbeddedZitadel({
     url,
     outboxUrl: url + outboxPath,
     calls,
+    get writes() {
+      return writes();
+    },
     probes,
     outbox: service.outbox,
     codes: service.codes,
     pendingCode: (userId) => service.pendingCode(userId),
-    called: (times) => arrived(calls, times),
-    probed: (times) => arrived(probes, times),
+    called: (times) => arrived(() => calls, times),
+    written: (times) => arrived(writes, times),
+    probed: (times) => arrived(() => probes, times),
     misbehave: (...next) => misbehaviours.push(...next),
+    misbehaveWhenWriting: (...next) => writeMisbehaviours.push(...next),
     misbehaveWhenProbed: (...next) => probeMisbehaviours.push(...next),
     async [Symbol.asyncDispose]() {
       server.close();
@@ -80,6 +88,8 @@ export interface EmbeddedZitadel {
   outboxUrl: string;
   /** Every call except probes, in order. */
   calls: Call[];
+  /** Those calls that are not reads. */
+  readonly writes: readonly Call[];
   /** Every health probe: a call without a token, for a user that cannot exist. */
   probes: Call[];
   /** Every SMS that it pretended to send, in order. */
@@ -90,8 +100,12 @@ export interface EmbeddedZitadel {
   pendingCode(userId: string): string | undefined;
   /** Resolves when this many calls have arrived. */
   called(times: number): Promise<void>;
+  /** Resolves when this many writes have arrived. */
+  written(times: number): Promise<void>;
   /** Queues misbehaviour for the next calls, one for each. */
   misbehave(...next: Misbehaviour[]): void;
+  /** The same for the next writes. */
+  misbehaveWhenWriting(...next: Misbehaviour[]): void;
   /** The same for the next probes. */
   misbehaveWhenProbed(...next: Misbehaviour[]): void;
   /** Resolves when this many probes have arrived. */
@@ -118,6 +132,10 @@ export type Misbehaviour =
   | { cutOffAfter: number }
   /** This is the answer, and the call is not carried out. */
   | { answer: { status: number; headers?: Record<string, string>; body?: string | Buffer } };
+
+function isWrite({ rpc }: Call): boolean {
+  return rpc !== undefined && rpc !== 'GetUserByID' && rpc !== 'ListUsers';
+}
 
 /** At any base path: the test may have put something else in front of ZITADEL. */
 function isProbe({ path, headers, body }: Call): boolean {
