@@ -4,11 +4,18 @@ import { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
 import { callerKeyOf, type Limits } from '../limits/limits.js';
 import type { Deadline } from '../zitadel/exchange.js';
-import type { ChangeResponse, CodeResponse, Phone, PhoneCodeMode, SetPhoneMode } from '../zitadel/messages.js';
+import type {
+  ChangeResponse,
+  CodeResponse,
+  Phone,
+  PhoneCodeMode,
+  SetPhoneMode,
+  ZitadelUser,
+} from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 import { lookForPhone, lookForUser, type PhoneChanges } from './phone-changes.js';
-import { createUserLoader, explained, type UserLoader, type Users } from './users.js';
+import { createUserLoader, explain, explained, type UserLoader, type Users } from './users.js';
 import { badUserId, checkSmsCountry, readPhoneNumber, readVerificationCode } from './validation.js';
 
 /** The user after a change. What the change itself proves about the phone is not read again; the rest is, but only if it is selected. */
@@ -84,9 +91,9 @@ export class ContactPhoneService {
       const number = readPhoneNumber(typed);
       const setPhone = () => this.zitadel.setPhone(caller, userId, number, mode, deadline);
       const set = () => this.changes.set(userId, deadline, setPhone);
-      const lookAndSet = () => lookForUser(this.zitadel, caller, userId, deadline).then(set);
+      const look = () => lookForUser(this.zitadel, caller, userId, deadline);
       if (mode === 'SEND_CODE') checkSmsCountry(this.smsCountries, number, true);
-      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, lookAndSet) : await set();
+      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, look, set) : await set();
       return { ...answer, user: { id: userId, contactPhone: { number, isVerified: mode === 'MARK_VERIFIED' } } };
     });
   }
@@ -95,16 +102,13 @@ export class ContactPhoneService {
   resend(userId: string, mode: PhoneCodeMode): Promise<CodeResult> {
     return this.write(userId, async (caller, deadline) => {
       const resend = () => this.zitadel.resendPhoneCode(caller, userId, mode, deadline);
-      const lookAndResend = async () => {
-        const { user, phone } = await lookForPhone(this.zitadel, caller, userId, deadline);
-        checkSmsCountry(this.smsCountries, phone.number, false);
-        try {
-          return await this.changes.sendSms(userId, deadline, resend);
-        } catch (error) {
-          throw explained(failureOf(error), user);
-        }
+      const resendBySms = () => this.changes.sendSms(userId, deadline, resend);
+      const look = async () => {
+        const user = await lookForPhone(this.zitadel, caller, userId, deadline);
+        checkSmsCountry(this.smsCountries, user.phone.number, false);
+        return user;
       };
-      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, lookAndResend) : await resend();
+      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, look, resendBySms) : await resend();
       return { ...answer, user: { id: userId, contactPhone: () => this.read(userId) } };
     });
   }
@@ -151,26 +155,26 @@ export class ContactPhoneService {
     } catch (error) {
       const failure = failureOf(error);
       const { outcome, isAmbiguous } = failure.facts;
-      if (outcome) throw isAmbiguous ? await this.explain(failure, userId, deadline) : failure;
+      if (outcome && isAmbiguous) throw await explain(failure, this.zitadel, this.caller, userId, deadline);
+      if (outcome) throw failure;
       throw failure.with({ outcome: outcomeOf(failure), ...(this.isUserId(userId) && { userId }) });
     }
   }
 
-  /** Makes a call that sends an SMS, if the limits allow one. */
-  private async sendSms(caller: Caller, userId: string, call: () => Promise<CodeResponse>): Promise<SmsResult> {
+  /** Makes a call that sends an SMS, if the limits and a look at the user allow one. The look also shows why ZITADEL refuses the call. */
+  private async sendSms(
+    caller: Caller,
+    userId: string,
+    look: () => Promise<ZitadelUser>,
+    call: () => Promise<CodeResponse>,
+  ): Promise<SmsResult> {
+    const lookAndCall = async () => {
+      const user = await look();
+      return call().catch((error: unknown) => Promise.reject(explained(failureOf(error), user)));
+    };
     const outcomeOfSms = (failure?: Failure) => (failure ? outcomeOf(failure) : 'DONE');
-    const { answer, opensAt } = await this.limits.sms.run(userId, this.keyOf(caller), call, outcomeOfSms);
+    const { answer, opensAt } = await this.limits.sms.run(userId, this.keyOf(caller), lookAndCall, outcomeOfSms);
     return { ...answer, ...(opensAt && { resendAvailableAt: opensAt.toISOString() }) };
-  }
-
-  /** Reads the user once to find out which of several reasons ZITADEL's error had. */
-  private async explain(failure: Failure, userId: string, deadline: Deadline): Promise<Failure> {
-    if (!this.caller || deadline.left() <= 0) return failure;
-    try {
-      return explained(failure, await this.zitadel.getUserById(this.caller, userId, deadline));
-    } catch {
-      return failure;
-    }
   }
 
   private async load(userIds: readonly string[]): Promise<Users> {

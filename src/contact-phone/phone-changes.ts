@@ -171,12 +171,12 @@ export async function lookForPhone(
   caller: Caller,
   userId: string,
   deadline: Deadline,
-): Promise<{ user: ZitadelUser; phone: Phone }> {
+): Promise<ZitadelUser & { phone: Phone }> {
   let user = await lookForUser(zitadel, caller, userId, deadline);
   if (!user.phone) {
     await rest(readLagMs);
     user = await lookForUser(zitadel, caller, userId, deadline);
   }
   if (!user.phone) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
-  return { user, phone: user.phone };
+  return { ...user, phone: user.phone };
 }

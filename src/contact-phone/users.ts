@@ -68,12 +68,31 @@ export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLo
   );
 }
 
-/** ZITADEL gives several reasons the same error. Chooses the one that the user shows. If they show none, the failure stays as it is. */
-export function explained(failure: Failure, { isMachine, phone }: ZitadelUser): Failure {
+/** Explains a failure by reading the user. If they cannot be read, it stays as it is. */
+export async function explain(
+  failure: Failure,
+  zitadel: ZitadelClient,
+  caller: Caller | undefined,
+  userId: string,
+  deadline: Deadline,
+): Promise<Failure> {
+  if (!caller || deadline.left() <= 0) return failure;
+  try {
+    return explained(failure, await zitadel.getUserById(caller, userId, deadline));
+  } catch {
+    return failure;
+  }
+}
+
+/** ZITADEL gives several reasons the same error. Chooses the one that the user shows. If they show none, the verdict stays as it is. */
+export function explained(failure: Failure, user: ZitadelUser): Failure {
   if (!failure.facts.isAmbiguous) return failure;
-  const because = (verdict: Verdict) => failure.with({ isAmbiguous: false }, verdict);
-  if (isMachine) return because({ code: 'NOT_FOUND', reason: 'NOT_A_HUMAN' });
-  if (failure.verdict.code === 'NOT_FOUND') return failure;
-  if (!phone) return because({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
-  return phone.isVerified ? because({ code: 'FAILED_PRECONDITION', reason: 'ALREADY_VERIFIED' }) : failure;
+  return failure.with({ isAmbiguous: false }, verdictFor(user, failure.verdict));
+}
+
+function verdictFor({ isMachine, phone }: ZitadelUser, verdict: Verdict): Verdict {
+  if (isMachine) return { code: 'NOT_FOUND', reason: 'NOT_A_HUMAN' };
+  if (verdict.code === 'NOT_FOUND') return verdict;
+  if (!phone) return { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' };
+  return phone.isVerified ? { code: 'FAILED_PRECONDITION', reason: 'ALREADY_VERIFIED' } : verdict;
 }
