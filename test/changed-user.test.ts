@@ -123,7 +123,7 @@ test.for([
     const { status, data, errors } = await stage.verify(`details { sequence } ${selection}`, headers);
 
     expect(status).toBe(200);
-    expect(data).toEqual({ it: { details: { sequence: '2' }, user: { id: unverified, contactPhone: null } } });
+    expect(data).toEqual({ it: { details: { sequence: '3' }, user: { id: unverified, contactPhone: null } } });
     expect(errors).toMatchObject([
       {
         path: ['it', 'user', 'contactPhone'],

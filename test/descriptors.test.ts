@@ -144,7 +144,7 @@ test('the embedded ZITADEL answers a GetUserByIDResponse', async () => {
 
   expect(await read(users.unverified)).toMatchObject({
     userId: unverified,
-    details: { sequence: 1n, resourceOwner: users.unverified.organisation },
+    details: { sequence: 2n, resourceOwner: users.unverified.organisation },
     type: { case: 'human', value: { phone: { phone: users.unverified.phone.number, isVerified: false } } },
   });
   expect(await read(users.verified)).toMatchObject({ type: { value: { phone: { isVerified: true } } } });
@@ -187,7 +187,7 @@ test('the embedded ZITADEL answers each change of a phone with the response of i
 
   expect(answers).toMatchObject(
     answers.map((_, index) => ({
-      details: { sequence: BigInt(index + 1), resourceOwner: users.unverified.organisation },
+      details: { sequence: BigInt(index + 2), resourceOwner: users.unverified.organisation },
     })),
   );
   expect(answers.map((answer) => ('verificationCode' in answer ? answer.verificationCode : undefined))).toEqual([

@@ -28,9 +28,9 @@ test.for(gateways)('%s: resends in both modes, and joins the user of the answer'
 
   const user = { id: unverified, name: `Name of ${unverified}`, contactPhone: users.unverified.phone };
   expect([sent.errors, returned.errors]).toEqual([undefined, undefined]);
-  expect(sent.data?.resendContactPhoneCode).toMatchObject({ details: { sequence: '1' }, verificationCode: null, user });
+  expect(sent.data?.resendContactPhoneCode).toMatchObject({ details: { sequence: '2' }, verificationCode: null, user });
   expect(returned.data?.resendContactPhoneCode).toMatchObject({
-    details: { sequence: '2', resourceOwner: users.unverified.organisation },
+    details: { sequence: '3', resourceOwner: users.unverified.organisation },
     verificationCode: zitadel.pendingCode(unverified),
     user,
   });

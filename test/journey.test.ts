@@ -37,7 +37,7 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
   const set = await step('set-contact-phone', { number: '+41 79 555 01 03' });
   expect(set.errors).toBeUndefined();
   expect(set.data?.setContactPhone).toMatchObject({
-    details: { sequence: '1', resourceOwner: users.phoneless.organisation },
+    details: { sequence: '2', resourceOwner: users.phoneless.organisation },
     verificationCode: null,
     user: { contactPhone: { number: '+41795550103', isVerified: false } },
   });
@@ -56,7 +56,7 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
   const verified = await verify(second);
   expect(verified.errors).toBeUndefined();
   expect(verified.data?.verifyContactPhone).toMatchObject({
-    details: { sequence: '3' },
+    details: { sequence: '4' },
     user: { contactPhone: { number: '+41795550103', isVerified: true } },
   });
 

@@ -113,7 +113,7 @@ test('says that the change was made if a fault of our own occurs below it', asyn
     verificationCode: stage.zitadel.codes[0],
   });
 
-  expect(data?.verifyContactPhone).toMatchObject({ details: { sequence: '2' }, user: { contactPhone: null } });
+  expect(data?.verifyContactPhone).toMatchObject({ details: { sequence: '3' }, user: { contactPhone: null } });
   expect(errors).toMatchObject([
     {
       path: ['verifyContactPhone', 'user', 'contactPhone'],

@@ -12,7 +12,7 @@ test('sends the code by SMS by default', async () => {
 
   expect(answer).toMatchObject({ status: 200, errors: undefined });
   expect(answer.data?.resendContactPhoneCode).toEqual({
-    details: { sequence: '1', changeDate: '2026-01-02T03:04:05.678042Z', resourceOwner: organisation },
+    details: { sequence: '2', changeDate: '2026-01-02T03:04:05.678042Z', resourceOwner: organisation },
     verificationCode: null,
     resendAvailableAt: null,
   });

@@ -23,7 +23,7 @@ test('verifies with the code, ignoring white space around it', async () => {
 
   expect({ status, errors }).toEqual({ status: 200, errors: undefined });
   expect(data?.verifyContactPhone).toMatchObject({
-    details: { sequence: '2', resourceOwner: users.unverified.organisation },
+    details: { sequence: '3', resourceOwner: users.unverified.organisation },
     user: { contactPhone: { ...users.unverified.phone, isVerified: true } },
   });
   expect(stage.zitadel.calls.map((call) => [call.method, call.path, call.body])).toEqual([

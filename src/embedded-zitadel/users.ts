@@ -7,7 +7,6 @@ export class UserStore {
   private readonly users: Map<string, StoredUser>;
   private readonly callersByToken: Map<string, EmbeddedToken>;
   private readonly organisations: Set<string>;
-  private sequence = 0n;
 
   constructor(
     readonly now: () => number,
@@ -23,7 +22,7 @@ export class UserStore {
           // The one that was made together with the phone.
           code: user.phone && !user.phone.isVerified ? { value: 'L0NG4G', expiresAt: 0 } : undefined,
           creationDate,
-          details: { changeDate: creationDate, resourceOwner: user.organisation },
+          details: { sequence: '1', changeDate: creationDate, resourceOwner: user.organisation },
         },
       ]),
     );
@@ -41,8 +40,8 @@ export class UserStore {
 
   /** Records a change of the user, and returns it: ZITADEL's answer to most writes. */
   change(user: StoredUser): { details: object } {
-    this.sequence += 1n;
-    user.details = { ...user.details, sequence: String(this.sequence), changeDate: this.moment() };
+    const sequence = String(BigInt(user.details.sequence) + 1n);
+    user.details = { ...user.details, sequence, changeDate: this.moment() };
     return { details: user.details };
   }
 
@@ -85,7 +84,7 @@ export interface StoredUser extends EmbeddedUser {
   /** The most recent code; undefined once it is used. It outlives its phone. */
   code: { value: string; expiresAt: number } | undefined;
   creationDate: string;
-  details: { sequence?: string; changeDate: string; resourceOwner: string };
+  details: { sequence: string; changeDate: string; resourceOwner: string };
 }
 
 /** Only reads contain the creation date. */
