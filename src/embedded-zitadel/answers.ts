@@ -1,4 +1,4 @@
-/** What ZITADEL offers the same user service over. */
+/** The protocols in which ZITADEL offers its user service. */
 export type Dialect = 'rest' | 'connect';
 
 export interface Answer {

@@ -4,8 +4,8 @@ import { text } from 'node:stream/consumers';
 import { startEmbeddedZitadel } from '../../src/embedded-zitadel/embedded-zitadel.js';
 import { users, type EmbeddedToken, type EmbeddedUser } from '../../src/embedded-zitadel/population.js';
 import { instanceHost } from '../../src/embedded-zitadel/routes.js';
-import { corpus, type Recorded } from './corpus.js';
 import { differencesOf, type Answer } from './answer-differences.js';
+import { corpus, type Recorded } from './corpus.js';
 
 // Sends the recorded requests to an embedded ZITADEL with users, tokens and codes in place of the placeholders, and compares its answers.
 
