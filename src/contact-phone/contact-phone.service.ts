@@ -15,7 +15,7 @@ import type {
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 import { lookForPhone, lookForUser, type PhoneChanges } from './phone-changes.js';
-import { createUserLoader, explain, explained, type UserLoader, type Users } from './users.js';
+import { createUserLoader, explain, explained, type UserLoader } from './users.js';
 import { badUserId, checkSmsCountry, readPhoneNumber, readVerificationCode } from './validation.js';
 
 /** The user after a change. What the change itself proves about the phone is not read again; the rest is, but only if it is selected. */
@@ -73,9 +73,10 @@ export class ContactPhoneService {
         refused.set(userId, failureOf(error).with(this.isUserId(userId) ? { userId } : {}));
       }
     }
-    const users = await this.load(userIds.filter((userId) => !refused.has(userId)));
+    if (this.caller) this.users ??= createUserLoader(this.zitadel, this.caller);
+    const users = await this.users?.load(userIds.filter((userId) => !refused.has(userId)));
     return userIds.map((userId) => {
-      const user = users.get(userId);
+      const user = users?.get(userId);
       if (user && !(user instanceof Failure)) return user.phone;
       return refused.get(userId) ?? (user ?? userUnknown).with({ userId });
     });
@@ -175,12 +176,6 @@ export class ContactPhoneService {
     const outcomeOfSms = (failure?: Failure) => (failure ? outcomeOf(failure) : 'DONE');
     const { answer, opensAt } = await this.limits.sms.run(userId, this.keyOf(caller), lookAndCall, outcomeOfSms);
     return { ...answer, ...(opensAt && { resendAvailableAt: opensAt.toISOString() }) };
-  }
-
-  private async load(userIds: readonly string[]): Promise<Users> {
-    if (!this.caller || userIds.length === 0) return new Map();
-    this.users ??= createUserLoader(this.zitadel, this.caller);
-    return this.users.load(userIds);
   }
 
   private keyOf(caller: Caller): string {

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { parsePhoneNumberFromString } from 'libphonenumber-js/max';
-import { Refusal } from './answers.js';
+import { Refusal, type Sms } from './answers.js';
 import type { EmbeddedToken } from './population.js';
 import type { Requests, Rpc } from './routes.js';
 import {
@@ -162,11 +162,4 @@ function normalise(phone: string): string {
   const parsed = parsePhoneNumberFromString(phone, defaultRegion);
   if (!parsed) throw new Refusal(3, 'Phone is invalid', 'PHONE-so0wa');
   return parsed.number;
-}
-
-export interface Sms {
-  userId: string;
-  /** Empty if the phone was removed: the SMS goes to nobody. */
-  number: string;
-  code: string;
 }
