@@ -1,0 +1,228 @@
+import { expect, test } from 'vitest';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { stopClock } from './support/clock.js';
+import { gate } from './support/gate.js';
+import { readOne } from './support/reads.js';
+import { bearer, manager, openStage, unverified } from './support/stage.js';
+import { answered } from './support/zitadel.js';
+
+// No SMS goes to a phone that is being removed. ZITADEL would send it to an empty number, and hold up every other SMS meanwhile.
+
+type Stage = Awaited<ReturnType<typeof openStage>>;
+
+const member = bearer(tokens.member.token);
+const outsider = bearer(tokens.outsider.token);
+
+/** The changes of the unverified user's phone that must not overlap. */
+const changes = {
+  SetPhone: (stage: Stage, headers = manager) =>
+    stage.run('set-contact-phone', { userId: unverified, number: '+41795550102', mode: 'RETURN_CODE' }, headers),
+  RemovePhone: (stage: Stage, headers = manager) => stage.run('remove-contact-phone', { userId: unverified }, headers),
+  ResendPhoneCode: (stage: Stage, headers = manager) => stage.resend({}, headers),
+};
+const { SetPhone: set, RemovePhone: remove, ResendPhoneCode: resend } = changes;
+
+/** Changes the phone without this server, as another client of ZITADEL. */
+const elsewhere = (stage: Stage, method: 'POST' | 'DELETE') =>
+  fetch(`${stage.zitadel.url}/v2/users/${unverified}/phone`, {
+    method,
+    headers: manager,
+    body: method === 'POST' ? '{"phone":"+41795550103","returnCode":{}}' : null,
+  });
+
+const extensionsOf = ({ errors }: { errors: { extensions: object }[] | undefined }) => errors?.[0]?.extensions;
+const rpcsOf = (calls: readonly { rpc: string | undefined }[]) => calls.map(({ rpc }) => rpc);
+
+const noPhone = { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE', outcome: 'NOT_DONE' };
+const inProgress = { code: 'RATE_LIMITED', reason: 'IN_PROGRESS', outcome: 'NOT_DONE' };
+
+/** A read that still shows the phone, as ZITADEL's reads do for a while after a removal, and rarely for good. */
+const stale = answered({ user: { userId: unverified, human: { phone: { phone: users.unverified.phone.number } } } });
+
+/** Gives this server time for whatever it may wrongly do. */
+const reads = async (stage: Stage) => {
+  for (let read = 0; read < 3; read += 1) await readOne(stage.graphql, users.verified.userId);
+};
+
+test('50 removals at the same time as resends: no SMS goes to nobody', async () => {
+  await using stage = await openStage();
+  const { zitadel } = stage;
+  let sent = 0;
+
+  for (let round = 0; round < 50; round += 1) {
+    const number = `+4179555${String(1000 + round)}`;
+    await stage.run('set-contact-phone', { userId: unverified, number, mode: 'RETURN_CODE' });
+    zitadel.calls.length = 0;
+    const resending = resend(stage);
+    // Some of the removals arrive before the look of the resend, others after it.
+    if (round % 3 > 0) await zitadel.called(round % 3);
+    const [removed, resent] = await Promise.all([remove(stage), resending]);
+
+    expect(removed.errors).toBeUndefined();
+    if (resent.errors) expect(extensionsOf(resent)).toEqual(noPhone);
+    else sent += 1;
+  }
+
+  expect(zitadel.outbox).toHaveLength(sent);
+  expect(zitadel.outbox.map(({ number }) => number)).not.toContain('');
+});
+
+test('does not send an SMS if the phone was removed after the look', async () => {
+  await using stage = await openStage();
+  const { zitadel } = stage;
+  const looked = gate();
+  zitadel.misbehave({ hold: looked.opened });
+
+  const resending = resend(stage);
+  await zitadel.called(1);
+  const removed = await remove(stage);
+  looked.open();
+
+  expect(removed.errors).toBeUndefined();
+  expect(extensionsOf(await resending)).toEqual(noPhone);
+  expect(rpcsOf(zitadel.calls)).toEqual(['GetUserByID', 'RemovePhone']);
+});
+
+test('after a removal, sends no SMS for a minute, even if a read still shows the phone', async () => {
+  const clock = stopClock();
+  await using stage = await openStage();
+  const { zitadel } = stage;
+  await remove(stage);
+  await elsewhere(stage, 'POST');
+
+  zitadel.misbehave(stale);
+  const immediately = await resend(stage);
+  clock.move(59);
+  const afterAWhile = await resend(stage);
+  clock.move(1);
+  const afterAMinute = await resend(stage);
+
+  expect([immediately, afterAWhile].map(extensionsOf)).toEqual([noPhone, noPhone]);
+  expect(afterAMinute.errors).toBeUndefined();
+  expect(zitadel.outbox.map(({ number }) => number)).toEqual(['+41795550103']);
+});
+
+test('after a removal, the next set allows SMS again, but not one that fails', async () => {
+  await using stage = await openStage();
+  const { zitadel } = stage;
+  await remove(stage);
+  await set(stage, member);
+  zitadel.misbehave(stale);
+  const afterAFailedSet = await resend(stage);
+  await set(stage);
+  const afterASet = await resend(stage);
+
+  expect(extensionsOf(afterAFailedSet)).toEqual(noPhone);
+  expect(afterASet.errors).toBeUndefined();
+  expect(zitadel.outbox.map(({ number }) => number)).toEqual(['+41795550102']);
+});
+
+test('sends no SMS for a minute after a removal whose outcome is unknown', async () => {
+  const clock = stopClock();
+  await using stage = await openStage();
+  const { zitadel } = stage;
+  zitadel.misbehaveWhenWriting({ reset: true });
+  const removed = await remove(stage);
+  clock.move(20);
+  zitadel.misbehave(stale);
+
+  const resent = await resend(stage);
+
+  expect(extensionsOf(removed)).toMatchObject({ code: 'UPSTREAM_UNAVAILABLE', outcome: 'UNKNOWN' });
+  expect(extensionsOf(resent)).toEqual({ ...inProgress, retryAfter: 40 });
+  expect(zitadel.outbox).toEqual([]);
+});
+
+test('sends no SMS after a removal showed that there is no phone, even if a read still shows one', async () => {
+  await using stage = await openStage();
+  const { zitadel } = stage;
+  await elsewhere(stage, 'DELETE');
+  const removed = await remove(stage);
+  zitadel.misbehave(stale);
+
+  const resent = await resend(stage);
+
+  expect(extensionsOf(removed)).toMatchObject(noPhone);
+  expect(extensionsOf(resent)).toEqual(noPhone);
+  expect(zitadel.outbox).toEqual([]);
+});
+
+test('a removal that ZITADEL rejects does not affect the user', async () => {
+  await using stage = await openStage();
+  await remove(stage, outsider);
+  await remove(stage, member);
+
+  expect((await resend(stage)).errors).toBeUndefined();
+  expect(stage.zitadel.outbox).toHaveLength(1);
+});
+
+const kinds = Object.keys(changes) as (keyof typeof changes)[];
+const pairs = kinds.flatMap((first) =>
+  kinds.filter((kind) => kind !== first).map((second) => [first, second] as const),
+);
+
+test.for(pairs)('while a %s is in flight, a %s for the same user waits', async ([first, second]) => {
+  await using stage = await openStage();
+  const { zitadel } = stage;
+  const answering = gate();
+  zitadel.misbehaveWhenWriting({ hold: answering.opened });
+
+  const one = changes[first](stage);
+  await zitadel.written(1);
+  const other = changes[second](stage);
+  // Other users do not wait.
+  await stage.resend({ mode: 'SEND_CODE', userId: users.verified.userId });
+  await reads(stage);
+  const meanwhile = rpcsOf(zitadel.writes.filter(({ userId }) => userId === unverified));
+  answering.open();
+  await Promise.all([one, other]);
+
+  expect(meanwhile).toEqual([first]);
+  // After a removal there is nothing to resend to.
+  const isNeverSent = first === 'RemovePhone' && second === 'ResendPhoneCode';
+  expect(rpcsOf(zitadel.writes.filter(({ userId }) => userId === unverified))).toEqual(
+    isNeverSent ? [first] : [first, second],
+  );
+});
+
+test('callers that ZITADEL rejects delay an SMS by one call at most, however many they are', async () => {
+  await using stage = await openStage();
+  const { zitadel } = stage;
+  const answering = gate();
+  zitadel.misbehaveWhenWriting(...Array.from({ length: 20 }, () => ({ hold: answering.opened })));
+
+  // These do not wait for each other.
+  const before = Array.from({ length: 20 }, () => remove(stage, outsider));
+  await zitadel.written(20);
+  const resending = resend(stage);
+  await zitadel.called(21);
+  await zitadel.calls[20]?.answered;
+  await reads(stage);
+  // These wait for the SMS.
+  const after = Array.from({ length: 20 }, () => remove(stage, outsider));
+  await reads(stage);
+  expect(zitadel.writes).toHaveLength(20);
+  answering.open();
+  await Promise.all([...before, resending, ...after]);
+
+  expect((await resending).errors).toBeUndefined();
+  const removals = Array.from({ length: 20 }, () => 'RemovePhone');
+  expect(rpcsOf(zitadel.writes)).toEqual([...removals, 'ResendPhoneCode', ...removals]);
+});
+
+test('does not wait so long that an SMS would start late', async () => {
+  await using stage = await openStage({ ZITADEL_TIMEOUT_MS: '1000' });
+  const { zitadel } = stage;
+  const answering = gate();
+  zitadel.misbehaveWhenWriting({ hold: answering.opened });
+
+  const removing = remove(stage);
+  await zitadel.written(1);
+  zitadel.misbehave(stale);
+  const resent = await resend(stage);
+
+  expect(extensionsOf(resent)).toMatchObject(inProgress);
+  expect(rpcsOf(zitadel.writes)).toEqual(['RemovePhone']);
+  answering.open();
+  await removing;
+});
