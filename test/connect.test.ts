@@ -1,0 +1,112 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { expect, test } from 'vitest';
+import { startEmbeddedZitadel, type EmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
+import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { readMany, readOne, user } from './support/reads.js';
+import { bearer, openStage, run } from './support/stage.js';
+import { until } from './support/until.js';
+import { zitadel as zitadelAnswer } from './support/zitadel.js';
+
+// ZITADEL has announced that it will remove REST.
+
+/** Stands in front of a ZITADEL without REST: everything under `/v2/` is 404. */
+async function openWithoutRest(zitadel: EmbeddedZitadel) {
+  const refused: string[] = [];
+  const server = createServer((request, response) => {
+    const { method = '', url = '' } = request;
+    if (url.startsWith('/v2/')) {
+      refused.push(url);
+      response.writeHead(404).end();
+      return;
+    }
+    const headers = Object.entries(request.headers).filter(
+      ([name]) => !/^(host|connection|content-length)$/.test(name),
+    );
+    void buffer(request)
+      .then((body) => fetch(zitadel.url + url, { method, headers: headers as [string, string][], body }))
+      .then(async (answer) => {
+        response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' });
+        response.end(await answer.text());
+      });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    refused,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+test('without REST, Connect serves the whole journey', async () => {
+  await using zitadel = await startEmbeddedZitadel();
+  await using upstream = await openWithoutRest(zitadel);
+  await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_API: 'connect' });
+  const { userId } = users.phoneless;
+  const phone = { number: '+41795550103', isVerified: false };
+
+  expect((await readOne(stage.graphql, userId)).data).toEqual({ contactPhone: null });
+  const set = await stage.run('set-contact-phone', { userId, number: phone.number });
+  expect(set).toMatchObject({ errors: undefined, data: { setContactPhone: { user: { contactPhone: phone } } } });
+  expect((await readOne(stage.graphql, userId)).data).toEqual({ contactPhone: phone });
+  expect((await stage.resend({ userId })).errors).toBeUndefined();
+  const verify = (verificationCode: unknown) => stage.run('verify-contact-phone', { userId, verificationCode });
+  const [first, second] = zitadel.outbox.map(({ code }) => code);
+  expect((await verify(first)).errors).toMatchObject([{ extensions: { code: 'INVALID_VERIFICATION_CODE' } }]);
+  expect((await verify(second)).data?.verifyContactPhone?.user.contactPhone).toEqual({ ...phone, isVerified: true });
+  const many = await readMany(stage.graphql, [user(userId), user(users.unverified.userId)]);
+  expect(many).toMatchObject({
+    errors: undefined,
+    data: { _entities: [{ contactPhone: { isVerified: true } }, { contactPhone: users.unverified.phone }] },
+  });
+  expect((await stage.run('remove-contact-phone', { userId })).errors).toBeUndefined();
+  expect((await readOne(stage.graphql, userId)).data).toEqual({ contactPhone: null });
+
+  const ready = async () => (await fetch(`${stage.url}/health/ready`)).json() as Promise<{ zitadel: string }>;
+  await until(async () => (await ready()).zitadel === 'up');
+  expect(zitadel.outbox).toHaveLength(2);
+  expect(upstream.refused).toEqual([]);
+});
+
+test('without REST, REST reports that something other than the user service answers', async () => {
+  await using zitadel = await startEmbeddedZitadel();
+  await using upstream = await openWithoutRest(zitadel);
+  await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_API: 'rest' });
+
+  const answer = await readOne(stage.graphql, users.verified.userId);
+
+  expect(answer.errors).toMatchObject([{ extensions: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' } }]);
+});
+
+test.for(['rest', 'connect'])("shows ZITADEL's answer in the same form, over %s", async (api) => {
+  await using stage = await openStage({ ZITADEL_API: api });
+  const guest = bearer(tokens.guest.token);
+
+  const answer = await run(stage.graphql, 'remove-contact-phone', { userId: users.verified.userId }, guest);
+
+  expect(answer.errors?.map(({ extensions }) => extensions)).toEqual([
+    {
+      code: 'FORBIDDEN',
+      reason: 'PERMISSION_MISSING',
+      outcome: 'NOT_DONE',
+      zitadel: zitadelAnswer(7, 'PERMISSION_DENIED', 403, 'AUTH-AWfge', 'No matching permissions found'),
+    },
+  ]);
+});
+
+test('sends no `Connect-Timeout-Ms`, since ZITADEL would say that the caller has no permission', async () => {
+  await using stage = await openStage({ ZITADEL_API: 'connect' });
+
+  await readOne(stage.graphql, users.verified.userId);
+
+  const [call] = stage.zitadel.calls;
+  expect(call?.headers).toMatchObject({ 'connect-protocol-version': '1', 'content-type': 'application/json' });
+  expect(call?.headers).not.toHaveProperty('connect-timeout-ms');
+});
