@@ -12,6 +12,19 @@ if (process.env['TEST_LOG_FOLDER'] === undefined) {
   process.once('exit', () => rmSync(folder, { recursive: true }));
 }
 
+/** Stories that call no ZITADEL, or call it over both dialects themselves. */
+const neutral = [
+  ...['body-memory', 'composition', 'config', 'failed-start', 'house', 'logs', 'memory-counter', 'standard-output'],
+  ...['connect', 'descriptors', 'embedded-zitadel', 'recorded-answers', 'recorded-requests', 'user-id', 'zitadel-docs'],
+];
+
+const stories = {
+  include: ['test/*.test.ts'],
+  globalSetup: 'test/support/has-redis.ts',
+  // On a machine with one core, Vitest would run group 0 last.
+  sequence: { groupOrder: 1 },
+};
+
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   // Otherwise Vite would load graphql's ES modules and Node its CommonJS ones, and graphql rejects objects of another copy.
@@ -22,15 +35,15 @@ export default defineConfig({
     // Long enough for a very busy machine. A test that hangs still fails.
     testTimeout: 120_000,
     projects: [
+      { extends: true, test: { ...stories, name: 'stories', exclude: ['test/logs.test.ts'] } },
+      // The same stories, but this server calls ZITADEL over Connect.
       {
         extends: true,
         test: {
-          name: 'stories',
-          include: ['test/*.test.ts'],
-          exclude: ['test/logs.test.ts'],
-          globalSetup: 'test/support/has-redis.ts',
-          // On a machine with one core, Vitest would run group 0 last.
-          sequence: { groupOrder: 1 },
+          ...stories,
+          name: 'connect',
+          env: { TEST_ZITADEL_API: 'connect' },
+          exclude: neutral.map((name) => `test/${name}.test.ts`),
         },
       },
       // Reads the logs of all servers in the stories, so it comes last.
