@@ -1,14 +1,14 @@
 import type { EmbeddedZitadel } from '../../src/embedded-zitadel/embedded-zitadel.js';
 import { gate } from './gate.js';
 
-/** Makes 50 calls at once. ZITADEL answers this many of them only when all others have been answered. */
+/** Makes 50 calls at once. ZITADEL answers the writes of this many of them only when all others have been answered. */
 export function fiftyAtOnce<Answer>(
   zitadel: EmbeddedZitadel,
   reaching: number,
   call: (index: number) => Promise<Answer>,
 ): Promise<Answer[]> {
   const others = gate();
-  zitadel.misbehave(...Array.from({ length: reaching }, () => ({ hold: others.opened })));
+  zitadel.misbehaveWhenWriting(...Array.from({ length: reaching }, () => ({ hold: others.opened })));
   let answered = 0;
   return Promise.all(
     Array.from({ length: 50 }, async (_, index) => {

@@ -1,6 +1,6 @@
 import { startEmbeddedZitadel } from '../../src/embedded-zitadel/embedded-zitadel.js';
 import { startChild } from './child.js';
-import { leaveForLogTest } from './stage.js';
+import { leaveForLogTest, zitadelApi } from './stage.js';
 
 export const main = 'dist/main.js';
 export const listening = /listening at (http:\/\/[\d.]+:\d+)\D/;
@@ -19,7 +19,8 @@ export async function openProduction(
   options?: Parameters<typeof startEmbeddedZitadel>[0],
 ) {
   const zitadel = await startEmbeddedZitadel(options);
-  const server = startChild(args, { ZITADEL_URL: zitadel.url, PORT: '0', HOST: '127.0.0.1', ...env });
+  const own = { ZITADEL_URL: zitadel.url, ZITADEL_API: zitadelApi, PORT: '0', HOST: '127.0.0.1' };
+  const server = startChild(args, { ...own, ...env });
   const [, url = ''] = await server.printed(listening);
   return {
     zitadel,

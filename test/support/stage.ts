@@ -21,6 +21,9 @@ export interface CodeResult extends ChangeResult {
 }
 export type Phone = { number: string; isVerified: boolean } | null;
 
+/** The dialect that stories run over. */
+export const zitadelApi = process.env['TEST_ZITADEL_API'] ?? 'rest';
+
 /** The answers to the example operations, by file name. */
 export interface OperationData {
   'contact-phone': { contactPhone: Phone };
@@ -100,7 +103,7 @@ export async function openStage(
     INTROSPECTION: 'true',
     LOG_LEVEL: 'trace',
     ZITADEL_URL: zitadel.url,
-    ZITADEL_API: process.env['TEST_ZITADEL_API'] ?? 'rest',
+    ZITADEL_API: zitadelApi,
     // Most tests are not about limits, and send many SMS to one user.
     SMS_LIMITS: 'off',
     VERIFY_LIMIT: 'off',
@@ -112,6 +115,8 @@ export async function openStage(
     url: server.url,
     graphql: `${server.url}/graphql`,
     metricsUrl: server.metricsUrl,
+    /** The RPCs of ZITADEL's calls so far, in order. */
+    rpcs: () => zitadel.calls.map(({ rpc }) => rpc),
     /** The log lines so far. */
     lines,
     run: <Name extends OperationName>(

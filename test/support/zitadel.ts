@@ -1,3 +1,5 @@
+import type { Call } from '../../src/embedded-zitadel/embedded-zitadel.js';
+
 /** The names of google.rpc.Code by number: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto */
 // prettier-ignore
 export const grpcCodes = [
@@ -15,6 +17,13 @@ export const zitadel = (code: number, status: string, httpStatus: number, id: st
   message: `${text} (${id})`,
   details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id, message: text }],
 });
+
+/** The message of a call, without the user id, which REST has in the path. */
+export function messageOf({ body }: Call): object {
+  const message = JSON.parse(body || '{}') as { userId?: string };
+  delete message.userId;
+  return message;
+}
 
 /** Makes ZITADEL answer with this JSON. */
 export const answered = (body: object, status = 200) => ({
