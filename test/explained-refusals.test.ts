@@ -2,12 +2,13 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { stopClock } from './support/clock.js';
 import { gate } from './support/gate.js';
-import { mutationNames, mutations } from './support/mutations.js';
+import { mutations, type Mutation } from './support/mutations.js';
 import { readMany, readOne, user } from './support/reads.js';
-import { bearer, manager, openStage, post, unverified } from './support/stage.js';
-import { answered, zitadel } from './support/zitadel.js';
+import { bearer, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
+import { answered, messageOf, zitadel } from './support/zitadel.js';
 
-// ZITADEL gives several reasons the same error. Then the user is read once, to find out which it was.
+// ZITADEL gives several reasons the same error. Then the user is read once, to find out which it was. Before an SMS they
+// have been read already.
 
 const invalidCode = zitadel(3, 'INVALID_ARGUMENT', 400, 'COMMAND-eis9R', 'Code is invalid');
 const noCode = zitadel(9, 'FAILED_PRECONDITION', 400, 'PHONE-5xrra88eq8', 'Code is empty');
@@ -30,8 +31,6 @@ async function openWithCode(env: Record<string, string> = {}) {
       const query = `mutation { it: verifyContactPhone(userId: "${userId}", verificationCode: "${code}") { user { id } } }`;
       return post<{ it: object | null }>(stage.graphql, { query }, headers);
     },
-    /** The methods of the calls so far. */
-    methods: () => stage.zitadel.calls.map(({ method }) => method),
   };
 }
 
@@ -40,7 +39,7 @@ const extensionsOf = ({ errors }: { errors: { extensions: object }[] | undefined
 
 test('a double tap on "Verify" verifies once, and says that the phone is already verified', async () => {
   await using stage = await openWithCode();
-  const { code, verify, methods } = stage;
+  const { code, verify, rpcs } = stage;
 
   const taps = await Promise.all([verify(code), verify(code)]);
 
@@ -54,12 +53,12 @@ test('a double tap on "Verify" verifies once, and says that the phone is already
   expect(refused && extensionsOf(refused)).toEqual([
     { ...failedPrecondition('ALREADY_VERIFIED'), zitadel: invalidCode },
   ]);
-  expect(methods().sort()).toEqual(['GET', 'POST', 'POST']);
+  expect(rpcs().sort()).toEqual(['GetUserByID', 'VerifyPhone', 'VerifyPhone']);
 });
 
 test('trying again after a lost answer shows that the phone is already verified', async () => {
   await using stage = await openWithCode();
-  const { code, verify, methods } = stage;
+  const { code, verify, rpcs } = stage;
   stage.zitadel.misbehave({ reset: true });
 
   const lost = await verify(code);
@@ -72,7 +71,7 @@ test('trying again after a lost answer shows that the phone is already verified'
     },
   ]);
   expect(extensionsOf(again)).toEqual([{ ...failedPrecondition('ALREADY_VERIFIED'), zitadel: invalidCode }]);
-  expect(methods()).toEqual(['POST', 'POST', 'GET']);
+  expect(rpcs()).toEqual(['VerifyPhone', 'VerifyPhone', 'GetUserByID']);
 });
 
 test('does not call a code wrong if there is no phone', async () => {
@@ -82,7 +81,7 @@ test('does not call a code wrong if there is no phone', async () => {
 
   expect(answer.errors).toMatchObject([{ message: 'The user has no contact phone.' }]);
   expect(extensionsOf(answer)).toEqual([{ ...failedPrecondition('NO_PHONE'), zitadel: invalidCode }]);
-  expect(stage.methods()).toEqual(['POST', 'GET']);
+  expect(stage.rpcs()).toEqual(['VerifyPhone', 'GetUserByID']);
 });
 
 test('explains with one read, as the caller', async () => {
@@ -91,9 +90,10 @@ test('explains with one read, as the caller', async () => {
   await stage.verify('S3CR3T');
 
   expect(stage.zitadel.calls).toMatchObject([
-    { method: 'POST', path: `/v2/users/${unverified}/phone/verify`, headers: manager },
-    { method: 'GET', path: `/v2/users/${unverified}`, headers: manager, body: '' },
+    { rpc: 'VerifyPhone', userId: unverified, headers: manager },
+    { rpc: 'GetUserByID', userId: unverified, headers: manager },
   ]);
+  expect(stage.zitadel.calls.map(messageOf)).toEqual([{ verificationCode: 'S3CR3T' }, {}]);
 });
 
 const unavailable = answered({ code: 14 }, 503);
@@ -139,13 +139,13 @@ test.for([
   stage.zitadel.misbehave(proper, misbehaviour);
 
   expect(extensionsOf(await stage.verify(stage.code))).toMatchObject([failedPrecondition('ALREADY_VERIFIED')]);
-  expect(stage.methods()).toEqual(['POST', 'GET', 'GET']);
+  expect(stage.rpcs()).toEqual(['VerifyPhone', 'GetUserByID', 'GetUserByID']);
 });
 
 test('does not read the user when no time is left', async () => {
   const clock = stopClock();
   await using stage = await openWithCode({ VERIFY_LIMIT: '1/10m' });
-  const { code, verify, methods } = stage;
+  const { code, verify, rpcs } = stage;
   await verify(code);
   stage.zitadel.calls.length = 0;
   const answering = gate();
@@ -160,12 +160,12 @@ test('does not read the user when no time is left', async () => {
   // Nor does the log count a read that timed out before it began.
   expect(JSON.parse(stage.lines.at(-1) ?? '')).toMatchObject({ msg: 'request', upstreamCalls: 1 });
   expect(extensionsOf(await verify(code))).toMatchObject([{ code: 'RATE_LIMITED' }]);
-  expect(methods()).toEqual(['POST']);
+  expect(rpcs()).toEqual(['VerifyPhone']);
 });
 
 test('waits for the explaining read only as long as there is time left', async () => {
   await using stage = await openWithCode({ VERIFY_LIMIT: '1/10m' });
-  const { code, verify, methods } = stage;
+  const { code, verify, rpcs } = stage;
   await verify(code);
   stage.zitadel.calls.length = 0;
   const [answering, reading] = [gate(), gate()];
@@ -182,7 +182,7 @@ test('waits for the explaining read only as long as there is time left', async (
 
   expect(extensionsOf(await refused)).toEqual([wrongCode]);
   expect(extensionsOf(await verify(code))).toMatchObject([{ code: 'RATE_LIMITED' }]);
-  expect(methods()).toEqual(['POST', 'GET']);
+  expect(rpcs()).toEqual(['VerifyPhone', 'GetUserByID']);
   reading.open();
   vi.useRealTimers();
 });
@@ -201,15 +201,18 @@ test('counts a guess even if the phone turns out to be verified or absent', asyn
     expect(extensionsOf(await verify(code, manager, userId))).toMatchObject([failedPrecondition(reason)]);
     expect(extensionsOf(await verify(code, manager, userId))).toMatchObject([limited]);
   }
-  expect(stage.methods()).toEqual(['POST', 'GET', 'POST', 'GET']);
+  expect(stage.rpcs()).toEqual(['VerifyPhone', 'GetUserByID', 'VerifyPhone', 'GetUserByID']);
 });
 
-test.for(['SEND_CODE', 'RETURN_CODE'])('says why there is no code to resend: %s', async (mode) => {
+/** What ZITADEL answers if no code was ever requested for the phone. */
+const neverRequestedCode = answered({ code: 9, message: noCode.message, details: noCode.details }, 400);
+
+test('says why there is no code to return', async () => {
   await using stage = await openStage();
+  const mode = 'RETURN_CODE';
   const verified = await stage.resend({ mode, userId: users.verified.userId });
   const phoneless = await stage.resend({ mode, userId: users.phoneless.userId });
-  // No code was ever requested for this phone.
-  stage.zitadel.misbehave(answered({ code: 9, message: noCode.message, details: noCode.details }, 400));
+  stage.zitadel.misbehave(neverRequestedCode);
   const neverRequested = await stage.resend({ mode });
 
   for (const [{ status, data, errors }, reason] of [
@@ -220,7 +223,45 @@ test.for(['SEND_CODE', 'RETURN_CODE'])('says why there is no code to resend: %s'
     expect({ status, data }).toEqual({ status: 200, data: { resendContactPhoneCode: null } });
     expect(extensionsOf({ errors })).toEqual([{ ...failedPrecondition(reason), zitadel: noCode }]);
   }
-  expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['POST', 'GET', 'POST', 'GET', 'POST', 'GET']);
+  expect(stage.rpcs()).toEqual([
+    ...['ResendPhoneCode', 'GetUserByID'],
+    ...['ResendPhoneCode', 'GetUserByID'],
+    ...['ResendPhoneCode', 'GetUserByID'],
+  ]);
+  expect(stage.zitadel.outbox).toEqual([]);
+});
+
+test.for([
+  [
+    // ZITADEL decides that it is verified. The look only explains why there is no code.
+    'the phone is verified',
+    users.verified,
+    { ...failedPrecondition('ALREADY_VERIFIED'), zitadel: noCode },
+    ['GetUserByID', 'ResendPhoneCode'],
+  ],
+  [
+    // ZITADEL is not asked: it might send an SMS to nobody.
+    'there is no phone',
+    users.phoneless,
+    failedPrecondition('NO_PHONE'),
+    ['GetUserByID', 'GetUserByID'],
+  ],
+  [
+    // The look shows no reason, so the user is read again.
+    'no code was ever requested',
+    users.unverified,
+    { ...failedPrecondition('NO_CODE_PENDING'), zitadel: noCode },
+    ['GetUserByID', 'ResendPhoneCode', 'GetUserByID'],
+  ],
+] as const)('says why there is no code to send by SMS: %s', async ([, { userId }, refused, rpcs]) => {
+  await using stage = await openStage();
+  if (userId === unverified) stage.zitadel.misbehaveWhenWriting(neverRequestedCode);
+
+  const { status, data, errors } = await stage.resend({ mode: 'SEND_CODE', userId });
+
+  expect({ status, data }).toEqual({ status: 200, data: { resendContactPhoneCode: null } });
+  expect(extensionsOf({ errors })).toEqual([refused]);
+  expect(stage.rpcs()).toEqual(rpcs);
   expect(stage.zitadel.outbox).toEqual([]);
 });
 
@@ -229,19 +270,22 @@ test.for([
   ['breaks twice', [{ reset: true }, { reset: true }], 3],
   ['is forbidden', [answered({ code: 7 }, 403)], 2],
   ['finds no user', [missing], 2],
-] as const)('reports only that no code is pending for a resend if the explaining read %s', async ([, reads, calls]) => {
-  await using stage = await openStage();
-  stage.zitadel.misbehave(proper, ...reads);
+] as const)(
+  'reports only that no code is pending for a code to be returned if the explaining read %s',
+  async ([, reads, calls]) => {
+    await using stage = await openStage();
+    stage.zitadel.misbehave(proper, ...reads);
 
-  const answer = await stage.resend({ userId: users.verified.userId });
+    const answer = await stage.resend({ mode: 'RETURN_CODE', userId: users.verified.userId });
 
-  expect(extensionsOf(answer)).toEqual([{ ...failedPrecondition('NO_CODE_PENDING'), zitadel: noCode }]);
-  expect(stage.zitadel.calls).toHaveLength(calls);
-});
+    expect(extensionsOf(answer)).toEqual([{ ...failedPrecondition('NO_CODE_PENDING'), zitadel: noCode }]);
+    expect(stage.zitadel.calls).toHaveLength(calls);
+  },
+);
 
 test('a phone for which no code was ever requested must be removed before it can be set again', async () => {
   await using stage = await openStage();
-  stage.zitadel.misbehave(answered({ code: 9, message: noCode.message, details: noCode.details }, 400));
+  stage.zitadel.misbehaveWhenWriting(neverRequestedCode);
   const userId = unverified;
   const { number } = users.unverified.phone;
 
@@ -256,24 +300,61 @@ test('a phone for which no code was ever requested must be removed before it can
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-test.for(mutationNames)('distinguishes a machine from a user that does not exist: %s', async (name) => {
+/** What callers learn of a machine, of a user that does not exist, and of a machine that they may not read. */
+async function refusalsOf(name: Mutation, variables: object) {
   await using stage = await openStage();
-  const outsider = bearer(tokens.outsider.token);
   const change = (userId: string, headers = manager) =>
-    stage.run(name, { userId, ...mutations[name] }, headers) as Promise<Awaited<ReturnType<typeof stage.resend>>>;
+    stage.run(name, { userId, ...mutations[name], ...variables }, headers) as Promise<GraphQLAnswer<object>>;
 
   const machine = await change(users.machine.userId);
   const unknown = await change('999999999999999999');
-  const hidden = await change(users.machine.userId, outsider);
+  const hidden = await change(users.machine.userId, bearer(tokens.outsider.token));
 
-  const userUnknown = { code: 'NOT_FOUND', reason: 'USER_UNKNOWN', outcome: 'NOT_DONE', zitadel: notFound };
   expect(machine.errors).toMatchObject([{ message: 'This user is a machine. Machines have no contact phone.' }]);
-  expect(extensionsOf(machine)).toEqual([{ ...userUnknown, reason: 'NOT_A_HUMAN' }]);
-  expect(extensionsOf(unknown)).toEqual([userUnknown]);
+  expect(stage.zitadel.outbox).toEqual([]);
+  return { refusals: [machine, unknown, hidden].map(extensionsOf), rpcs: stage.rpcs() };
+}
+
+const notFoundFor = (reason: string) => ({ code: 'NOT_FOUND', reason, outcome: 'NOT_DONE' });
+const userUnknown = { ...notFoundFor('USER_UNKNOWN'), zitadel: notFound };
+
+test.for([
+  ['set-contact-phone', { mode: 'RETURN_CODE' }, 'SetPhone'],
+  ['set-contact-phone', { mode: 'MARK_VERIFIED' }, 'SetPhone'],
+  ['resend-contact-phone-code', { mode: 'RETURN_CODE' }, 'ResendPhoneCode'],
+  ['verify-contact-phone', {}, 'VerifyPhone'],
+  ['remove-contact-phone', {}, 'RemovePhone'],
+] as const)('distinguishes a machine from a user that does not exist: %s %o', async ([name, variables, rpc]) => {
+  const { refusals, rpcs } = await refusalsOf(name, variables);
+
   // A caller who may not read the machine learns nothing about it.
-  expect(extensionsOf(hidden)).toEqual([userUnknown]);
-  expect(stage.zitadel.calls.map(({ method }) => method === 'GET')).toEqual([false, true, false, true, false, true]);
+  expect(refusals).toEqual([[{ ...userUnknown, reason: 'NOT_A_HUMAN' }], [userUnknown], [userUnknown]]);
+  expect(rpcs).toEqual([rpc, 'GetUserByID', rpc, 'GetUserByID', rpc, 'GetUserByID']);
 });
+
+test.for(['set-contact-phone', 'resend-contact-phone-code'] as const)(
+  'distinguishes a machine from a user that does not exist before an SMS: %s',
+  async (name) => {
+    const { refusals, rpcs } = await refusalsOf(name, { mode: 'SEND_CODE' });
+
+    expect(refusals).toEqual([
+      [notFoundFor('NOT_A_HUMAN')],
+      [
+        {
+          ...notFoundFor('USER_UNKNOWN'),
+          zitadel: zitadel(5, 'NOT_FOUND', 404, 'QUERY-Dfbg2', 'User could not be found'),
+        },
+      ],
+      [
+        {
+          ...{ code: 'FORBIDDEN', reason: 'PERMISSION_MISSING', outcome: 'NOT_DONE' },
+          zitadel: zitadel(5, 'NOT_FOUND', 404, 'AUTHZ-cdgFk', 'membership not found'),
+        },
+      ],
+    ]);
+    expect(rpcs).toEqual(['GetUserByID', 'GetUserByID', 'GetUserByID']);
+  },
+);
 
 test.for([users.unverified, users.verified, users.phoneless])(
   'keeps the reason USER_UNKNOWN even if the read then finds a user who $description',
@@ -282,12 +363,26 @@ test.for([users.unverified, users.verified, users.phoneless])(
     // The user was created after the write, or ZITADEL gave a false answer.
     stage.zitadel.misbehave(answered({ code: 5, message: notFound.message, details: notFound.details }, 404));
 
-    const answer = await stage.resend({ userId });
+    const answer = await stage.resend({ mode: 'RETURN_CODE', userId });
 
-    expect(extensionsOf(answer)).toEqual([
-      { code: 'NOT_FOUND', reason: 'USER_UNKNOWN', outcome: 'NOT_DONE', zitadel: notFound },
-    ]);
-    expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['POST', 'GET']);
+    expect(extensionsOf(answer)).toEqual([userUnknown]);
+    expect(stage.rpcs()).toEqual(['ResendPhoneCode', 'GetUserByID']);
+  },
+);
+
+test.for([users.unverified, users.verified])(
+  'keeps the reason USER_UNKNOWN even if the look before an SMS found a user who $description',
+  async ({ userId }) => {
+    await using stage = await openStage();
+    // The user was deleted after the look, or ZITADEL gave a false answer.
+    stage.zitadel.misbehaveWhenWriting(
+      answered({ code: 5, message: notFound.message, details: notFound.details }, 404),
+    );
+
+    const answer = await stage.resend({ mode: 'SEND_CODE', userId });
+
+    expect(extensionsOf(answer)).toEqual([userUnknown]);
+    expect(stage.rpcs()).toEqual(['GetUserByID', 'ResendPhoneCode', 'GetUserByID']);
   },
 );
 
