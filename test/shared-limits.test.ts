@@ -9,7 +9,16 @@ import { gate } from './support/gate.js';
 import { hasRedis } from './support/has-redis.js';
 import { listening } from './support/production.js';
 import { startRedis } from './support/redis.js';
-import { bearer, leaveForLogTest, openStage, resend, run, unverified, type GraphQLAnswer } from './support/stage.js';
+import {
+  bearer,
+  leaveForLogTest,
+  openStage,
+  resend,
+  run,
+  unverified,
+  zitadelApi,
+  type GraphQLAnswer,
+} from './support/stage.js';
 import { until } from './support/until.js';
 import { answered } from './support/zitadel.js';
 
@@ -58,7 +67,7 @@ const within = (seconds: number) =>
 const errorsOf = (answers: Pick<GraphQLAnswer<object>, 'errors'>[]) => answers.flatMap(({ errors }) => errors ?? []);
 
 /** The codes that reached ZITADEL. The other calls are reads that look for another reason. */
-const guessesOf = ({ calls }: EmbeddedZitadel) => calls.filter(({ path }) => path.endsWith('/verify'));
+const guessesOf = ({ calls }: EmbeddedZitadel) => calls.filter(({ rpc }) => rpc === 'VerifyPhone');
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -68,8 +77,8 @@ describe.runIf(hasRedis)('with Redis', () => {
     await using upstream = await openStage();
     const { zitadel } = upstream;
     const start = async () => {
-      const env = { ZITADEL_URL: zitadel.url, REDIS_URL: redis.url, PORT: '0', HOST: '127.0.0.1' };
-      const server = startChild(['dist/main.js'], env);
+      const upstreams = { ZITADEL_URL: zitadel.url, ZITADEL_API: zitadelApi, REDIS_URL: redis.url };
+      const server = startChild(['dist/main.js'], { ...upstreams, PORT: '0', HOST: '127.0.0.1' });
       const [, url = ''] = await server.printed(listening);
       return { server, url };
     };
@@ -102,7 +111,7 @@ describe.runIf(hasRedis)('with Redis', () => {
   test('counts across servers: what was sent, what is unknown, wrong codes and the budget', async () => {
     await using two = await openTwo({ SMS_LIMITS: '2/10m', SMS_BUDGET: '3/1h', VERIFY_LIMIT: '3/10m' });
     const { one, other, zitadel } = two;
-    zitadel.misbehave({ reset: true });
+    zitadel.misbehaveWhenWriting({ reset: true });
 
     expect((await one.resend()).errors).toMatchObject([{ extensions: { outcome: 'UNKNOWN' } }]);
     expect((await other.resend({}, self)).errors).toBeUndefined();
@@ -306,11 +315,11 @@ describe.runIf(hasRedis)('with Redis', () => {
     await using two = await openTwo({ SMS_BUDGET: '9/1h' });
     const { redis, one, zitadel } = two;
     const answering = gate();
-    zitadel.misbehave({ reset: true }, { hold: answering.opened });
+    zitadel.misbehaveWhenWriting({ reset: true }, { hold: answering.opened });
 
     await one.resend();
     const inFlight = one.resend({ userId: users.foreign.userId }, bearer(tokens.outsider.token));
-    await zitadel.called(2);
+    await zitadel.written(2);
     const whileInFlight = await redis.keys();
     answering.open();
     await inFlight;
