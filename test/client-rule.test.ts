@@ -66,6 +66,8 @@ interface Case {
   query?: string;
   variables?: object;
   misbehaviours?: Misbehaviour[];
+  /** Misbehaviour in the writes. */
+  whenWriting?: Misbehaviour[];
   disturbance?: Disturbance;
   routerSecret?: string;
   /** What the rule should return for `it`: in front of the subgraph alone, @apollo/gateway and Hive Gateway. */
@@ -84,7 +86,8 @@ const cases: Record<string, Case> = {
   'a success': { outcomes: done, isSent: true },
   'an error below the mutation': {
     query: `mutation { it: ${resend(unverified, 'verificationCode user { contactPhone { number } }')} }`,
-    misbehaviours: [proper, { answer: { status: 500 } }],
+    // After the look and the write.
+    misbehaviours: [proper, proper, { answer: { status: 500 } }],
     outcomes: done,
     isSent: true,
   },
@@ -99,12 +102,17 @@ const cases: Record<string, Case> = {
     isSent: false,
   },
   'a connection to ZITADEL that breaks after the change': {
-    misbehaviours: [{ reset: true }],
+    whenWriting: [{ reset: true }],
     outcomes: unknown,
     isSent: true,
   },
+  'a connection to ZITADEL that breaks in the look before the change': {
+    misbehaviours: [{ reset: true }, { reset: true }],
+    outcomes: notDone,
+    isSent: false,
+  },
   'a 503 from ZITADEL before the change': {
-    misbehaviours: [{ answer: { status: 503 } }],
+    whenWriting: [{ answer: { status: 503 } }],
     outcomes: unknown,
     isSent: false,
   },
@@ -146,8 +154,10 @@ test.for(
   ),
 )('behind %s, a client knows whether a mutation was carried out: %s', async ([, , openGateway, given, outcome]) => {
   await using front = await openFront(openGateway, given.routerSecret ?? secret);
-  const { query = `mutation { it: ${resend(unverified)} }`, variables, misbehaviours = [], disturbance } = given;
+  const { query = `mutation { it: ${resend(unverified)} }`, variables, disturbance } = given;
+  const { misbehaviours = [], whenWriting = [] } = given;
   front.stage.zitadel.misbehave(...misbehaviours);
+  front.stage.zitadel.misbehaveWhenWriting(...whenWriting);
   if (disturbance) front.balancer.disturb(disturbance);
 
   const answer = await front.ask({ query, variables });
@@ -159,8 +169,7 @@ test.for(
 
 test.for(fronts)('behind %s, a client knows which of several mutations were carried out', async ([, openGateway]) => {
   await using front = await openFront(openGateway, secret);
-  // The calls: the first change and its read, the second change and the read that explains its refusal, then the third change.
-  front.stage.zitadel.misbehave(proper, proper, proper, proper, { reset: true });
+  front.stage.zitadel.misbehaveWhenWriting(proper, proper, { reset: true });
   const set = `setContactPhone(userId: "${users.phoneless.userId}", number: "+41795550103") { verificationCode }`;
 
   const answer = await front.ask({

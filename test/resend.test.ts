@@ -2,10 +2,11 @@ import { expect, test } from 'vitest';
 import { instanceHost } from '../src/embedded-zitadel/routes.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { bearer, manager, openStage, unverified } from './support/stage.js';
+import { messageOf } from './support/zitadel.js';
 
 const { organisation, phone } = users.unverified;
 
-test('sends the code by SMS by default', async () => {
+test('sends the code by SMS by default, after a look at the user', async () => {
   await using stage = await openStage({}, { now: () => Date.parse('2026-01-02T03:04:05.678Z') });
 
   const answer = await stage.resend();
@@ -16,8 +17,9 @@ test('sends the code by SMS by default', async () => {
     verificationCode: null,
     resendAvailableAt: null,
   });
-  expect(stage.zitadel.calls).toMatchObject([
-    { method: 'POST', path: `/v2/users/${unverified}/phone/resend`, body: '{"sendCode":{}}' },
+  expect(stage.zitadel.calls.map((call) => [call.rpc, call.userId, messageOf(call)])).toEqual([
+    ['GetUserByID', unverified, {}],
+    ['ResendPhoneCode', unverified, { sendCode: {} }],
   ]);
   expect(stage.zitadel.outbox).toEqual([
     { userId: unverified, number: phone.number, code: stage.zitadel.pendingCode(unverified) },
@@ -31,7 +33,9 @@ test('returns the code to a caller who will deliver it', async () => {
 
   expect(answer.data?.resendContactPhoneCode?.verificationCode).toMatch(/^[A-Z0-9]{6}$/);
   expect(answer.data?.resendContactPhoneCode?.verificationCode).toBe(stage.zitadel.pendingCode(unverified));
-  expect(stage.zitadel.calls.map(({ body }) => body)).toEqual(['{"returnCode":{}}']);
+  expect(stage.zitadel.calls.map((call) => [call.rpc, messageOf(call)])).toEqual([
+    ['ResendPhoneCode', { returnCode: {} }],
+  ]);
   expect(stage.zitadel.outbox).toEqual([]);
 });
 
@@ -49,12 +53,25 @@ test('lets users resend to themselves by SMS, but not see the code', async () =>
     reason: 'PERMISSION_MISSING',
     outcome: 'NOT_DONE',
   });
-  expect(stage.zitadel.calls).toHaveLength(2);
+  expect(stage.rpcs()).toEqual(['GetUserByID', 'ResendPhoneCode', 'ResendPhoneCode']);
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-test("forwards only four of the caller's headers", async () => {
-  await using stage = await openStage();
+const withBody = (body: object) => ({
+  'content-type': 'application/json',
+  'content-length': String(JSON.stringify(body).length),
+});
+const connectVersion = { 'connect-protocol-version': '1' };
+
+test.for([
+  ['rest', {}, withBody({ sendCode: {} })],
+  [
+    'connect',
+    { ...connectVersion, ...withBody({ userId: unverified }) },
+    { ...connectVersion, ...withBody({ userId: unverified, sendCode: {} }) },
+  ],
+] as const)("forwards only four of the caller's headers: %s", async ([ZITADEL_API, ofLook, ofWrite]) => {
+  await using stage = await openStage({ ZITADEL_API });
   const forwarded = {
     ...manager,
     'accept-language': 'de-CH, fr;q=0.5',
@@ -72,15 +89,17 @@ test("forwards only four of the caller's headers", async () => {
   const answer = await stage.resend({}, { ...ignored, ...forwarded });
 
   expect(answer.errors).toBeUndefined();
-  expect(stage.zitadel.calls[0]?.headers).toEqual({
+  const inBoth = {
     ...forwarded,
     host: new URL(stage.zitadel.url).host,
     connection: 'keep-alive',
     accept: 'application/json',
     'accept-encoding': 'identity',
-    'content-type': 'application/json',
-    'content-length': '15',
-  });
+  };
+  expect(stage.zitadel.calls.map(({ headers }) => headers)).toEqual([
+    { ...inBoth, ...ofLook },
+    { ...inBoth, ...ofWrite },
+  ]);
 });
 
 test('does not forward a header that ZITADEL cannot accept, but still sends the code', async () => {
@@ -92,10 +111,12 @@ test('does not forward a header that ZITADEL cannot accept, but still sends the 
   );
 
   expect(answer.errors).toBeUndefined();
-  const headers = stage.zitadel.calls[0]?.headers;
-  expect([headers?.['accept-language'], headers?.['traceparent'], headers?.['tracestate']]).toEqual(
-    Array(3).fill(undefined),
-  );
+  expect(stage.rpcs()).toEqual(['GetUserByID', 'ResendPhoneCode']);
+  for (const { headers } of stage.zitadel.calls) {
+    expect([headers['accept-language'], headers['traceparent'], headers['tracestate']]).toEqual(
+      Array(3).fill(undefined),
+    );
+  }
 });
 
 test('names the instance when ZITADEL is called at an internal address', async () => {
@@ -103,7 +124,10 @@ test('names the instance when ZITADEL is called at an internal address', async (
   await using wrong = await openStage({ ZITADEL_INSTANCE_HOST: 'elsewhere.example.com' });
 
   expect((await right.resend()).errors).toBeUndefined();
-  expect(right.zitadel.calls[0]?.headers['x-zitadel-instance-host']).toBe(instanceHost);
+  expect(right.zitadel.calls.map(({ headers }) => headers['x-zitadel-instance-host'])).toEqual([
+    instanceHost,
+    instanceHost,
+  ]);
   expect((await wrong.resend()).errors?.[0]?.extensions).toEqual({
     code: 'UPSTREAM_MISCONFIGURED',
     reason: 'INSTANCE_UNKNOWN',
@@ -112,15 +136,20 @@ test('names the instance when ZITADEL is called at an internal address', async (
   });
 });
 
-test('keeps the base path of ZITADEL_URL', async () => {
+test.for([
+  ['rest', `/v2/users/${unverified}`, `/v2/users/${unverified}/phone/resend`],
+  ['connect', '/zitadel.user.v2.UserService/GetUserByID', '/zitadel.user.v2.UserService/ResendPhoneCode'],
+])('keeps the base path of ZITADEL_URL: %s', async ([ZITADEL_API = '', ofLook, ofWrite]) => {
   await using upstream = await openStage();
   for (const base of ['/auth/v1', '/auth/v1/']) {
-    await using stage = await openStage({ ZITADEL_URL: upstream.zitadel.url + base });
-    await stage.resend();
+    await using stage = await openStage({ ZITADEL_API, ZITADEL_URL: upstream.zitadel.url + base });
+    // There is nothing at this path, so an SMS gets no further than the look.
+    await stage.resend({ mode: 'SEND_CODE' });
+    await stage.resend({ mode: 'RETURN_CODE' });
   }
 
-  const path = `/auth/v1/v2/users/${unverified}/phone/resend`;
-  expect(upstream.zitadel.calls.map((call) => call.path)).toEqual([path, path]);
+  const paths = [`/auth/v1${ofLook}`, `/auth/v1${ofWrite}`];
+  expect(upstream.zitadel.calls.map(({ path }) => path)).toEqual([...paths, ...paths]);
 });
 
 test("returns ZITADEL's answer without loss", async () => {
@@ -130,7 +159,7 @@ test("returns ZITADEL's answer without loss", async () => {
   const answer = (body: object) => ({
     answer: { status: 200, headers: { 'content-type': 'application/json; charset=utf-8' }, body: JSON.stringify(body) },
   });
-  stage.zitadel.misbehave(
+  stage.zitadel.misbehaveWhenWriting(
     answer({ details: { ...details, creationDate }, unknown: 1 }),
     answer({ details: { changeDate: '2025-08-07T06:05:04.123456789Z' } }),
     answer({ details: { changeDate: '2025-08-07T06:05:04Z', sequence: null }, verificationCode: null }),

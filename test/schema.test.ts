@@ -49,7 +49,7 @@ test.for(['2026-11-23T19:04:05Z', '2026-11-23T19:04:05.123456789Z', '2026-11-23T
   'has a DateTime that loses no digits: %s',
   async (changeDate) => {
     await using stage = await openStage();
-    stage.zitadel.misbehave(answerWith({ changeDate }));
+    stage.zitadel.misbehaveWhenWriting(answerWith({ changeDate }));
 
     const { data, errors } = await stage.resend();
 
@@ -62,7 +62,7 @@ test.for(['2026-02-30T00:00:00Z', '2026-11-23T19:04:05', '2026-11-23', '', 1, nu
   'refuses a date that is not a DateTime: %o',
   async (changeDate) => {
     await using stage = await openStage();
-    stage.zitadel.misbehave(answerWith({ changeDate }));
+    stage.zitadel.misbehaveWhenWriting(answerWith({ changeDate }));
 
     const { data, errors } = await stage.resend();
 

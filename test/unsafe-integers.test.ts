@@ -47,7 +47,7 @@ test('fails only the representation whose id is a number', async () => {
 
   expect(data).toEqual({ _entities: [null, { id: unverified, contactPhone: { isVerified: false } }] });
   expect(errors).toEqual(refused(['_entities', 0], {}));
-  expect(stage.zitadel.calls).toMatchObject([{ path: `/v2/users/${unverified}` }]);
+  expect(stage.zitadel.calls).toMatchObject([{ rpc: 'GetUserByID', userId: unverified }]);
 });
 
 test.for([
@@ -63,7 +63,7 @@ test.for([
 
   await post(stage.graphql, body, manager);
 
-  expect(stage.zitadel.calls.map(({ path }) => path)).toEqual(isAccepted ? [`/v2/users/${number}`] : []);
+  expect(stage.zitadel.calls.map(({ userId }) => userId)).toEqual(isAccepted ? [number] : []);
 });
 
 test('refuses a large number as a code or a phone, like any other number', async () => {
@@ -118,8 +118,9 @@ test.for(gateways)('%s: acts only on the user that the client meant', async ([, 
   ]) {
     expect((await post(url, { query }, manager)).errors).toBeUndefined();
   }
-  expect(zitadel.calls.map(({ path }) => path)).toEqual([
-    `/v2/users/${unverified}/phone/resend`,
-    `/v2/users/${unverified}`,
+  expect(zitadel.calls.map(({ rpc, userId }) => [rpc, userId])).toEqual([
+    ['GetUserByID', unverified],
+    ['ResendPhoneCode', unverified],
+    ['GetUserByID', unverified],
   ]);
 });

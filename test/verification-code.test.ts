@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
+import { messageOf } from './support/zitadel.js';
 
 const hour = 60 * 60 * 1000;
 
@@ -26,9 +27,9 @@ test('verifies with the code, ignoring white space around it', async () => {
     details: { sequence: '3', resourceOwner: users.unverified.organisation },
     user: { contactPhone: { ...users.unverified.phone, isVerified: true } },
   });
-  expect(stage.zitadel.calls.map((call) => [call.method, call.path, call.body])).toEqual([
-    ['POST', `/v2/users/${unverified}/phone/verify`, JSON.stringify({ verificationCode: code })],
-    ['GET', `/v2/users/${unverified}`, ''],
+  expect(stage.zitadel.calls.map((call) => [call.rpc, call.userId, messageOf(call)])).toEqual([
+    ['VerifyPhone', unverified, { verificationCode: code }],
+    ['GetUserByID', unverified, {}],
   ]);
 });
 
@@ -109,9 +110,9 @@ test.for([
 
   expect(answer.errors).toMatchObject([{ extensions: { code: 'INVALID_VERIFICATION_CODE', outcome: 'NOT_DONE' } }]);
   expect(answer.text).not.toContain(verificationCode);
-  expect(stage.zitadel.calls.map(({ method, body }) => [method, body])).toEqual([
-    ['POST', JSON.stringify({ verificationCode })],
-    ['GET', ''],
+  expect(stage.zitadel.calls.map((call) => [call.rpc, messageOf(call)])).toEqual([
+    ['VerifyPhone', { verificationCode }],
+    ['GetUserByID', {}],
   ]);
 });
 
@@ -158,5 +159,5 @@ test('reports an expired code like a wrong one', async () => {
   expect(expired.errors?.[0]?.extensions.code).toBe('INVALID_VERIFICATION_CODE');
   expect(expired.errors).toEqual(wrong.errors);
   // Two reads found no other reason.
-  expect(stage.zitadel.calls.map(({ method }) => method)).toEqual(['POST', 'GET', 'POST', 'GET']);
+  expect(stage.rpcs()).toEqual(['VerifyPhone', 'GetUserByID', 'VerifyPhone', 'GetUserByID']);
 });
