@@ -49,7 +49,7 @@ test('leaves signals to the process', async () => {
 
 test('waits for the answer to a resend whose caller has hung up before it closes', async () => {
   const stage = await openStage();
-  const answering = await resendAndHangUp(stage);
+  const answering = await resendAndHangUp(stage, 'RETURN_CODE');
   const events: string[] = [];
   const closed = stage.closeServer().then(() => events.push('closed'));
   await refusesConnections(stage.url);
@@ -64,14 +64,14 @@ test('waits for the answer to a resend whose caller has hung up before it closes
 });
 
 test('makes every call for a resend whose caller has hung up', async () => {
-  const stage = await openStage({ SMS_COUNTRIES: 'CH' });
-  const answering = await resendAndHangUp(stage);
+  const stage = await openStage();
+  const answering = await resendAndHangUp(stage, 'SEND_CODE');
   const closed = stage.closeServer();
   await refusesConnections(stage.url);
   answering.open();
   await closed;
 
-  // When the shutdown began, it had only read the number.
+  // When the shutdown began, it had only looked at the user.
   expect(stage.zitadel.outbox).toHaveLength(1);
   await stage[Symbol.asyncDispose]();
 });
@@ -86,9 +86,9 @@ test('gives a request ten seconds to arrive, and its headers five', async () => 
 test('waits that long for an incomplete request, and longer for one in flight', async () => {
   const stage = await openStage({ ZITADEL_TIMEOUT_MS: '60000' });
   const answering = gate();
-  stage.zitadel.misbehave({ hold: answering.opened });
+  stage.zitadel.misbehaveWhenWriting({ hold: answering.opened });
   const inFlight = stage.resend();
-  await stage.zitadel.called(1);
+  await stage.zitadel.written(1);
   const socket = await openSocket(stage.url);
   socket.write(head(100) + '{');
   await once(socket, 'data');

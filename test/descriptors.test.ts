@@ -96,6 +96,7 @@ test('requests one user at the route of GetUserByID', async () => {
   const { pattern } = getOption(UserService.method.getUserByID, http);
   expect(pattern).toEqual({ case: 'get', value: '/v2/users/{user_id}' });
   expect(stage.zitadel.calls).toMatchObject([{ method: 'GET', path: `/v2/users/${unverified}`, body: '' }]);
+  expect(stage.zitadel.calls[0]?.headers).not.toHaveProperty('content-type');
 });
 
 test('requests one user over Connect with a GetUserByIDRequest', async () => {

@@ -28,9 +28,9 @@ test('probes ZITADEL at startup, and again after 30 seconds but not before', asy
   vi.advanceTimersByTime(1);
   await until(async () => (await readiness(url)).zitadel === 'down');
 
-  expect(zitadel.probes.map(({ method, path, headers }) => [method, path, headers.authorization])).toEqual([
-    ['GET', '/v2/users/0', undefined],
-    ['GET', '/v2/users/0', undefined],
+  expect(zitadel.probes.map(({ rpc, userId, headers }) => [rpc, userId, headers.authorization])).toEqual([
+    ['GetUserByID', '0', undefined],
+    ['GetUserByID', '0', undefined],
   ]);
   expect(zitadel.calls).toEqual([]);
 });

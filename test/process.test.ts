@@ -123,10 +123,10 @@ test('answers 20 resends in flight at shutdown, each with its SMS', async () => 
   await using production = await openProduction({ SMS_LIMITS: 'off' });
   const { server, zitadel, url } = production;
   const answering = gate();
-  zitadel.misbehave(...Array.from({ length: 20 }, () => ({ hold: answering.opened })));
+  zitadel.misbehaveWhenWriting(...Array.from({ length: 20 }, () => ({ hold: answering.opened })));
 
   const inFlight = Array.from({ length: 20 }, () => resend(url));
-  await zitadel.called(20);
+  await zitadel.written(20);
   server.kill('SIGTERM');
   await refusesConnections(url);
   answering.open();
@@ -140,10 +140,10 @@ test('answers 20 resends in flight at shutdown, each with its SMS', async () => 
 test('aborts requests in flight after SHUTDOWN_TIMEOUT_MS, and exits with 1', async () => {
   await using production = await openProduction({ SHUTDOWN_TIMEOUT_MS: '300', ZITADEL_TIMEOUT_MS: '300000' });
   const { server, zitadel, url } = production;
-  zitadel.misbehave({ hold: new Promise(() => {}) });
+  zitadel.misbehaveWhenWriting({ hold: new Promise(() => {}) });
 
   const inFlight = resend(url);
-  await zitadel.called(1);
+  await zitadel.written(1);
   server.kill('SIGTERM');
 
   await expect(inFlight).rejects.toThrow();
@@ -199,18 +199,18 @@ test('completes a resend when the caller hangs up and the process shuts down', a
   await using production = await openProduction();
   const { server, zitadel, url } = production;
   const answering = gate();
-  zitadel.misbehave({ hold: answering.opened });
+  zitadel.misbehaveWhenWriting({ hold: answering.opened });
   const caller = new AbortController();
 
   const call = resend(url, {}, manager, caller.signal);
-  await zitadel.called(1);
+  await zitadel.written(1);
   caller.abort();
   await expect(call).rejects.toThrow();
   server.kill('SIGTERM');
   await refusesConnections(url);
   answering.open();
 
-  await expect(zitadel.calls[0]?.answered).resolves.toBe(true);
+  await expect(zitadel.writes[0]?.answered).resolves.toBe(true);
   expect(await server.exited).toBe(0);
 });
 

@@ -59,7 +59,8 @@ test('logs each request in one line', async () => {
   const read = { operation: 'ContactPhone', kind: 'query', field: 'contactPhone' };
   const notDone = { outcome: 'NOT_DONE', upstreamCalls: 0 };
   expect(lines.map(ours)).toEqual([
-    { level: 30, ...resend, code: 'OK', userId: unverified, upstreamCalls: 1, httpStatus: 200 },
+    // Before an SMS there is a look at the user.
+    { level: 30, ...resend, code: 'OK', userId: unverified, upstreamCalls: 2, httpStatus: 200 },
     {
       level: 30,
       operation: 'VerifyContactPhone',
@@ -134,7 +135,7 @@ test('logs each request in one line', async () => {
 /** The logged failure of a mutation, and what the client sees of ZITADEL's answer. */
 async function failureOf(answer: Misbehaviour, mutation: 'set' | 'verify') {
   await using stage = await openStage();
-  stage.zitadel.misbehave(answer);
+  stage.zitadel.misbehaveWhenWriting(answer);
   const { errors } =
     mutation === 'set'
       ? await stage.run('set-contact-phone', { userId: unverified, number: '+41795550101' })
@@ -287,7 +288,7 @@ test("logs ZITADEL's id of an error, and nothing else in its place", async () =>
 
 test('logs a request whose caller has hung up once it has completed', async () => {
   await using stage = await openStage();
-  const answering = await resendAndHangUp(stage);
+  const answering = await resendAndHangUp(stage, 'SEND_CODE');
   expect(requestLines(stage.lines)).toEqual([]);
   answering.open();
   await stage.closeServer();
@@ -361,10 +362,10 @@ test('logs malformed requests', async () => {
 
 test('logs a request that was aborted at shutdown', async () => {
   const stage = await openStage({ SHUTDOWN_TIMEOUT_MS: '1', ZITADEL_TIMEOUT_MS: '300000' });
-  stage.zitadel.misbehave({ hold: new Promise(() => {}) });
+  stage.zitadel.misbehaveWhenWriting({ hold: new Promise(() => {}) });
 
   const call = stage.resend();
-  await stage.zitadel.called(1);
+  await stage.zitadel.written(1);
   await Promise.all([
     expect(call).rejects.toThrow(),
     expect(stage.closeServer()).rejects.toThrow('in-flight requests were aborted'),

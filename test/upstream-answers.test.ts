@@ -24,12 +24,12 @@ test.for([
   await using stage = await openStage();
   stage.zitadel.misbehave({ answer: { status: 200, headers: json, body } });
 
-  const { status, data, errors } = await stage.resend();
+  const { status, data, errors } = await stage.resend({ mode: 'RETURN_CODE' });
 
   expect({ status, data }).toEqual({ status: 200, data: { resendContactPhoneCode: null } });
   expect(errors?.map((error) => error.extensions)).toEqual([unreadable]);
   expect(stage.zitadel.calls).toMatchObject([
-    { method: 'POST', path: `/v2/users/${unverified}/phone/resend`, body: '{"sendCode":{}}' },
+    { rpc: 'ResendPhoneCode', userId: unverified, body: expect.stringContaining('"returnCode":{}') as string },
   ]);
 });
 
@@ -39,7 +39,7 @@ test.for(['soon', '-5', '1.5', '7, 8', '9'.repeat(400), '2031-01-01', 'Mon, 99 F
     await using stage = await openStage();
     stage.zitadel.misbehave({ answer: { status: 429, headers: { 'retry-after': retryAfter } } });
 
-    const { errors } = await stage.resend();
+    const { errors } = await stage.resend({ mode: 'RETURN_CODE' });
 
     expect(errors?.[0]?.extensions).toEqual(quota);
   },
@@ -52,7 +52,7 @@ test.for(['gzip', 'GZip', 'x-gzip'])('asks for no encoding, but reads an answer 
   const headers = { ...json, 'content-encoding': encoding };
   stage.zitadel.misbehave({ answer: { status: 200, headers, body: gzipSync(success) } });
 
-  const { errors } = await stage.resend();
+  const { errors } = await stage.resend({ mode: 'RETURN_CODE' });
 
   expect(errors).toBeUndefined();
   expect(stage.zitadel.calls).toMatchObject([{ headers: { 'accept-encoding': 'identity' } }]);
@@ -68,7 +68,7 @@ test.for([
     answer: { status: 200, headers: { ...json, 'content-encoding': encoding }, body },
   });
 
-  const { errors } = await stage.resend();
+  const { errors } = await stage.resend({ mode: 'RETURN_CODE' });
 
   expect(errors?.[0]?.extensions).toEqual(unreadable);
   expect(stage.lines.join('')).toContain(`malformed (HTTP 200): content encoding ${encoding}`);
@@ -84,7 +84,7 @@ test('passes on details of any type, known or not, and finds the id in them', as
   ];
   stage.zitadel.misbehave(answered({ code: 5, details }, 404));
 
-  const { errors } = await stage.resend();
+  const { errors } = await stage.resend({ mode: 'RETURN_CODE' });
 
   expect(errors?.[0]?.extensions).toEqual({
     code: 'NOT_FOUND',
@@ -107,8 +107,8 @@ test("limits what a client sees of ZITADEL's error, so that thousands fit in one
     answered({ code: 7, details: [{ ...detail, id: long }] }, 403),
   );
 
-  const said = await stage.resend();
-  const named = await stage.resend();
+  const said = await stage.resend({ mode: 'RETURN_CODE' });
+  const named = await stage.resend({ mode: 'RETURN_CODE' });
 
   const zitadel = { code: 7, status: 'PERMISSION_DENIED', httpStatus: 403 };
   expect(said.errors?.[0]?.extensions).toEqual({
@@ -124,7 +124,7 @@ test('reports 0 seconds for a Retry-After that has passed', async () => {
   const past = 'Fri, 31 Dec 1999 23:59:59 GMT';
   stage.zitadel.misbehave({ answer: { status: 429, headers: { 'retry-after': past } } });
 
-  const { errors } = await stage.resend();
+  const { errors } = await stage.resend({ mode: 'RETURN_CODE' });
 
   expect(errors?.[0]?.extensions).toEqual({ ...quota, retryAfter: 0 });
 });
@@ -135,7 +135,7 @@ test('reports the seconds until the date of a Retry-After', async () => {
   const inAnHour = new Date(Date.now() + 3_600_000).toUTCString();
   stage.zitadel.misbehave({ answer: { status: 429, headers: { 'retry-after': inAnHour } } });
 
-  const { errors } = await stage.resend();
+  const { errors } = await stage.resend({ mode: 'RETURN_CODE' });
 
   expect(errors?.[0]?.extensions).toEqual({ ...quota, retryAfter: 3_600 });
 });

@@ -1,8 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 
-const probe = 'GET /v2/users/0 HTTP/1.1\r\n';
-
 /** A TCP server for misbehaving upstreams. Counts its connections and the requests on them, except probes. */
 export async function openRawUpstream(
   onRequest: (socket: Socket) => void = () => {},
@@ -16,12 +14,13 @@ export async function openRawUpstream(
     socket.on('error', () => {});
     onConnection(socket);
     socket.on('data', (chunk) => {
-      if (chunk.includes(probe)) {
+      if (!chunk.includes('HTTP/1.1\r\n')) return;
+      // Only a probe has no token.
+      if (!chunk.includes('authorization: ')) {
         seen.connections -= 1;
         socket.end('HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n');
         return;
       }
-      if (!chunk.includes('HTTP/1.1\r\n')) return;
       seen.requests += 1;
       onRequest(socket);
     });
