@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { answer, read, readCall, returned } from './user-service.js';
 
 /** A ZITADEL that closes idle connections, and records what it has handled. */
 export interface ClosingUpstream extends AsyncDisposable {
@@ -8,12 +9,9 @@ export interface ClosingUpstream extends AsyncDisposable {
   /** The number of handled resends, by user id. */
   handled: ReadonlyMap<string, number>;
   connections: number;
-  /** When it will close each currently idle connection, in order, on the clock of `performance.now()`. */
+  /** When it will close each connection that is idle after a resend, in order, on the clock of `performance.now()`. */
   closings(): number[];
 }
-
-const details = { sequence: '2', changeDate: '2026-11-23T19:04:05.123456Z', resourceOwner: '301000000000000001' };
-const answer = JSON.stringify({ details, verificationCode: '7QK2ZD' });
 
 /** @param isAnnounced whether it announces the idle timeout in a `Keep-Alive` header */
 export async function startClosingUpstream(idleSeconds: number, isAnnounced: boolean): Promise<ClosingUpstream> {
@@ -25,22 +23,17 @@ export async function startClosingUpstream(idleSeconds: number, isAnnounced: boo
     const { socket } = request;
     clearTimeout(timers.get(socket));
     closesAt.delete(socket);
-    request.resume();
-    request.once('end', () => {
-      const userId = request.url?.split('/')[3] ?? '';
-      handled.set(userId, (handled.get(userId) ?? 0) + 1);
-      response.writeHead(200, {
-        'content-type': 'application/json',
-        'content-length': answer.length,
-        ...(isAnnounced && { 'keep-alive': `timeout=${idleSeconds}` }),
-      });
+    readCall(request, ({ rpc, userId }) => {
+      const isResend = rpc === 'ResendPhoneCode';
+      if (isResend) handled.set(userId, (handled.get(userId) ?? 0) + 1);
       // Anything that arrives after this is not read: the kernel resets the connection.
       response.once('finish', () => {
         const timer = setTimeout(() => socket.destroy(), idleMs);
         timers.set(socket, timer);
-        closesAt.set(socket, performance.now() + idleMs);
+        if (isResend) closesAt.set(socket, performance.now() + idleMs);
       });
-      response.end(answer);
+      const headers = isAnnounced ? { 'keep-alive': `timeout=${idleSeconds}` } : {};
+      answer(response, 200, isResend ? returned : read(userId), headers);
     });
   });
   // Only our own timers may close connections.

@@ -9,6 +9,7 @@ import { isListening } from './listening.js';
 import { startProduct } from './peers.js';
 import { bodyOfResend } from './questions.js';
 import { figure, table } from './report.js';
+import { answer, read, readCall } from './user-service.js';
 
 // ZITADEL accepts resends but never answers them, while it answers reads immediately.
 
@@ -58,12 +59,16 @@ async function measureOne(count: number, scratch: string): Promise<Hung> {
   let failed = 0;
   let isDone = false;
 
-  const read = { name: 'read', token: goodToken, body: () => graphql('{ contactPhone(userId: "1") { number } }') };
+  const readOfPhone = {
+    name: 'read',
+    token: goodToken,
+    body: () => graphql('{ contactPhone(userId: "1") { number } }'),
+  };
   const reading = (async () => {
     const all: Promise<void>[] = [];
     while (!isDone) {
       all.push(
-        send(server.url, read, 0, timeoutMs).then(({ ms, start }) => {
+        send(server.url, readOfPhone, 0, timeoutMs).then(({ ms, start }) => {
           reads.record(Math.max(1, Math.round(ms * 1000)));
           if (!start.includes('"number"')) failed += 1;
         }),
@@ -107,16 +112,16 @@ async function measureOne(count: number, scratch: string): Promise<Hung> {
 }
 
 async function startHangingUpstream(askedAt: ReadonlyMap<string, number>) {
-  const user = { userId: '1', human: { phone: { phone: '+41795550101', isVerified: true } } };
-  const answer = JSON.stringify({ details: {}, user });
-  const server = createServer(({ method, url }, response) => {
-    if (method === 'GET') {
-      response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
-      return;
-    }
-    upstream.reached += 1;
-    const since = performance.now() - (askedAt.get(url?.split('/')[3] ?? '') ?? 0);
-    if (since > deadlineMs / 2) upstream.late += 1;
+  const server = createServer((request, response) => {
+    readCall(request, ({ rpc, userId }) => {
+      if (rpc === 'GetUserByID') {
+        answer(response, 200, read(userId));
+        return;
+      }
+      upstream.reached += 1;
+      const since = performance.now() - (askedAt.get(userId) ?? 0);
+      if (since > deadlineMs / 2) upstream.late += 1;
+    });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

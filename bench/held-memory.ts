@@ -29,7 +29,7 @@ const crowds: readonly Crowd[] = [
     name: 'SMS, each with a document of 900 kB that contains the user id',
     count: 300,
     body: (n) =>
-      graphql(`mutation A${n} { resendContactPhoneCode(userId: "3010000000000${n}") { verificationCode } } ${blanks}`),
+      graphql(`mutation A${n} { resendContactPhoneCode(userId: "3020000000000${n}") { verificationCode } } ${blanks}`),
     token: goodToken,
   },
   {

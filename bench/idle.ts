@@ -13,7 +13,7 @@ import { table } from './report.js';
 const modes: readonly Mode[] = ['RETURN_CODE', 'SEND_CODE'];
 const secondsOfIdling = [1, 2, 4, 5];
 const delaysMs = [10, 50];
-/** The number of simultaneous resends, each over its own connection: fewer than the product has. */
+/** The number of simultaneous resends: more than the product has connections for, so all of them are used, and idle afterwards. */
 const burst = 100;
 /** The time that a request takes from here through the product. */
 const earlyMs = 10;
@@ -70,35 +70,40 @@ async function measureOne(combination: Combination, count: number, scratch: stri
     repeated: 0,
     connections: 0,
   };
-  let moments: number[] = [];
+  let momentOf: (index: number, mode: Mode) => number = () => 0;
   for (let round = 1; tally.asked < modes.length * count; round += 1) {
     const asking = Array.from({ length: burst }, async (_, index) => {
       tally.asked += 1;
       const userId = `u${tally.asked}`;
-      await delay(Math.max(0, (moments[index] ?? 0) - performance.now()));
-      await ask(server.url, modes[index % modes.length] ?? 'RETURN_CODE', userId, upstream, tally);
+      const mode = modes[index % modes.length] ?? 'RETURN_CODE';
+      await delay(Math.max(0, momentOf(index, mode) - performance.now()));
+      await ask(server.url, mode, userId, upstream, tally);
     });
     await Promise.all(asking);
-    moments = round % 4 === 0 ? anyMoments(idleSeconds) : momentsOfClosing(upstream, delayMs);
+    momentOf = round % 4 === 0 ? anyMoment(idleSeconds) : momentsOfClosing(upstream, delayMs);
   }
   tally.repeated = [...upstream.handled.values()].filter((times) => times > 1).length;
   tally.connections = upstream.connections;
   return tally;
 }
 
-/** When to send so that the request and the end of its connection cross on the way: each direction takes `delayMs`. */
-function momentsOfClosing(upstream: ClosingUpstream, delayMs: number): number[] {
+/**
+ * When to send so that the resend and the end of its connection cross on the way: each direction takes `delayMs`. Before an SMS, the product
+ * reads the user: that read meets the end of its own connection in the same way.
+ */
+function momentsOfClosing(upstream: ClosingUpstream, delayMs: number) {
   const closings = upstream.closings();
-  return Array.from({ length: burst }, (_, index) => {
+  return (index: number, mode: Mode) => {
     const closesAt = closings[index % closings.length] ?? performance.now();
-    return closesAt - delayMs - earlyMs + Math.random() * (2 * delayMs + earlyMs);
-  });
+    const readMs = mode === 'SEND_CODE' ? 2 * delayMs : 0;
+    return closesAt - readMs - delayMs - earlyMs + Math.random() * (2 * delayMs + earlyMs);
+  };
 }
 
 /** For some bursts, connections have been idle for a random shorter time. */
-function anyMoments(idleSeconds: number): number[] {
+function anyMoment(idleSeconds: number) {
   const moment = performance.now() + Math.random() * idleSeconds * 1000;
-  return Array.from({ length: burst }, () => moment);
+  return () => moment;
 }
 
 async function ask(url: string, mode: Mode, userId: string, upstream: ClosingUpstream, tally: Tally): Promise<void> {

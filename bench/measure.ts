@@ -56,9 +56,9 @@ const pollMs = 5;
  *
  * @throws if it is wrong, or the process has ended
  */
-export async function firstAnswer(server: Child, { name, dialect }: Peer, question: Question): Promise<void> {
+export async function firstAnswer(server: Child, { name, schema }: Peer, question: Question): Promise<void> {
   for (;;) {
-    const request = { method: 'POST', headers, body: question.next(dialect) };
+    const request = { method: 'POST', headers, body: question.next(schema) };
     const response = await fetch(`${server.url}/graphql`, request).catch(() => undefined);
     if (response?.ok) {
       const answer: unknown = await response.json();
@@ -70,10 +70,10 @@ export async function firstAnswer(server: Child, { name, dialect }: Peer, questi
   }
 }
 
-const ask = (server: Child, { dialect }: Peer, question: Question, seconds: number) =>
+const ask = (server: Child, { schema }: Peer, question: Question, seconds: number) =>
   load(
     server.url,
-    () => question.next(dialect),
+    () => question.next(schema),
     (body) => body.includes(question.mark),
     seconds,
   );

@@ -2,21 +2,21 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startServer, type Child } from './child.js';
-import type { Dialect, Question } from './questions.js';
+import type { Question, Schema } from './questions.js';
 
 /** The folder of the bench, relative to the compiled one. */
 const home = fileURLToPath(new URL('..', import.meta.url));
 
 export interface Peer {
   name: string;
-  dialect: Dialect;
+  schema: Schema;
   answers(question: Question): boolean;
   start(upstream: string, scratch: string): Promise<Child>;
 }
 
 const handWritten = (name: string, file: string): Peer => ({
   name,
-  dialect: 'subgraph',
+  schema: 'subgraph',
   answers: () => true,
   start: (upstream, scratch) =>
     startServer([join(home, `dist/peers/${file}.js`)], { ZITADEL_URL: upstream }, join(scratch, `${file}.log`)),
@@ -34,14 +34,25 @@ export const startProduct = (
 
 export const product: Peer = {
   name: 'contact-phone-subgraph',
-  dialect: 'subgraph',
+  schema: 'subgraph',
   answers: () => true,
   start: (upstream, scratch) => startProduct({ ZITADEL_URL: upstream }, join(scratch, 'product.log')),
 };
 
+/** Enough to see what Connect costs. */
+const questionsOverConnect = ['send', 'return', 'refused', 'entities-1', 'entities-100'];
+
+export const productOverConnect: Peer = {
+  name: 'contact-phone-subgraph over Connect',
+  schema: 'subgraph',
+  answers: ({ name }) => questionsOverConnect.includes(name),
+  start: (upstream, scratch) =>
+    startProduct({ ZITADEL_URL: upstream, ZITADEL_API: 'connect' }, join(scratch, 'product-over-connect.log')),
+};
+
 const hiveGateway: Peer = {
   name: 'Hive Gateway',
-  dialect: 'openapi',
+  schema: 'openapi',
   // It does not serve entities from an OpenAPI file.
   answers: ({ entities }) => entities === 0,
   async start(upstream, scratch) {
@@ -63,6 +74,7 @@ const hiveGateway: Peer = {
 export const peers: readonly Peer[] = [
   bareProxy,
   product,
+  productOverConnect,
   handWritten('mercurius with JIT', 'mercurius'),
   handWritten('graphql-yoga', 'yoga'),
   hiveGateway,

@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 
 export const authorization = `Bearer ${'Kx7dQm2Zr9'.repeat(9)}`;
 
-/** A question in a dialect: the gateway over OpenAPI has a different schema. */
-export type Dialect = 'subgraph' | 'openapi';
+/** The gateway over OpenAPI has a different schema. */
+export type Schema = 'subgraph' | 'openapi';
 
 export interface Question {
   name: string;
@@ -11,7 +11,7 @@ export interface Question {
   /** The number of entities per request. */
   entities: number;
   /** The body of the next request, for a new user. */
-  next(dialect: Dialect): string;
+  next(schema: Schema): string;
   /** Whether every field of the answer to the first request is right. */
   isRight(answer: unknown): boolean;
   /** Occurs in every right answer; cheap to check. */
@@ -19,7 +19,7 @@ export interface Question {
 }
 
 const fields = '{ details { sequence changeDate resourceOwner } verificationCode }';
-const resend: Record<Dialect, string> = {
+const resend: Record<Schema, string> = {
   subgraph: `mutation Resend($userId: ID!, $mode: PhoneCodeMode!) { resendContactPhoneCode(userId: $userId, mode: $mode) ${fields} }`,
   openapi: `mutation Resend($userId: String!, $input: ResendPhoneCodeRequest_Input) { resendContactPhoneCode(userId: $userId, input: $input) ${fields} }`,
 };
@@ -29,17 +29,17 @@ const entities =
 const details = { sequence: '2', changeDate: '2026-11-23T19:04:05.123456Z', resourceOwner: '301000000000000001' };
 
 let users = 0;
-/** In the format of ZITADEL's ids. */
+/** In the format of ZITADEL's ids. The stub of ZITADEL knows users by their prefix. */
 const nextUser = (prefix: string) => prefix + String((users += 1)).padStart(15, '0');
 
 export type Mode = 'SEND_CODE' | 'RETURN_CODE';
 
-export function bodyOfResend(dialect: Dialect, mode: Mode, userId: string): string {
+export function bodyOfResend(schema: Schema, mode: Mode, userId: string): string {
   const variables =
-    dialect === 'subgraph'
+    schema === 'subgraph'
       ? { userId, mode }
       : { userId, input: mode === 'SEND_CODE' ? { sendCode: {} } : { returnCode: {} } };
-  return JSON.stringify({ query: resend[dialect], variables });
+  return JSON.stringify({ query: resend[schema], variables });
 }
 
 function questionOfResend(name: string, title: string, mode: Mode, verificationCode: string | null): Question {
@@ -47,7 +47,7 @@ function questionOfResend(name: string, title: string, mode: Mode, verificationC
     name,
     title,
     entities: 0,
-    next: (dialect) => bodyOfResend(dialect, mode, nextUser('301')),
+    next: (schema) => bodyOfResend(schema, mode, nextUser('302')),
     isRight: (answer) => isDeepStrictEqual(answer, { data: { resendContactPhoneCode: { details, verificationCode } } }),
     mark: '"changeDate":"2026-11-23T19:04:05.123456Z"',
   };
@@ -76,7 +76,7 @@ export const questions: readonly Question[] = [
     name: 'refused',
     title: '`resendContactPhoneCode` with SEND_CODE, which ZITADEL refuses with 403',
     entities: 0,
-    next: (dialect) => bodyOfResend(dialect, 'SEND_CODE', nextUser('403')),
+    next: (schema) => bodyOfResend(schema, 'SEND_CODE', nextUser('403')),
     isRight(answer) {
       const { errors, data } = answer as { errors?: unknown[]; data?: { resendContactPhoneCode?: unknown } };
       return (
