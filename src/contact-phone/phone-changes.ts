@@ -1,4 +1,4 @@
-import { setTimeout as rest } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
 import type { Deadline } from '../zitadel/exchange.js';
@@ -174,7 +174,7 @@ export async function lookForPhone(
 ): Promise<ZitadelUser & { phone: Phone }> {
   let user = await lookForUser(zitadel, caller, userId, deadline);
   if (!user.phone) {
-    await rest(readLagMs);
+    await pause(readLagMs);
     user = await lookForUser(zitadel, caller, userId, deadline);
   }
   if (!user.phone) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });

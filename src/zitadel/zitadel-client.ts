@@ -88,7 +88,7 @@ export class ZitadelClient {
   }
 
   /**
-   * Reads one user. The result may lag behind the last write. GetUserByID.
+   * Reads one user. The result may lag behind the last write, and rarely misses one for good. GetUserByID.
    *
    * @throws {Failure} also if the user does not exist, or the caller may not read them
    */
