@@ -14,7 +14,8 @@ test('answers requests with the router secret, or the next one during a rotation
     expect(errors).toBeUndefined();
     expect(data?.resendContactPhoneCode).toMatchObject({ details: {} });
   }
-  expect(stage.zitadel.calls.map(({ headers }) => headers['x-router-secret'])).toEqual([undefined, undefined]);
+  expect(stage.zitadel.writes).toHaveLength(2);
+  for (const { headers } of stage.zitadel.calls) expect(headers).not.toHaveProperty('x-router-secret');
 });
 
 test.for([

@@ -52,21 +52,22 @@ test('shows one tree from the gateway to ZITADEL, without any variable, header o
   await provider.shutdown();
 
   expect(errors).toBeUndefined();
-  const [resend, read, operation, http, ...others] = collector.spansOf('phones');
+  const [look, resend, read, operation, http, ...others] = collector.spansOf('phones');
   expect(others).toEqual([]);
   const fetched = collector.spansOf('gateway').find(({ name }) => name === 'gateway.fetch');
   expect(fetched).toBeDefined();
-  const tree = [http, operation, resend, read].map((span) => span && [span.name, span.kind, span.parentSpanId]);
+  const tree = [http, operation, look, resend, read].map((span) => span && [span.name, span.kind, span.parentSpanId]);
   const [server_, internal, client] = [2, 1, 3];
   expect(tree).toEqual([
     ['POST /graphql', server_, fetched?.spanId],
     ['mutation Again__contact_phone__0', internal, http?.spanId],
+    ['GetUserByID', client, operation?.spanId],
     ['ResendPhoneCode', client, operation?.spanId],
     ['GetUserByID', client, operation?.spanId],
   ]);
-  expect(new Set([fetched, http, operation, resend, read].map((span) => span?.traceId)).size).toBe(1);
+  expect(new Set([fetched, http, operation, look, resend, read].map((span) => span?.traceId)).size).toBe(1);
   expect(zitadel.calls.map(({ headers }) => headers['traceparent'])).toEqual(
-    [resend, read].map((span) => `00-${span?.traceId}-${span?.spanId}-01`),
+    [look, resend, read].map((span) => `00-${span?.traceId}-${span?.spanId}-01`),
   );
   expect([http, operation, resend].map((span) => collector.attributesOf(span))).toEqual([
     { 'http.request.method': 'POST', 'http.route': '/graphql', 'http.response.status_code': 200 },
@@ -90,7 +91,7 @@ test('starts a trace if there is none, and shows what went wrong', async () => {
   stage.zitadel.misbehave({ answer: { status: 502 } });
 
   await stage.run('contact-phone', { userId: unverified });
-  await stage.resend({ userId: '1' });
+  await stage.resend({ userId: '1', mode: 'RETURN_CODE' });
   await post(stage.graphql, '{');
   await post(stage.graphql, { query: `query ${'N'.repeat(100)} { __typename }` });
   await stage[Symbol.asyncDispose]();
@@ -119,8 +120,12 @@ test("respects the router's decision not to sample a trace, and passes it on", a
   await using collector = await openCollector();
   const stage = await openStage({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
 
-  await stage.resend({}, { ...manager, traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-00`, tracestate: 'x=1' });
-  await stage.resend({}, { ...manager, traceparent: 'nonsense', tracestate: 'x=1', baggage: 'number=1' });
+  const mode = 'RETURN_CODE';
+  await stage.resend(
+    { mode },
+    { ...manager, traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-00`, tracestate: 'x=1' },
+  );
+  await stage.resend({ mode }, { ...manager, traceparent: 'nonsense', tracestate: 'x=1', baggage: 'number=1' });
   await stage[Symbol.asyncDispose]();
 
   const [first, second] = stage.zitadel.calls.map(({ headers }) => headers);
@@ -140,7 +145,8 @@ test("forwards the router's trace unchanged if tracing is off", async () => {
 
   await stage.resend({}, { ...manager, traceparent, tracestate: 'x=1' });
 
-  expect(stage.zitadel.calls[0]?.headers).toMatchObject({ traceparent, tracestate: 'x=1' });
+  const forwarded = { headers: { traceparent, tracestate: 'x=1' } };
+  expect(stage.zitadel.calls).toMatchObject([forwarded, forwarded]);
 });
 
 test('is not affected by a collector that does not answer', async () => {
