@@ -103,7 +103,7 @@ export class ContactPhoneService {
   resend(userId: string, mode: PhoneCodeMode): Promise<CodeResult> {
     return this.write(userId, async (caller, deadline) => {
       const resend = () => this.zitadel.resendPhoneCode(caller, userId, mode, deadline);
-      const resendBySms = () => this.changes.sendSms(userId, deadline, resend);
+      const resendBySms = (user: ZitadelUser) => this.changes.sendSms(user, deadline, resend);
       const look = async () => {
         const user = await lookForPhone(this.zitadel, caller, userId, deadline);
         checkSmsCountry(this.smsCountries, user.phone.number, false);
@@ -167,11 +167,11 @@ export class ContactPhoneService {
     caller: Caller,
     userId: string,
     look: () => Promise<ZitadelUser>,
-    call: () => Promise<CodeResponse>,
+    call: (user: ZitadelUser) => Promise<CodeResponse>,
   ): Promise<SmsResult> {
     const lookAndCall = async () => {
       const user = await look();
-      return call().catch((error: unknown) => Promise.reject(explained(failureOf(error), user)));
+      return call(user).catch((error: unknown) => Promise.reject(explained(failureOf(error), user)));
     };
     const outcomeOfSms = (failure?: Failure) => (failure ? outcomeOf(failure) : 'DONE');
     const { answer, opensAt } = await this.limits.sms.run(userId, this.keyOf(caller), lookAndCall, outcomeOfSms);

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
 import type { Deadline } from '../zitadel/exchange.js';
-import type { Phone, ZitadelUser } from '../zitadel/messages.js';
+import type { ChangeResponse, Phone, ZitadelUser } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 
@@ -19,6 +19,16 @@ interface Line {
 /** Longer than ZITADEL's reads lag behind, and than it takes to carry out a removal that was not answered. */
 const forbiddenMs = 60_000;
 
+/** A removal that forbids SMS. */
+interface Removal {
+  /** On the clock of `performance.now()`. */
+  until: number;
+  /** Whether there is no phone any more. Otherwise it is unknown whether ZITADEL carries the removal out. */
+  isCertain: boolean;
+  /** Its number among the changes of the user, if ZITADEL answered with it. */
+  sequence?: string;
+}
+
 /**
  * Keeps an SMS away from a phone that is being removed. If a code is pending, ZITADEL sends it even then: to an empty number, ten times, and
  * every other SMS of the instance waits for that. See docs/zitadel.md.
@@ -29,55 +39,63 @@ const forbiddenMs = 60_000;
  */
 export class PhoneChanges {
   private readonly lines = new Map<string, Line>();
-  /** When an SMS is allowed again, by user, on the clock of `performance.now()`. All last equally long, so the oldest come first. */
-  private readonly removed = new Map<string, { until: number; isCertain: boolean }>();
+  /** By user. All forbid SMS equally long, so the oldest come first. */
+  private readonly removals = new Map<string, Removal>();
 
   set<Answer>(userId: string, deadline: Deadline, call: () => Promise<Answer>): Promise<Answer> {
     return this.inTurn(userId, 'set', deadline, async () => {
       const answer = await call();
-      this.removed.delete(userId);
+      this.removals.delete(userId);
       return answer;
     });
   }
 
-  remove<Answer>(userId: string, deadline: Deadline, call: () => Promise<Answer>): Promise<Answer> {
+  remove(userId: string, deadline: Deadline, call: () => Promise<ChangeResponse>): Promise<ChangeResponse> {
     return this.inTurn(userId, 'removal', deadline, async () => {
       try {
         const answer = await call();
-        this.forbidSms(userId, true);
+        this.forbidSms(userId, { isCertain: true, sequence: answer.details.sequence });
         return answer;
       } catch (error) {
         const { verdict, facts } = failureOf(error);
-        const isAbsent = verdict.reason === 'NO_PHONE';
-        if (isAbsent || facts.outcome !== 'NOT_DONE') this.forbidSms(userId, isAbsent);
+        const isCertain = verdict.reason === 'NO_PHONE';
+        // Any caller may be able to provoke a firewall's answer. That must not forbid SMS to somebody else.
+        const mayBeDone = facts.outcome !== 'NOT_DONE' && facts.call?.kind !== 'foreign';
+        if (isCertain || mayBeDone) this.forbidSms(userId, { isCertain });
         throw error;
       }
     });
   }
 
   /**
-   * @param call has ZITADEL send an SMS to the current phone
+   * @param user as a read before the call shows them, with a phone
+   * @param call has ZITADEL send an SMS to that phone
    * @throws {Failure} NO_PHONE, or IN_PROGRESS if it is unknown whether the phone was removed
    */
-  sendSms<Answer>(userId: string, deadline: Deadline, call: () => Promise<Answer>): Promise<Answer> {
+  sendSms<Answer>(
+    { userId, sequence = '0' }: ZitadelUser,
+    deadline: Deadline,
+    call: () => Promise<Answer>,
+  ): Promise<Answer> {
     return this.inTurn(userId, 'SMS', deadline, () => {
-      const { until = 0, isCertain = false } = this.removed.get(userId) ?? {};
-      const leftMs = until - performance.now();
-      if (leftMs <= 0) return call();
-      if (isCertain) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
+      const removal = this.removals.get(userId);
+      const leftMs = removal ? removal.until - performance.now() : 0;
+      // A read that shows a later change shows a phone that was set after the removal, perhaps by another process.
+      if (!removal || leftMs <= 0 || isAfter(sequence, removal.sequence)) return call();
+      if (removal.isCertain) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
       throw inProgress(Math.ceil(leftMs / 1000));
     });
   }
 
-  private forbidSms(userId: string, isCertain: boolean): void {
+  private forbidSms(userId: string, removal: Omit<Removal, 'until'>): void {
     const now = performance.now();
-    for (const [id, { until }] of this.removed) {
+    for (const [id, { until }] of this.removals) {
       if (until > now) break;
-      this.removed.delete(id);
+      this.removals.delete(id);
     }
     // Moves the user to the end.
-    this.removed.delete(userId);
-    this.removed.set(userId, { until: now + forbiddenMs, isCertain });
+    this.removals.delete(userId);
+    this.removals.set(userId, { ...removal, until: now + forbiddenMs });
   }
 
   /** @throws {Failure} IN_PROGRESS if other calls take so long that it would be too late to start a write */
@@ -137,6 +155,11 @@ function wait(line: Line, kind: Kind, waitMs: number): Promise<boolean> {
   });
 }
 
+/** Sequences are uint64: too long for a number. */
+function isAfter(one: string, other: string | undefined): boolean {
+  return other !== undefined && BigInt(one) > BigInt(other);
+}
+
 function inProgress(retryAfter: number): Failure {
   return new Failure({ code: 'RATE_LIMITED', reason: 'IN_PROGRESS' }, { retryAfter });
 }
@@ -166,16 +189,11 @@ export async function lookForUser(
  *
  * @throws {Failure} also if they have no phone
  */
-export async function lookForPhone(
-  zitadel: ZitadelClient,
-  caller: Caller,
-  userId: string,
-  deadline: Deadline,
-): Promise<ZitadelUser & { phone: Phone }> {
-  let user = await lookForUser(zitadel, caller, userId, deadline);
+export async function lookForPhone(...look: Parameters<typeof lookForUser>): Promise<ZitadelUser & { phone: Phone }> {
+  let user = await lookForUser(...look);
   if (!user.phone) {
     await pause(readLagMs);
-    user = await lookForUser(zitadel, caller, userId, deadline);
+    user = await lookForUser(...look);
   }
   if (!user.phone) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
   return { ...user, phone: user.phone };

@@ -21,8 +21,10 @@ const omitted = (zero: string) =>
     .optional()
     .transform(() => zero);
 
+export const sequence = z.string().regex(/^\d+$/).or(omitted('0'));
+
 const objectDetails = z.object({
-  sequence: z.string().regex(/^\d+$/).or(omitted('0')),
+  sequence,
   changeDate: z.iso.datetime({ offset: true }),
   resourceOwner: z.string().or(omitted('')),
 });
@@ -55,6 +57,8 @@ export interface ZitadelUser {
   /** Whether they have not finished signing up. */
   isInitial: boolean;
   phone: Phone | null;
+  /** Of the last change that a read shows: each change of a user has the next number. Lists leave it out. */
+  sequence?: string;
 }
 
 export interface Phone {

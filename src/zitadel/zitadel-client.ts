@@ -4,6 +4,7 @@ import type { Deadline } from './exchange.js';
 import {
   changeResponse,
   codeResponse,
+  sequence,
   userMessage,
   verification,
   type ChangeResponse,
@@ -94,11 +95,11 @@ export class ZitadelClient {
    */
   async getUserById(caller: Caller, userId: string, deadline: Deadline): Promise<ZitadelUser> {
     const call = { rpc: 'GetUserByID', userId, message: {} } as const;
-    const { user } = await this.connection.read(caller, getUserByIdResponse, call, deadline);
+    const { user, details } = await this.connection.read(caller, getUserByIdResponse, call, deadline);
     // Never show one user's phone as another's.
     if (user.userId !== userId)
       throw failedCall({ rpc: 'GetUserByID', kind: 'malformed', sent: true, httpStatus: 200 });
-    return user;
+    return { ...user, ...(details && { sequence: details.sequence }) };
   }
 
   /**
@@ -126,7 +127,10 @@ function userOf({ userId, state, human }: UserMessage): ZitadelUser {
   return { userId, isMachine: !human, isInitial: state === 'USER_STATE_INITIAL', phone };
 }
 
-const getUserByIdResponse = z.object({ user: userMessage.refine(isOfAKind, must).transform(userOf) });
+const getUserByIdResponse = z.object({
+  details: z.object({ sequence }).nullish(),
+  user: userMessage.refine(isOfAKind, must).transform(userOf),
+});
 
 /** ZITADEL always sends `details`. If it were optional, any JSON object would pass as an empty list. One refinement checks all users. */
 const listUsersResponse = z.object({
