@@ -87,7 +87,7 @@ test('does not report ZITADEL as down for a call that it rejects, answers oddly,
     answered({ code: 13 }, 500),
   ] as const) {
     zitadel.misbehave(misbehaviour);
-    await stage.resend();
+    await stage.resend({ mode: 'RETURN_CODE' });
     expect(await readiness(url)).toEqual(ready('up'));
   }
   expect(zitadel.probes).toHaveLength(1);

@@ -12,7 +12,7 @@ const artefacts = 'test/artefacts';
 const examples = readdirSync('schema/operations').map((file) => file.replace('.graphql', ''));
 
 test('a newcomer opens the demo in a browser, resends a code with one click, and finds the SMS', async () => {
-  await using demo = startChild(['dist/demo.js'], { PORT: '0' });
+  await using demo = startChild(['dist/demo.js'], { PORT: '0', ZITADEL_API: process.env['TEST_ZITADEL_API'] });
   const [, origin = ''] = await demo.printed(/(http:\/\/127\.0\.0\.1:\d+)\/playground/);
   const [outboxUrl] = await demo.printed(/http:\/\/127\.0\.0\.1:\d+\/outbox/);
   await using browser = await openPage([origin, new URL(outboxUrl).origin]);
@@ -49,7 +49,7 @@ test('a newcomer opens the demo in a browser, resends a code with one click, and
 });
 
 test('each tab works without changes', async () => {
-  await using demo = startChild(['dist/demo.js'], { PORT: '0' });
+  await using demo = startChild(['dist/demo.js'], { PORT: '0', ZITADEL_API: process.env['TEST_ZITADEL_API'] });
   const [, origin = ''] = await demo.printed(/(http:\/\/127\.0\.0\.1:\d+)\/playground/);
   const script = await (await fetch(`${origin}/playground/init.js`)).text();
   const options = JSON.parse(/const options = (.*);$/m.exec(script)?.[1] ?? '') as {

@@ -11,6 +11,7 @@ import { manager, post, resend } from './support/stage.js';
 test('reports everything that is wrong with the environment at once, and exits with 1', async () => {
   await using server = startChild([main], {
     ZITADEL_INSTANCE_HOST: 'https://example.com',
+    ZITADEL_API: 'soap',
     ZITADEL_TIMEOUT_MS: '10s',
     SMS_COUNTRIES: 'Switzerland',
     SMS_LIMITS: 'none',
@@ -38,6 +39,7 @@ test('reports everything that is wrong with the environment at once, and exits w
     stderr: `Invalid configuration:
   ZITADEL_URL is required: the base URL of ZITADEL, such as https://example.zitadel.cloud
   ZITADEL_INSTANCE_HOST must be a host name, such as example.zitadel.cloud
+  ZITADEL_API must be rest or connect
   ZITADEL_TIMEOUT_MS must be a whole number from 1 to 300000
   SMS_COUNTRIES must be a comma-separated list of two-letter country codes, such as CH,DE,AT
   SMS_LIMITS must be off or limits such as 1/30s,5/10m,20/24h, where each longer one allows more (count at most 1000000, duration at most 24d)

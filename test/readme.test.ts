@@ -55,7 +55,7 @@ const runShell = (commands: string, origin: string): Promise<GraphQLAnswer<objec
 };
 
 test('the demo prints the curl of the README, which answers with details and a code, and each SMS', async () => {
-  await using demo = startChild(['dist/demo.js'], { PORT: '0' });
+  await using demo = startChild(['dist/demo.js'], { PORT: '0', ZITADEL_API: process.env['TEST_ZITADEL_API'] });
   const [, origin = ''] = await demo.printed(/The subgraph is at (http:\/\/127\.0\.0\.1:\d+)\/graphql/);
   await demo.printed(/-d '.*'\n/);
 
@@ -93,7 +93,7 @@ test('the demo prints the curl of the README, which answers with details and a c
 });
 
 test('its journey, pasted line by line in front of the demo, works as described', async () => {
-  await using demo = startChild(['dist/demo.js'], { PORT: '0' });
+  await using demo = startChild(['dist/demo.js'], { PORT: '0', ZITADEL_API: process.env['TEST_ZITADEL_API'] });
   const [, origin = ''] = await demo.printed(/The subgraph is at (http:\/\/127\.0\.0\.1:\d+)\/graphql/);
   const [, journey = ''] = /^### The whole journey\n(.*?)^## /ms.exec(readme) ?? [];
   const [definition = '', ...blocks] = [...journey.matchAll(/^```sh\n(.*?)^```/gms)].map(
@@ -185,7 +185,7 @@ test('the example of docs/errors.md is what a client gets', async () => {
 
 test('its table of metrics matches the served ones', async () => {
   await using stage = await openStage({ SMS_LIMITS: '' });
-  stage.zitadel.misbehave({ reset: true });
+  stage.zitadel.misbehaveWhenWriting({ reset: true });
   await stage.resend();
   await stage.resend();
   await stage.run('contact-phone', { userId: unverified });
