@@ -10,13 +10,13 @@ type Option = ComposeOption<BarSeriesOption | LineSeriesOption | GridComponentOp
 
 /** An SVG of the CPU time per answer as a multiple of the bare proxy's and, if measured, the memory under load. */
 export function picture({ answers, soak }: Results): string {
-  const chart = init(null, null, { renderer: 'svg', ssr: true, width: 900, height: soak ? 760 : 420 });
+  const chart = init(null, null, { renderer: 'svg', ssr: true, width: 1200, height: soak ? 760 : 420 });
   const names = [...new Set([...answers.values()].flatMap((samples) => [...samples.keys()]))];
   const bars: BarSeriesOption[] = names.map((peer) => ({
     type: 'bar',
     name: peer.name,
     data: [...answers.values()].map((samples) =>
-      samples.has(peer) ? Number(ratios(samples, peer, ({ cpu }) => cpu).median.toFixed(2)) : '-',
+      samples.has(peer) ? Number(ratios(samples, peer, ({ cpu }) => cpu).median.toFixed(1)) : '-',
     ),
     label: { show: true, position: 'top', fontSize: 10 },
   }));
@@ -39,7 +39,7 @@ export function picture({ answers, soak }: Results): string {
       { text: 'CPU a request, as a multiple of the bare proxy’s', left: 20, top: 10 },
       ...(soak ? [{ text: 'Memory of the product under load, MB', left: 20, top: 430 }] : []),
     ],
-    legend: { top: 40, data: names.map(({ name }) => name) },
+    legend: { top: 40, itemGap: 40, data: names.map(({ name }) => name) },
     grid: [
       { left: 60, right: 30, top: 80, height: 280 },
       ...(soak ? [{ left: 60, right: 30, top: 480, height: 220 }] : []),
