@@ -2,13 +2,15 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { ErrorDetailSchema } from '@zitadel/proto/zitadel/message_pb.js';
 import { expect, test } from 'vitest';
 import { startEmbeddedZitadel, type EmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { readMany, readOne, user } from './support/reads.js';
 import { bearer, openStage, run } from './support/stage.js';
 import { until } from './support/until.js';
-import { zitadel as zitadelAnswer } from './support/zitadel.js';
+import { answered, zitadel as zitadelAnswer } from './support/zitadel.js';
 
 // ZITADEL has announced that it will remove REST.
 
@@ -99,6 +101,36 @@ test.for(['rest', 'connect'])("shows ZITADEL's answer in the same form, over %s"
       zitadel: zitadelAnswer(7, 'PERMISSION_DENIED', 403, 'AUTH-AWfge', 'No matching permissions found'),
     },
   ]);
+});
+
+/** Removes a phone, and lets ZITADEL refuse that over Connect with this detail. */
+async function refusedWith(detail: object) {
+  await using stage = await openStage({ ZITADEL_API: 'connect' });
+  stage.zitadel.misbehaveWhenWriting(answered({ code: 'permission_denied', message: 'No', details: [detail] }, 403));
+  const { errors } = await stage.run('remove-contact-phone', { userId: users.verified.userId });
+  return errors?.[0]?.extensions.zitadel;
+}
+
+const errorDetail = create(ErrorDetailSchema, { id: 'AUTH-AWfge', message: 'No' });
+const value = Buffer.from(toBinary(ErrorDetailSchema, errorDetail)).toString('base64');
+
+test.for([[undefined], [null], ['text'], [1], [['AUTH-other']], [{ id: 'AUTH-other' }]])(
+  'reads a detail from its bytes, whatever `debug` is: %o',
+  async ([debug]) => {
+    expect(await refusedWith({ type: 'zitadel.v1.ErrorDetail', value, debug })).toMatchObject({
+      id: 'AUTH-AWfge',
+      details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id: 'AUTH-AWfge', message: 'No' }],
+    });
+  },
+);
+
+test('takes no id from a detail of another type that pretends to be an ErrorDetail', async () => {
+  const debug = { '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id: 'AUTH-AWfge' };
+
+  const answer = await refusedWith({ type: 'google.rpc.ErrorInfo', value: '', debug });
+
+  expect(answer).not.toHaveProperty('id');
+  expect(answer).toMatchObject({ details: [{ '@type': 'type.googleapis.com/google.rpc.ErrorInfo' }] });
 });
 
 test('sends no `Connect-Timeout-Ms`, since ZITADEL would say that the caller has no permission', async () => {

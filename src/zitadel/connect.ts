@@ -17,8 +17,12 @@ const connectError = z.object({
   details: z.array(z.unknown()).nullish(),
 });
 
-/** `value` is a message in Base64. `debug` is the same in JSON, for people: servers may leave it out. */
-const connectDetail = z.object({ type: z.string(), value: z.string(), debug: z.looseObject({}).optional() });
+/** `value` is a message in Base64. `debug` is the same in JSON, for people: servers may leave it out or put anything there. */
+const connectDetail = z.object({
+  type: z.string(),
+  value: z.string(),
+  debug: z.looseObject({}).optional().catch(undefined),
+});
 
 /**
  * Every RPC is a POST to its own name, with all of its message in the body. `Connect-Timeout-Ms` is never sent: ZITADEL would answer 403
@@ -50,7 +54,9 @@ function restDetail(detail: unknown): unknown {
   if (!data) return detail;
   const { type, value, debug } = data;
   const fields = type === 'zitadel.v1.ErrorDetail' ? readErrorDetail(Buffer.from(value, 'base64')) : debug;
-  return { '@type': `type.googleapis.com/${type}`, ...(fields ?? { value }) };
+  const typed = { '@type': `type.googleapis.com/${type}` };
+  // Its own type stays first, as over REST, and prevails: `debug` could pretend to be an ErrorDetail.
+  return { ...typed, ...(fields ?? { value }), ...typed };
 }
 
 /** https://github.com/zitadel/zitadel/blob/main/proto/zitadel/message.proto */

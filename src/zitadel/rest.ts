@@ -12,7 +12,7 @@ export interface RpcRequest {
 }
 
 /** google.rpc.Status: https://github.com/googleapis/googleapis/blob/master/google/rpc/status.proto */
-export type RpcStatus = z.infer<typeof rpcStatus>;
+type RpcStatus = z.infer<typeof rpcStatus>;
 
 /** What differs between the APIs in which ZITADEL offers its user service: how a call is addressed, and how an error is read. */
 export interface Dialect {
