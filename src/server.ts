@@ -98,7 +98,13 @@ async function build(
 
   const { routerSecrets } = config.http;
   const admission = routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [];
-  serveGraphQL(http, admission, { apollo, zitadel, limits, changes: new PhoneChanges(), sms: config.sms });
+  serveGraphQL(http, admission, {
+    apollo,
+    zitadel,
+    limits,
+    changes: new PhoneChanges(config.zitadel.timeoutMs),
+    sms: config.sms,
+  });
 
   const drain = () => {
     health.drain();

@@ -18,7 +18,7 @@ test('requires only ZITADEL_URL', () => {
     metrics: { port: undefined },
     traces: { endpoint: undefined },
     shutdown: { delayMs: 0, timeoutMs: 25_000 },
-    zitadel: { url: new URL(ZITADEL_URL), instanceHost: undefined, timeoutMs: 10_000 },
+    zitadel: { url: new URL(ZITADEL_URL), instanceHost: undefined, api: 'rest', timeoutMs: 10_000 },
     sms: { countries: [] },
     limits: {
       smsLimits: [

@@ -33,6 +33,18 @@ test.for([
   ]);
 });
 
+test('reads an error whose details are nested as deeply as fits into an answer', async () => {
+  await using stage = await openStage();
+  const details = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
+  const body = `{"code":7,"message":"Text","details":${details}}`;
+  stage.zitadel.misbehave({ answer: { status: 403, headers: json, body } });
+
+  const { errors } = await stage.resend({ mode: 'RETURN_CODE' });
+
+  const zitadel = { code: 7, status: 'PERMISSION_DENIED', httpStatus: 403, message: 'Text' };
+  expect(errors?.map(({ extensions }) => extensions)).toEqual([{ ...forbidden, zitadel }]);
+});
+
 test.for(['soon', '-5', '1.5', '7, 8', '9'.repeat(400), '2031-01-01', 'Mon, 99 Foo 2026 00:00:00 GMT'])(
   'ignores an invalid Retry-After: %s',
   async (retryAfter) => {

@@ -14,8 +14,8 @@ import type {
 } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
-import { lookForPhone, lookForUser, type PhoneChanges } from './phone-changes.js';
-import { createUserLoader, explain, explained, type UserLoader } from './users.js';
+import type { PhoneChanges } from './phone-changes.js';
+import { createUserLoader, explain, explained, lookForPhone, lookForUser, type UserLoader } from './users.js';
 import { badUserId, checkSmsCountry, readPhoneNumber, readVerificationCode } from './validation.js';
 
 /** The user after a change. What the change itself proves about the phone is not read again; the rest is, but only if it is selected. */

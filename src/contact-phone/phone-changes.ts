@@ -1,10 +1,7 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
 import type { Deadline } from '../zitadel/exchange.js';
-import type { ChangeResponse, Phone, ZitadelUser } from '../zitadel/messages.js';
-import type { ZitadelClient } from '../zitadel/zitadel-client.js';
-import type { Caller } from '../zitadel/zitadel-connection.js';
+import type { ChangeResponse, ZitadelUser } from '../zitadel/messages.js';
 
 type Kind = 'set' | 'removal' | 'SMS';
 
@@ -17,7 +14,7 @@ interface Line {
 }
 
 /** Longer than ZITADEL's reads lag behind, and than it takes to carry out a removal that was not answered. */
-const forbiddenMs = 60_000;
+const minForbiddenMs = 60_000;
 
 /** A removal that forbids SMS. */
 interface Removal {
@@ -25,7 +22,7 @@ interface Removal {
   until: number;
   /** Whether there is no phone any more. Otherwise it is unknown whether ZITADEL carries the removal out. */
   isCertain: boolean;
-  /** Its number among the changes of the user, if ZITADEL answered with it. */
+  /** Its number among the changes of the user, if it is known. */
   sequence?: string;
 }
 
@@ -41,11 +38,18 @@ export class PhoneChanges {
   private readonly lines = new Map<string, Line>();
   /** By user. All forbid SMS equally long, so the oldest come first. */
   private readonly removals = new Map<string, Removal>();
+  private readonly forbiddenMs: number;
+
+  /** @param longestCallMs no read before an SMS can be older */
+  constructor(longestCallMs: number) {
+    this.forbiddenMs = Math.max(minForbiddenMs, longestCallMs);
+  }
 
   set<Answer>(userId: string, deadline: Deadline, call: () => Promise<Answer>): Promise<Answer> {
     return this.inTurn(userId, 'set', deadline, async () => {
       const answer = await call();
-      this.removals.delete(userId);
+      // A removal that was not answered may still be carried out, even after this.
+      if (this.removals.get(userId)?.isCertain) this.removals.delete(userId);
       return answer;
     });
   }
@@ -58,10 +62,11 @@ export class PhoneChanges {
         return answer;
       } catch (error) {
         const { verdict, facts } = failureOf(error);
-        const isCertain = verdict.reason === 'NO_PHONE';
-        // Any caller may be able to provoke a firewall's answer. That must not forbid SMS to somebody else.
-        const mayBeDone = facts.outcome !== 'NOT_DONE' && facts.call?.kind !== 'foreign';
-        if (isCertain || mayBeDone) this.forbidSms(userId, { isCertain });
+        const isDone = verdict.reason === 'NO_PHONE';
+        // Any caller may be able to provoke a firewall's 403. That must not forbid SMS to somebody else.
+        const isFirewall = facts.call?.kind === 'foreign' && (facts.call.httpStatus ?? 0) < 500;
+        if (isDone) this.forbidSms(userId, { ...this.removals.get(userId), isCertain: true });
+        else if (facts.outcome !== 'NOT_DONE' && !isFirewall) this.forbidSms(userId, { isCertain: false });
         throw error;
       }
     });
@@ -95,7 +100,7 @@ export class PhoneChanges {
     }
     // Moves the user to the end.
     this.removals.delete(userId);
-    this.removals.set(userId, { ...removal, until: now + forbiddenMs });
+    this.removals.set(userId, { ...removal, until: now + this.forbiddenMs });
   }
 
   /** @throws {Failure} IN_PROGRESS if other calls take so long that it would be too late to start a write */
@@ -162,39 +167,4 @@ function isAfter(one: string, other: string | undefined): boolean {
 
 function inProgress(retryAfter: number): Failure {
   return new Failure({ code: 'RATE_LIMITED', reason: 'IN_PROGRESS' }, { retryAfter });
-}
-
-/** Reads lag behind writes by 30 to 60 ms. */
-const readLagMs = 100;
-
-/**
- * Reads the user before an SMS to a new number.
- *
- * @throws {Failure} if they cannot have a phone, or the caller may not read them
- */
-export async function lookForUser(
-  zitadel: ZitadelClient,
-  caller: Caller,
-  userId: string,
-  deadline: Deadline,
-): Promise<ZitadelUser> {
-  const user = await zitadel.getUserById(caller, userId, deadline);
-  if (user.isMachine) throw new Failure({ code: 'NOT_FOUND', reason: 'NOT_A_HUMAN' });
-  if (user.isInitial) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'USER_NOT_INITIALIZED' });
-  return user;
-}
-
-/**
- * Reads the user before an SMS to their current phone. Looks twice before it says that there is none.
- *
- * @throws {Failure} also if they have no phone
- */
-export async function lookForPhone(...look: Parameters<typeof lookForUser>): Promise<ZitadelUser & { phone: Phone }> {
-  let user = await lookForUser(...look);
-  if (!user.phone) {
-    await pause(readLagMs);
-    user = await lookForUser(...look);
-  }
-  if (!user.phone) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
-  return { ...user, phone: user.phone };
 }

@@ -1,9 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import DataLoader from 'dataloader';
 import pLimit from 'p-limit';
-import type { Failure, Verdict } from '../failure.js';
+import { Failure, type Verdict } from '../failure.js';
 import { failureOf } from '../failures.js';
 import type { Deadline } from '../zitadel/exchange.js';
-import type { ZitadelUser } from '../zitadel/messages.js';
+import type { Phone, ZitadelUser } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 
@@ -66,6 +67,41 @@ export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLo
     },
     { cache: false },
   );
+}
+
+/** Reads lag behind writes by 30 to 60 ms. */
+const readLagMs = 100;
+
+/**
+ * Reads the user before an SMS to a new number.
+ *
+ * @throws {Failure} if they cannot have a phone, or the caller may not read them
+ */
+export async function lookForUser(
+  zitadel: ZitadelClient,
+  caller: Caller,
+  userId: string,
+  deadline: Deadline,
+): Promise<ZitadelUser> {
+  const user = await zitadel.getUserById(caller, userId, deadline);
+  if (user.isMachine) throw new Failure({ code: 'NOT_FOUND', reason: 'NOT_A_HUMAN' });
+  if (user.isInitial) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'USER_NOT_INITIALIZED' });
+  return user;
+}
+
+/**
+ * Reads the user before an SMS to their current phone. Looks twice before it says that there is none.
+ *
+ * @throws {Failure} also if they have no phone
+ */
+export async function lookForPhone(...look: Parameters<typeof lookForUser>): Promise<ZitadelUser & { phone: Phone }> {
+  let user = await lookForUser(...look);
+  if (!user.phone) {
+    await pause(readLagMs);
+    user = await lookForUser(...look);
+  }
+  if (!user.phone) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
+  return { ...user, phone: user.phone };
 }
 
 /** Explains a failure by reading the user. If they cannot be read, it stays as it is. */

@@ -8,7 +8,7 @@ import type { RequestContext } from './apollo.js';
 import type { Config } from '../config.js';
 import { ContactPhoneService } from '../contact-phone/contact-phone.service.js';
 import type { PhoneChanges } from '../contact-phone/phone-changes.js';
-import { replaceUnsafeIntegers } from '../contact-phone/validation.js';
+import { unsafeInteger } from '../contact-phone/validation.js';
 import type { ZitadelAnswer } from '../errors.js';
 import { graphqlPath } from '../http/http-server.js';
 import { refuse } from '../http/refusals.js';
@@ -149,6 +149,24 @@ async function execute(
   if (body.kind !== 'single') throw new Error('Unexpected incremental answer: graphql 16 does not support @defer.');
   const { errors, data } = body.singleResult;
   return { httpStatus: response.http.status ?? 200, json: writeAnswer(errors, data) };
+}
+
+/**
+ * Replaces every integer that JavaScript may have rounded. `JSON.parse` turns `301000000000000101` into 301000000000000100, which is
+ * another user's id.
+ *
+ * @param variables as they were parsed; changed in place
+ */
+function replaceUnsafeIntegers(variables: Record<string, unknown>): void {
+  // No recursion: deeply nested JSON would overflow the stack. Arrays are walked like objects.
+  const left: Record<string, unknown>[] = [variables];
+  for (let values = left.pop(); values; values = left.pop()) {
+    for (const key in values) {
+      const value = values[key];
+      if (typeof value === 'object' && value !== null) left.push(value as Record<string, unknown>);
+      else if (Number.isInteger(value) && !Number.isSafeInteger(value)) values[key] = unsafeInteger;
+    }
+  }
 }
 
 /**

@@ -25,8 +25,9 @@ export const maxRepresentations = 5_000;
 /** A phone under two aliases costs as much as two phones. */
 export const maxPhones = 5_000;
 
-/** Of an id in JSON: 200 characters of up to four bytes each, or of up to two if they are escaped. */
-const maxUserIdBytes = 800;
+/** Valid ids have up to 200 characters: up to 400 in JavaScript's count, and 800 bytes and two quotes in JSON. */
+const maxUserIdLength = 400;
+const maxUserIdBytes = 802;
 
 /** The maximum size of a read error without its path and user id, and without what is left out of answers that are too large. */
 const maxErrorBytes = Math.max(
@@ -128,7 +129,8 @@ export class QueryCost {
       representations.map((value) => {
         const id = typeof value === 'object' && value !== null && 'id' in value ? value.id : undefined;
         // An id that is not valid is not repeated. The error of each phone names the user as well.
-        const bytesOfId = typeof id === 'string' ? Math.min(Buffer.byteLength(JSON.stringify(id)), maxUserIdBytes) : 0;
+        const isShort = typeof id === 'string' && id.length <= maxUserIdLength;
+        const bytesOfId = isShort ? Buffer.byteLength(JSON.stringify(id)) : 0;
         return Math.max('null,'.length + maxErrorBytes + path, valid + (ids + phones.length) * bytesOfId);
       }),
     );

@@ -20,6 +20,8 @@ const zitadelDetail = z.object({
 /** A client may get these thousands of times in one answer, once for each user in a list. Real messages have about 130 characters. */
 const maxMessageLength = 300;
 const maxDetailsLength = 1_000;
+/** The details of a longer error may be nested so deeply that they cannot be turned into JSON again. */
+const maxErrorLength = 10_000;
 
 const maxNoteLength = 300;
 
@@ -66,7 +68,7 @@ export function parseAnswer<T>(
     code,
     ...(id !== undefined && { id }),
     ...(message != null && { message: message.slice(0, maxMessageLength) }),
-    ...(details && JSON.stringify(details).length <= maxDetailsLength && { details }),
+    ...(details && text.length <= maxErrorLength && JSON.stringify(details).length <= maxDetailsLength && { details }),
   });
 }
 
