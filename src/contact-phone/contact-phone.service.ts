@@ -93,7 +93,7 @@ export class ContactPhoneService {
       const setPhone = () => this.zitadel.setPhone(caller, userId, number, mode, deadline);
       const set = () => this.changes.set(userId, deadline, setPhone);
       const look = () => lookForUser(this.zitadel, caller, userId, deadline);
-      if (mode === 'SEND_CODE') checkSmsCountry(this.smsCountries, number, true);
+      if (mode === 'SEND_CODE' && this.smsCountries.length > 0) checkSmsCountry(this.smsCountries, number, true);
       const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, look, set) : await set();
       return { ...answer, user: { id: userId, contactPhone: { number, isVerified: mode === 'MARK_VERIFIED' } } };
     });
@@ -106,7 +106,7 @@ export class ContactPhoneService {
       const resendBySms = (user: ZitadelUser) => this.changes.sendSms(user, deadline, resend);
       const look = async () => {
         const user = await lookForPhone(this.zitadel, caller, userId, deadline);
-        checkSmsCountry(this.smsCountries, user.phone.number, false);
+        if (this.smsCountries.length > 0) checkSmsCountry(this.smsCountries, user.phone.number, false);
         return user;
       };
       const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, look, resendBySms) : await resend();

@@ -50,12 +50,11 @@ function badNumber(
 /**
  * Refuses a number in a country that no SMS may be sent to: the standard defence against SMS pumping.
  *
- * @param countries all if empty
+ * @param countries where SMS may be sent
  * @param number in E.164 format; refused if its country is unknown
  * @param isTyped whether it is the caller's input, not the user's current number
  */
 export function checkSmsCountry(countries: readonly CountryCode[], number: string, isTyped: boolean): void {
-  if (countries.length === 0) return;
   const country = parsePhoneNumberFromString(number, { extract: false })?.country;
   if (country && countries.includes(country)) return;
   const reason = 'NUMBER_NOT_ALLOWED';
