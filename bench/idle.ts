@@ -13,7 +13,7 @@ import { table } from './report.js';
 const modes: readonly Mode[] = ['RETURN_CODE', 'SEND_CODE'];
 const secondsOfIdling = [1, 2, 4, 5];
 const delaysMs = [10, 50];
-/** The number of simultaneous resends: more than the product has connections for, so all of them are used, and idle afterwards. */
+/** The number of simultaneous resends: more than the product has connections, so that it uses all of them, and all are idle afterwards. */
 const burst = 100;
 /** The time that a request takes from here through the product. */
 const earlyMs = 10;

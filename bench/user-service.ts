@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-// What the stubs of ZITADEL share. They know a call over REST and over Connect, and their answers are as long as recorded ones.
+// What the stubs of ZITADEL share. They serve REST and Connect, and their answers are as long as recorded ones.
 
 export interface Call {
-  /** Undefined for a route that the bench does not need. */
+  /** Undefined at routes that the bench does not need. */
   rpc: string | undefined;
   /** Empty for ListUsers. */
   userId: string;

@@ -57,7 +57,7 @@ export interface ZitadelConfig {
   /** http or https; may have a base path. */
   url: URL;
   instanceHost?: string | undefined;
-  /** How its user service is called. */
+  /** The API of its user service. */
   api: 'rest' | 'connect';
   timeoutMs: number;
 }

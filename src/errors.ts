@@ -59,7 +59,7 @@ export const errors = {
       SMS_TO_NUMBER: 'Too many SMS have been sent to this number. Try again later.',
       SMS_BUDGET: 'Too many SMS have been sent to all users together. Try again later.',
       WRONG_CODES: 'Too many wrong verification codes have been tried. Try again later.',
-      IN_PROGRESS: "Another request for this user's phone is in flight. Try again in a moment.",
+      IN_PROGRESS: "Another request for this user's phone is in progress. Try again in a moment.",
       UPSTREAM_QUOTA: 'The user service is not accepting more requests at the moment. Try again later.',
       INSTANCE_BLOCKED: 'The user service is blocked. Trying again will not help.',
     },
@@ -117,7 +117,7 @@ export interface ZitadelAnswer {
   /** Such as `COMMAND-ieJ2e`. ZITADEL does not promise its ids, and reuses them: rely on `reason` instead. */
   id?: string;
   /**
-   * ZITADEL's own words, in the language that the caller prefers or the instance's. They and `details` are absent if the error is about
+   * ZITADEL's own text, in the caller's preferred language or the instance's default. It and `details` are absent if the error is about
    * internals of the user service.
    */
   message?: string;

@@ -66,7 +66,7 @@ interface Case {
   query?: string;
   variables?: object;
   misbehaviours?: Misbehaviour[];
-  /** Misbehaviour in the writes. */
+  /** Misbehaviour of the next writes. */
   whenWriting?: Misbehaviour[];
   disturbance?: Disturbance;
   routerSecret?: string;
@@ -86,7 +86,7 @@ const cases: Record<string, Case> = {
   'a success': { outcomes: done, isSent: true },
   'an error below the mutation': {
     query: `mutation { it: ${resend(unverified, 'verificationCode user { contactPhone { number } }')} }`,
-    // After the look and the write.
+    // After the read before the SMS, and the write.
     misbehaviours: [proper, proper, { answer: { status: 500 } }],
     outcomes: done,
     isSent: true,
@@ -106,7 +106,7 @@ const cases: Record<string, Case> = {
     outcomes: unknown,
     isSent: true,
   },
-  'a connection to ZITADEL that breaks in the look before the change': {
+  'a connection to ZITADEL that breaks in the read before the change': {
     misbehaviours: [{ reset: true }, { reset: true }],
     outcomes: notDone,
     isSent: false,

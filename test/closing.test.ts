@@ -71,7 +71,7 @@ test('makes every call for a resend whose caller has hung up', async () => {
   answering.open();
   await closed;
 
-  // When the shutdown began, it had only looked at the user.
+  // When the shutdown began, it had only read the user.
   expect(stage.zitadel.outbox).toHaveLength(1);
   await stage[Symbol.asyncDispose]();
 });

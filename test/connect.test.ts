@@ -12,7 +12,7 @@ import { bearer, openStage, run } from './support/stage.js';
 import { until } from './support/until.js';
 import { answered, zitadel as zitadelAnswer } from './support/zitadel.js';
 
-// ZITADEL has announced that it will remove REST.
+// ZITADEL's documentation announces that REST will be removed.
 
 /** Stands in front of a ZITADEL without REST: everything under `/v2/` is 404. */
 async function openWithoutRest(zitadel: EmbeddedZitadel) {
@@ -103,7 +103,7 @@ test.for(['rest', 'connect'])("shows ZITADEL's answer in the same form, over %s"
   ]);
 });
 
-/** Removes a phone, and lets ZITADEL refuse that over Connect with this detail. */
+/** Has ZITADEL refuse to remove a phone over Connect, with this detail. @returns `extensions.zitadel` */
 async function refusedWith(detail: object) {
   await using stage = await openStage({ ZITADEL_API: 'connect' });
   stage.zitadel.misbehaveWhenWriting(answered({ code: 'permission_denied', message: 'No', details: [detail] }, 403));
@@ -133,7 +133,7 @@ test('takes no id from a detail of another type that pretends to be an ErrorDeta
   expect(answer).toMatchObject({ details: [{ '@type': 'type.googleapis.com/google.rpc.ErrorInfo' }] });
 });
 
-test('sends no `Connect-Timeout-Ms`, since ZITADEL would say that the caller has no permission', async () => {
+test('sends no `Connect-Timeout-Ms`, since ZITADEL would answer 403 when the time is up', async () => {
   await using stage = await openStage({ ZITADEL_API: 'connect' });
 
   await readOne(stage.graphql, users.verified.userId);

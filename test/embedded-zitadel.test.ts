@@ -58,8 +58,8 @@ test.for([
   ['a body that is not JSON', path, { body: 'sendCode' }, 400, 3],
   ['a body that is not an object', path, { body: '[]' }, 400, 3],
   ['a user id that is too long', `/v2/users/${'1'.repeat(201)}/phone/resend`, {}, 400, 3],
-  ['a phone that is empty, before it looks at the user', '/v2/users/1/phone', { body: '{"phone":""}' }, 400, 3],
-  ['a phone that is omitted', setPath, { body: '{"returnCode":{}}' }, 400, 3],
+  ['an empty phone, before it looks up the user', '/v2/users/1/phone', { body: '{"phone":""}' }, 400, 3],
+  ['an omitted phone', setPath, { body: '{"returnCode":{}}' }, 400, 3],
   ['no Authorization', path, { headers: {} }, 401, 16],
   ['a body that is not JSON, before it checks the token', path, { headers: {}, body: '{' }, 400, 3],
   ['another verb', path, { method: 'PUT' }, 405, 12],
@@ -142,7 +142,7 @@ test('starts with fresh users, whatever happened in another instance', async () 
   expect(users.unverified.phone).toEqual({ number: '+41791234567', isVerified: false });
 });
 
-test('records which RPC each call was, and for which user, over both dialects', async () => {
+test('records which RPC each call was, and for which user, over both APIs', async () => {
   await using zitadel = await startEmbeddedZitadel();
   const connect = (
     rpc: string,
@@ -195,7 +195,7 @@ test.for([
   expect([zitadel.probes.length, zitadel.calls.length]).toEqual([1, 1]);
 });
 
-test('sends an SMS to nobody if the phone was removed while a code was pending, as ZITADEL does', async () => {
+test('sends a ghost SMS if the phone was removed while its code was pending, as ZITADEL does', async () => {
   const shown: string[] = [];
   await using zitadel = await startEmbeddedZitadel({ onSms: ({ number }) => void shown.push(number) });
 

@@ -7,8 +7,8 @@ import { readMany, readOne, user } from './support/reads.js';
 import { bearer, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
 import { answered, messageOf, zitadel } from './support/zitadel.js';
 
-// ZITADEL gives several reasons the same error. Then the user is read once, to find out which it was. Before an SMS they
-// have been read already.
+// ZITADEL uses one error for several reasons. Then the user is read once, to find out which it was. Before an SMS, they have been read
+// already.
 
 const invalidCode = zitadel(3, 'INVALID_ARGUMENT', 400, 'COMMAND-eis9R', 'Code is invalid');
 const noCode = zitadel(9, 'FAILED_PRECONDITION', 400, 'PHONE-5xrra88eq8', 'Code is empty');
@@ -204,7 +204,7 @@ test('counts a guess even if the phone turns out to be verified or absent', asyn
   expect(stage.rpcs()).toEqual(['VerifyPhone', 'GetUserByID', 'VerifyPhone', 'GetUserByID']);
 });
 
-/** What ZITADEL answers if no code was ever requested for the phone. */
+/** ZITADEL's answer if no code was ever requested for the phone. */
 const neverRequestedCode = answered({ code: 9, message: noCode.message, details: noCode.details }, 400);
 
 test('says why there is no code to return', async () => {
@@ -233,21 +233,21 @@ test('says why there is no code to return', async () => {
 
 test.for([
   [
-    // ZITADEL decides that it is verified. The look only explains why there is no code.
+    // ZITADEL decides that it is verified. The read only explains why there is no code.
     'the phone is verified',
     users.verified,
     { ...failedPrecondition('ALREADY_VERIFIED'), zitadel: noCode },
     ['GetUserByID', 'ResendPhoneCode'],
   ],
   [
-    // ZITADEL is not asked: it might send an SMS to nobody.
+    // ZITADEL is not asked: it might send a ghost SMS.
     'there is no phone',
     users.phoneless,
     failedPrecondition('NO_PHONE'),
     ['GetUserByID', 'GetUserByID'],
   ],
   [
-    // The look shows no other reason.
+    // The read shows no other reason.
     'no code was ever requested',
     users.unverified,
     { ...failedPrecondition('NO_CODE_PENDING'), zitadel: noCode },
@@ -271,7 +271,7 @@ test.for([
   ['is forbidden', [answered({ code: 7 }, 403)], 2],
   ['finds no user', [missing], 2],
 ] as const)(
-  'reports only that no code is pending for a code to be returned if the explaining read %s',
+  'reports only that no code is pending if a code should be returned and the explaining read %s',
   async ([, reads, calls]) => {
     await using stage = await openStage();
     stage.zitadel.misbehave(proper, ...reads);
@@ -300,7 +300,7 @@ test('a phone for which no code was ever requested must be removed before it can
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-/** What callers learn of a machine, of a user that does not exist, and of a machine that they may not read. */
+/** The errors for a machine, for a user that does not exist, and for a machine that the caller may not read. */
 async function refusalsOf(name: Mutation, variables: object) {
   await using stage = await openStage();
   const change = (userId: string, headers = manager) =>
@@ -371,10 +371,10 @@ test.for([users.unverified, users.verified, users.phoneless])(
 );
 
 test.for([users.unverified, users.verified])(
-  'keeps the reason USER_UNKNOWN even if the look before an SMS found a user who $description',
+  'keeps the reason USER_UNKNOWN even if the read before an SMS found a user who $description',
   async ({ userId }) => {
     await using stage = await openStage();
-    // The user was deleted after the look, or ZITADEL gave a false answer.
+    // The user was deleted after the read, or ZITADEL gave a false answer.
     stage.zitadel.misbehaveWhenWriting(
       answered({ code: 5, message: notFound.message, details: notFound.details }, 404),
     );

@@ -35,7 +35,7 @@ const levels = { info: 30, warn: 40, error: 50 };
 const sendsSms = (call: Call) => call === 'SetPhone' || call === 'ResendPhoneCode';
 const isRead = (call: Call) => call === 'GetUserByID' || call === 'ListUsers';
 
-/** Makes this happen to the call itself: the user is read before an SMS. */
+/** Makes this happen to the call itself, not to the read before an SMS. */
 function misbehave({ zitadel }: Stage, call: Call, ...on: Misbehaviour[]): void {
   zitadel.calls.length = 0;
   zitadel.misbehave(...(sendsSms(call) ? [{ hold: Promise.resolve() }] : []), ...on);
@@ -117,12 +117,12 @@ describe('the table of failures', () => {
         'answer' in on ? originalOf(on.answer, row.is.code) : undefined,
       );
       if (isRead(call)) continue;
-      const look = sendsSms(call) ? ['GetUserByID'] : [];
+      const before = sendsSms(call) ? ['GetUserByID'] : [];
       const explanation = row.isAmbiguous && !sendsSms(call) ? ['GetUserByID'] : [];
       expect(
         stage.zitadel.calls.map(({ rpc }) => rpc),
         call,
-      ).toEqual([...look, call, ...explanation]);
+      ).toEqual([...before, call, ...explanation]);
       await expectCount(stage, call, row);
     }
   });

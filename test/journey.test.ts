@@ -146,14 +146,14 @@ test('runs the mutations of one document in order, and each may fail on its own'
   ]);
 });
 
-test('lets users set, verify and remove their own phone, but not vouch for it or see the code', async () => {
+test('lets users set, verify and remove their own phone, but not mark it as verified or see the code', async () => {
   await using stage = await openStage();
   const self = bearer(tokens.self.token);
   const userId = unverified;
   const set = (number: string, mode?: string) => stage.run('set-contact-phone', { userId, number, mode }, self);
 
   const sent = await set('+41795550101', 'SEND_CODE');
-  const vouched = await set('+41795550102', 'MARK_VERIFIED');
+  const marked = await set('+41795550102', 'MARK_VERIFIED');
   const returned = await set('+41795550102', 'RETURN_CODE');
   const [code] = stage.zitadel.codes;
   const verified = await stage.run('verify-contact-phone', { userId, verificationCode: code }, self);
@@ -161,7 +161,7 @@ test('lets users set, verify and remove their own phone, but not vouch for it or
 
   expect([sent, verified, removed].map(({ errors }) => errors)).toEqual([undefined, undefined, undefined]);
   expect(verified.data?.verifyContactPhone?.user.contactPhone).toEqual({ number: '+41795550101', isVerified: true });
-  for (const { errors } of [vouched, returned]) {
+  for (const { errors } of [marked, returned]) {
     const forbidden = { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING', outcome: 'NOT_DONE' };
     expect(errors).toMatchObject([{ extensions: { ...forbidden, zitadel: { id: 'AUTHZ-cdgFk' } } }]);
   }

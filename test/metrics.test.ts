@@ -72,7 +72,7 @@ test('counts requests, calls, SMS and batches in agreement with ZITADEL', async 
     'rpc="ListUsers",status="503",code="UPSTREAM_UNAVAILABLE"': 1,
     'rpc="ListUsers",status="other",code="UPSTREAM_ERROR"': 1,
     'rpc="ListUsers",status="200",code="OK"': 1,
-    // The look before each SMS that the limits allowed.
+    // The read before each SMS that the limits allowed.
     'rpc="GetUserByID",status="200",code="OK"': 3,
     'rpc="GetUserByID",status="404",code="NOT_FOUND"': 1,
   });

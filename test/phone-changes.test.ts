@@ -6,7 +6,7 @@ import { readOne } from './support/reads.js';
 import { bearer, manager, openStage, unverified } from './support/stage.js';
 import { answered } from './support/zitadel.js';
 
-// No SMS goes to a phone that is being removed. ZITADEL would send it to an empty number, and hold up every other SMS meanwhile.
+// No code is resent by SMS for a removed phone: ZITADEL would send a ghost SMS.
 
 type Stage = Awaited<ReturnType<typeof openStage>>;
 
@@ -22,7 +22,7 @@ const changes = {
 };
 const { SetPhone: set, RemovePhone: remove, ResendPhoneCode: resend } = changes;
 
-/** Changes the phone without this server, as another client of ZITADEL. */
+/** Changes the phone as another client of ZITADEL. */
 const elsewhere = (stage: Stage, method: 'POST' | 'DELETE') =>
   fetch(`${stage.zitadel.url}/v2/users/${unverified}/phone`, {
     method,
@@ -36,7 +36,7 @@ const rpcsOf = (calls: readonly { rpc: string | undefined }[]) => calls.map(({ r
 const noPhone = { code: 'FAILED_PRECONDITION', reason: 'NO_PHONE', outcome: 'NOT_DONE' };
 const inProgress = { code: 'RATE_LIMITED', reason: 'IN_PROGRESS', outcome: 'NOT_DONE' };
 
-/** A read that still shows the phone, as ZITADEL's reads do for a while after a removal, and rarely for good. */
+/** The user in a read that still shows the phone, as ZITADEL's reads do for a while after a removal, and rarely for good. */
 const shown = { userId: unverified, human: { phone: { phone: users.unverified.phone.number } } };
 const stale = answered({ details: { sequence: '1' }, user: shown });
 
@@ -45,7 +45,7 @@ const reads = async (stage: Stage) => {
   for (let read = 0; read < 3; read += 1) await readOne(stage.graphql, users.verified.userId);
 };
 
-test('50 removals at the same time as resends: no SMS goes to nobody', async () => {
+test('50 removals at the same time as resends cause no ghost SMS', async () => {
   await using stage = await openStage();
   const { zitadel } = stage;
   let sent = 0;
@@ -55,7 +55,7 @@ test('50 removals at the same time as resends: no SMS goes to nobody', async () 
     await stage.run('set-contact-phone', { userId: unverified, number, mode: 'RETURN_CODE' });
     zitadel.calls.length = 0;
     const resending = resend(stage);
-    // Some of the removals arrive before the look of the resend, others after it.
+    // Some of the removals arrive before the resend reads the user, others afterwards.
     if (round % 3 > 0) await zitadel.called(round % 3);
     const [removed, resent] = await Promise.all([remove(stage), resending]);
 
@@ -68,16 +68,16 @@ test('50 removals at the same time as resends: no SMS goes to nobody', async () 
   expect(zitadel.outbox.map(({ number }) => number)).not.toContain('');
 });
 
-test('does not send an SMS if the phone was removed after the look', async () => {
+test('does not send an SMS if the phone was removed after the read', async () => {
   await using stage = await openStage();
   const { zitadel } = stage;
-  const looked = gate();
-  zitadel.misbehave({ hold: looked.opened });
+  const reading = gate();
+  zitadel.misbehave({ hold: reading.opened });
 
   const resending = resend(stage);
   await zitadel.called(1);
   const removed = await remove(stage);
-  looked.open();
+  reading.open();
 
   expect(removed.errors).toBeUndefined();
   expect(extensionsOf(await resending)).toEqual(noPhone);
@@ -106,7 +106,7 @@ test.for([
   expect(rpcsOf(zitadel.writes)).toEqual(['RemovePhone', 'ResendPhoneCode']);
 });
 
-test('after a removal, sends no SMS for as long as a look may take', async () => {
+test('after a removal, sends no SMS for as long as a read may take', async () => {
   const clock = stopClock();
   await using stage = await openStage({ ZITADEL_TIMEOUT_MS: '300000' });
   await remove(stage);

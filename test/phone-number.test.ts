@@ -24,7 +24,7 @@ test.for([
   expect(data?.setContactPhone?.verificationCode).toBe(mode === 'RETURN_CODE' ? code : null);
   expect(code === undefined).toBe(isVerified);
   expect(stage.zitadel.calls.map((call) => [call.rpc, call.userId, messageOf(call)])).toEqual([
-    // The look before an SMS.
+    // The read before an SMS.
     ...(sms > 0 ? [['GetUserByID', userId, {}]] : []),
     ['SetPhone', userId, { phone: '+41795550103', ...verification }],
   ]);

@@ -133,7 +133,7 @@ test('does not use all connections for one request, however many users it asks f
   lists.open();
 
   expect(meanwhile.errors).toBeUndefined();
-  // The look at the user also takes a connection for reads.
+  // The read before the SMS also takes a connection for reads.
   expect(calls).toBe(10);
   expect((await many).errors).toHaveLength(2_000);
   expect(stage.zitadel.calls).toHaveLength(22);

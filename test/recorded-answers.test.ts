@@ -9,19 +9,19 @@ import {
   recordedSuccesses,
   type Answer,
   type Call,
-  type Dialect,
+  type Api,
   type RecordedAnswer,
 } from './support/recorded-answers.js';
 import { openStage, unverified, type GraphQLAnswer, type Phone } from './support/stage.js';
 import { answered } from './support/zitadel.js';
 
-// Everything that a real ZITADEL was recorded to answer, through the subgraph. What else follows from a failure: see failures.test.ts.
+// Sends every recorded answer of a real ZITADEL through the subgraph. For what else follows from a failure, see failures.test.ts.
 
 type Stage = Awaited<ReturnType<typeof openStage>>;
 
 const isRead = (call: Call) => call === 'GetUserByID' || call === 'ListUsers';
 
-const dialects: Dialect[] = ['rest', 'connect'];
+const apis: Api[] = ['rest', 'connect'];
 
 const number = '+41795550101';
 /** No SMS may be sent to a user for a minute after a removal, so the phone that is removed is another user's. */
@@ -43,7 +43,7 @@ const ask: Record<
 const sendsSms = (call: Call, mode: SetPhoneMode) =>
   mode === 'SEND_CODE' && (call === 'SetPhone' || call === 'ResendPhoneCode');
 
-/** The user when they are read before an SMS, or after a write. */
+/** The answer to a read before an SMS, or after a write. */
 const readUser = answered({ user: { userId: unverified, human: { phone: { phone: users.unverified.phone.number } } } });
 
 interface Sent {
@@ -68,15 +68,15 @@ async function send(stage: Stage, { name, call, mode, userIds, answer, isReadAft
   return { status, data: data && (Object.values(data) as unknown[])[0], errors: errors.map((one) => one.extensions) };
 }
 
-test('the table of failures knows every recorded error, and nothing else', () => {
+test('the table of failures contains every recorded error, and names no other', () => {
   const fitting = recordedErrors.map((error) => [error.name, error.kind, rowsFor(error).length]);
   expect(fitting.filter(([, , count]) => count !== 1)).toEqual([]);
   const kinds = rows.flatMap(kindsIn);
   expect(kinds.filter((kind) => !recordedErrors.some(isOfKind(kind)))).toEqual([]);
 });
 
-test.for(dialects)('classifies every recorded error over %s', async (dialect) => {
-  await using stage = await openStage({ ZITADEL_API: dialect });
+test.for(apis)('classifies every recorded error over %s', async (api) => {
+  await using stage = await openStage({ ZITADEL_API: api });
   const got: Record<string, unknown> = {};
   const expected: Record<string, unknown> = {};
 
@@ -85,7 +85,7 @@ test.for(dialects)('classifies every recorded error over %s', async (dialect) =>
     const [row] = rowsFor(failed);
     if (!row) continue;
     const { is, outcome, argument, isAmbiguous = false } = row;
-    for (const [index, answer] of answers[dialect].entries()) {
+    for (const [index, answer] of answers[api].entries()) {
       const mode = 'RETURN_CODE';
       const userIds = [unverified, '1'];
       got[`${name} ${index}`] = await send(stage, { name, call, mode, userIds, answer, isReadAfter: isAmbiguous });
@@ -144,11 +144,11 @@ function expectedOf({ call, mode, body }: RecordedAnswer) {
   return { userIds: [unverified], expected: { ...base, data } };
 }
 
-test.for(dialects)(
+test.for(apis)(
   'passes on what every recorded success contains over %s, counts the SMS, and logs no code',
-  async (dialect) => {
+  async (api) => {
     // If the right code counted as a wrong one, the next would be refused.
-    await using stage = await openStage({ ZITADEL_API: dialect, VERIFY_LIMIT: '1/10m' });
+    await using stage = await openStage({ ZITADEL_API: api, VERIFY_LIMIT: '1/10m' });
     const got: Record<string, unknown> = {};
     const expected: Record<string, unknown> = {};
     let sms = 0;
@@ -156,7 +156,7 @@ test.for(dialects)(
     for (const success of recordedSuccesses) {
       const { name, call, mode, answers } = success;
       const { userIds, expected: one } = expectedOf(success);
-      for (const [index, answer] of answers[dialect].entries()) {
+      for (const [index, answer] of answers[api].entries()) {
         if (sendsSms(call, mode)) sms += 1;
         // VerifyPhone does not answer with the number.
         const isReadAfter = call === 'VerifyPhone';

@@ -14,12 +14,11 @@ interface Row {
   headers?: Record<string, string>;
   userId?: string;
   is: Verdict;
-  /** ZITADEL's error; undefined if it made none. */
+  /** ZITADEL's error; undefined if there is none. */
   original?: ReturnType<typeof zitadel>;
   variables?: object;
   /**
-   * Only the write by default. Before an SMS there is a look at the user. After a write the user is read if ZITADEL gives different
-   * reasons the same error.
+   * Only the write by default. The user is read before an SMS, and after a write if ZITADEL uses the same error for several reasons.
    */
   calls?: ('read' | 'write')[];
 }
@@ -109,7 +108,7 @@ const forbidden: Row[] = [
   },
 ];
 
-/** Reasons for sending no SMS. Except for the last, the look already shows them, and nothing is written. */
+/** Reasons for sending no SMS. Except for the last, the read already shows them, and nothing is written. */
 const noSms: Row[] = [
   ...[
     ...tokenRefusals,
@@ -142,7 +141,7 @@ const noSms: Row[] = [
 ];
 
 const sameNumber: Row = {
-  what: 'the number that is there already',
+  what: 'the number that the phone already has',
   is: { code: 'FAILED_PRECONDITION', reason: 'SAME_NUMBER' },
   original: notChanged,
   variables: { number: users.unverified.phone.number },

@@ -59,7 +59,7 @@ test('logs each request in one line', async () => {
   const read = { operation: 'ContactPhone', kind: 'query', field: 'contactPhone' };
   const notDone = { outcome: 'NOT_DONE', upstreamCalls: 0 };
   expect(lines.map(ours)).toEqual([
-    // Before an SMS there is a look at the user.
+    // The user is read before an SMS.
     { level: 30, ...resend, code: 'OK', userId: unverified, upstreamCalls: 2, httpStatus: 200 },
     {
       level: 30,

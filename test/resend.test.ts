@@ -6,7 +6,7 @@ import { messageOf } from './support/zitadel.js';
 
 const { organisation, phone } = users.unverified;
 
-test('sends the code by SMS by default, after a look at the user', async () => {
+test('sends the code by SMS by default, after a read of the user', async () => {
   await using stage = await openStage({}, { now: () => Date.parse('2026-01-02T03:04:05.678Z') });
 
   const answer = await stage.resend();
@@ -70,7 +70,7 @@ test.for([
     { ...connectVersion, ...withBody({ userId: unverified }) },
     { ...connectVersion, ...withBody({ userId: unverified, sendCode: {} }) },
   ],
-] as const)("forwards only four of the caller's headers: %s", async ([ZITADEL_API, ofLook, ofWrite]) => {
+] as const)("forwards only four of the caller's headers: %s", async ([ZITADEL_API, ofRead, ofWrite]) => {
   await using stage = await openStage({ ZITADEL_API });
   const forwarded = {
     ...manager,
@@ -97,7 +97,7 @@ test.for([
     'accept-encoding': 'identity',
   };
   expect(stage.zitadel.calls.map(({ headers }) => headers)).toEqual([
-    { ...inBoth, ...ofLook },
+    { ...inBoth, ...ofRead },
     { ...inBoth, ...ofWrite },
   ]);
 });
@@ -139,16 +139,16 @@ test('names the instance when ZITADEL is called at an internal address', async (
 test.for([
   ['rest', `/v2/users/${unverified}`, `/v2/users/${unverified}/phone/resend`],
   ['connect', '/zitadel.user.v2.UserService/GetUserByID', '/zitadel.user.v2.UserService/ResendPhoneCode'],
-])('keeps the base path of ZITADEL_URL: %s', async ([ZITADEL_API = '', ofLook, ofWrite]) => {
+])('keeps the base path of ZITADEL_URL: %s', async ([ZITADEL_API = '', ofRead, ofWrite]) => {
   await using upstream = await openStage();
   for (const base of ['/auth/v1', '/auth/v1/']) {
     await using stage = await openStage({ ZITADEL_API, ZITADEL_URL: upstream.zitadel.url + base });
-    // There is nothing at this path, so an SMS gets no further than the look.
+    // There is nothing at this path, so an SMS gets no further than the read.
     await stage.resend({ mode: 'SEND_CODE' });
     await stage.resend({ mode: 'RETURN_CODE' });
   }
 
-  const paths = [`/auth/v1${ofLook}`, `/auth/v1${ofWrite}`];
+  const paths = [`/auth/v1${ofRead}`, `/auth/v1${ofWrite}`];
   expect(upstream.zitadel.calls.map(({ path }) => path)).toEqual([...paths, ...paths]);
 });
 

@@ -104,7 +104,7 @@ test('does not count what ZITADEL rejects or never received', async () => {
   const sent = await stage.run('set-contact-phone', { userId, number: '+41795550102' });
 
   expect(sent.errors).toBeUndefined();
-  // The outsider and the forged token got no further than the look.
+  // The outsider and the forged token got no further than the read.
   expect(stage.rpcs()).toEqual([
     ...['GetUserByID', 'SetPhone'],
     ...['GetUserByID', 'ResendPhoneCode'],

@@ -52,11 +52,13 @@ test('shows one tree from the gateway to ZITADEL, without any variable, header o
   await provider.shutdown();
 
   expect(errors).toBeUndefined();
-  const [look, resend, read, operation, http, ...others] = collector.spansOf('phones');
+  const [readBefore, resend, readAfter, operation, http, ...others] = collector.spansOf('phones');
   expect(others).toEqual([]);
   const fetched = collector.spansOf('gateway').find(({ name }) => name === 'gateway.fetch');
   expect(fetched).toBeDefined();
-  const tree = [http, operation, look, resend, read].map((span) => span && [span.name, span.kind, span.parentSpanId]);
+  const tree = [http, operation, readBefore, resend, readAfter].map(
+    (span) => span && [span.name, span.kind, span.parentSpanId],
+  );
   const [server_, internal, client] = [2, 1, 3];
   expect(tree).toEqual([
     ['POST /graphql', server_, fetched?.spanId],
@@ -65,9 +67,9 @@ test('shows one tree from the gateway to ZITADEL, without any variable, header o
     ['ResendPhoneCode', client, operation?.spanId],
     ['GetUserByID', client, operation?.spanId],
   ]);
-  expect(new Set([fetched, http, operation, look, resend, read].map((span) => span?.traceId)).size).toBe(1);
+  expect(new Set([fetched, http, operation, readBefore, resend, readAfter].map((span) => span?.traceId)).size).toBe(1);
   expect(zitadel.calls.map(({ headers }) => headers['traceparent'])).toEqual(
-    [look, resend, read].map((span) => `00-${span?.traceId}-${span?.spanId}-01`),
+    [readBefore, resend, readAfter].map((span) => `00-${span?.traceId}-${span?.spanId}-01`),
   );
   expect([http, operation, resend].map((span) => collector.attributesOf(span))).toEqual([
     { 'http.request.method': 'POST', 'http.route': '/graphql', 'http.response.status_code': 200 },

@@ -124,13 +124,13 @@ describe('with a ZITADEL that hangs', () => {
 
 test('gives one mutation field a single deadline for all of its calls', async () => {
   await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long) });
-  const looking = gate();
-  stage.zitadel.misbehave({ hold: looking.opened });
+  const reading = gate();
+  stage.zitadel.misbehave({ hold: reading.opened });
 
   const answer = stage.resend();
   await stage.zitadel.called(1);
   pass(long / 2);
-  looking.open();
+  reading.open();
 
   expect((await answer).errors?.map(({ extensions }) => extensions)).toEqual([notStarted]);
   expect(stage.zitadel.calls.map(({ rpc }) => rpc)).toEqual(['GetUserByID']);

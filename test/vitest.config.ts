@@ -12,7 +12,7 @@ if (process.env['TEST_LOG_FOLDER'] === undefined) {
   process.once('exit', () => rmSync(folder, { recursive: true }));
 }
 
-/** Stories that call no ZITADEL, or call it over both dialects themselves. */
+/** Stories that call no ZITADEL, or call it over both APIs themselves. */
 const neutral = [
   ...['body-memory', 'composition', 'config', 'failed-start', 'house', 'logs', 'memory-counter', 'standard-output'],
   ...['connect', 'descriptors', 'embedded-zitadel', 'recorded-answers', 'recorded-requests', 'user-id', 'zitadel-docs'],

@@ -15,7 +15,7 @@ import type {
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 import type { PhoneChanges } from './phone-changes.js';
-import { createUserLoader, explain, explained, lookForPhone, lookForUser, type UserLoader } from './users.js';
+import { createUserLoader, explain, explained, readBeforeResend, readBeforeSet, type UserLoader } from './users.js';
 import { badUserId, checkSmsCountry, readPhoneNumber, readVerificationCode } from './validation.js';
 
 /** The user after a change. What the change itself proves about the phone is not read again; the rest is, but only if it is selected. */
@@ -92,9 +92,9 @@ export class ContactPhoneService {
       const number = readPhoneNumber(typed);
       const setPhone = () => this.zitadel.setPhone(caller, userId, number, mode, deadline);
       const set = () => this.changes.set(userId, deadline, setPhone);
-      const look = () => lookForUser(this.zitadel, caller, userId, deadline);
+      const read = () => readBeforeSet(this.zitadel, caller, userId, deadline);
       if (mode === 'SEND_CODE' && this.smsCountries.length > 0) checkSmsCountry(this.smsCountries, number, true);
-      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, look, set) : await set();
+      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, read, set) : await set();
       return { ...answer, user: { id: userId, contactPhone: { number, isVerified: mode === 'MARK_VERIFIED' } } };
     });
   }
@@ -103,13 +103,13 @@ export class ContactPhoneService {
   resend(userId: string, mode: PhoneCodeMode): Promise<CodeResult> {
     return this.write(userId, async (caller, deadline) => {
       const resend = () => this.zitadel.resendPhoneCode(caller, userId, mode, deadline);
-      const resendBySms = (user: ZitadelUser) => this.changes.sendSms(user, deadline, resend);
-      const look = async () => {
-        const user = await lookForPhone(this.zitadel, caller, userId, deadline);
+      const resendBySms = (user: ZitadelUser) => this.changes.resendBySms(user, deadline, resend);
+      const read = async () => {
+        const user = await readBeforeResend(this.zitadel, caller, userId, deadline);
         if (this.smsCountries.length > 0) checkSmsCountry(this.smsCountries, user.phone.number, false);
         return user;
       };
-      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, look, resendBySms) : await resend();
+      const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, read, resendBySms) : await resend();
       return { ...answer, user: { id: userId, contactPhone: () => this.read(userId) } };
     });
   }
@@ -162,19 +162,19 @@ export class ContactPhoneService {
     }
   }
 
-  /** Makes a call that sends an SMS, if the limits and a look at the user allow one. The look also shows why ZITADEL refuses the call. */
+  /** Makes a call that sends an SMS, if the limits and a read of the user allow one. If ZITADEL refuses the call, the read explains why. */
   private async sendSms(
     caller: Caller,
     userId: string,
-    look: () => Promise<ZitadelUser>,
+    read: () => Promise<ZitadelUser>,
     call: (user: ZitadelUser) => Promise<CodeResponse>,
   ): Promise<SmsResult> {
-    const lookAndCall = async () => {
-      const user = await look();
+    const readAndCall = async () => {
+      const user = await read();
       return call(user).catch((error: unknown) => Promise.reject(explained(failureOf(error), user)));
     };
     const outcomeOfSms = (failure?: Failure) => (failure ? outcomeOf(failure) : 'DONE');
-    const { answer, opensAt } = await this.limits.sms.run(userId, this.keyOf(caller), lookAndCall, outcomeOfSms);
+    const { answer, opensAt } = await this.limits.sms.run(userId, this.keyOf(caller), readAndCall, outcomeOfSms);
     return { ...answer, ...(opensAt && { resendAvailableAt: opensAt.toISOString() }) };
   }
 

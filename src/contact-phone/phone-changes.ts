@@ -1,98 +1,98 @@
-import { Failure } from '../failure.js';
+import { Failure, type Rpc } from '../failure.js';
 import { failureOf } from '../failures.js';
 import type { Deadline } from '../zitadel/exchange.js';
 import type { ChangeResponse, ZitadelUser } from '../zitadel/messages.js';
 
-type Kind = 'set' | 'removal' | 'SMS';
+type ChangeRpc = Extract<Rpc, 'SetPhone' | 'RemovePhone' | 'ResendPhoneCode'>;
 
-/** The calls for one user: those in flight are all of one kind. */
-interface Line {
-  kind: Kind;
+/** The calls for one user. */
+interface Queue {
+  /** The RPC of all calls in flight. */
+  rpc: ChangeRpc;
   inFlight: number;
-  /** First come, first served, except that all of a kind start together. */
-  waiting: Set<{ kind: Kind; start: () => void }>;
+  /** First come, first served, except that all calls of an RPC start together. */
+  waiting: Set<{ rpc: ChangeRpc; start: () => void }>;
 }
 
-/** Longer than ZITADEL's reads lag behind, and than it takes to carry out a removal that was not answered. */
+/** Longer than ZITADEL's reads lag, and than it takes to carry out a removal that it did not answer. */
 const minForbiddenMs = 60_000;
 
-/** A removal that forbids SMS. */
+/** A removal that forbids resends by SMS. */
 interface Removal {
   /** On the clock of `performance.now()`. */
   until: number;
-  /** Whether there is no phone any more. Otherwise it is unknown whether ZITADEL carries the removal out. */
+  /** Whether the phone is gone. Otherwise ZITADEL may still carry the removal out. */
   isCertain: boolean;
-  /** Its number among the changes of the user, if it is known. */
+  /** See `ZitadelUser`. Undefined if unknown. */
   sequence?: string;
 }
 
 /**
- * Keeps an SMS away from a phone that is being removed. If a code is pending, ZITADEL sends it even then: to an empty number, ten times, and
- * every other SMS of the instance waits for that. See docs/zitadel.md.
+ * Prevents resends by SMS to a removed phone. If its code is still pending, ZITADEL sends it ten times to an empty number, and every other
+ * SMS of the instance has to wait. See docs/zitadel.md.
  *
- * So sets, removals and SMS for one user never overlap in this process, and a removal forbids an SMS for a minute, or until the next set:
- * meanwhile a read may still show the removed phone. Calls of one kind do overlap. They may come from anyone with a token, so a caller that
- * ZITADEL will reject must not delay others by more than a call or two.
+ * So sets, removals and resends by SMS for one user never overlap in this process, and a removal forbids resends by SMS for a minute or
+ * until the next set, since a read may still show the removed phone. Calls of the same RPC do overlap: anyone with a token can make them,
+ * and callers that ZITADEL will reject must not delay others by more than a call or two.
  */
 export class PhoneChanges {
-  private readonly lines = new Map<string, Line>();
-  /** By user. All forbid SMS equally long, so the oldest come first. */
+  private readonly queues = new Map<string, Queue>();
+  /** By user. All last equally long, so the first to end come first. */
   private readonly removals = new Map<string, Removal>();
   private readonly forbiddenMs: number;
 
-  /** @param longestCallMs no read before an SMS can be older */
+  /** @param longestCallMs the maximum age of a read before an SMS */
   constructor(longestCallMs: number) {
     this.forbiddenMs = Math.max(minForbiddenMs, longestCallMs);
   }
 
   set<Answer>(userId: string, deadline: Deadline, call: () => Promise<Answer>): Promise<Answer> {
-    return this.inTurn(userId, 'set', deadline, async () => {
+    return this.inTurn(userId, 'SetPhone', deadline, async () => {
       const answer = await call();
-      // A removal that was not answered may still be carried out, even after this.
+      // ZITADEL may carry out a removal that it did not answer even after this.
       if (this.removals.get(userId)?.isCertain) this.removals.delete(userId);
       return answer;
     });
   }
 
   remove(userId: string, deadline: Deadline, call: () => Promise<ChangeResponse>): Promise<ChangeResponse> {
-    return this.inTurn(userId, 'removal', deadline, async () => {
+    return this.inTurn(userId, 'RemovePhone', deadline, async () => {
       try {
         const answer = await call();
-        this.forbidSms(userId, { isCertain: true, sequence: answer.details.sequence });
+        this.forbidResends(userId, { isCertain: true, sequence: answer.details.sequence });
         return answer;
       } catch (error) {
         const { verdict, facts } = failureOf(error);
         const isDone = verdict.reason === 'NO_PHONE';
-        // Any caller may be able to provoke a firewall's 403. That must not forbid SMS to somebody else.
+        // Any caller may be able to provoke a firewall's 403. That must not forbid SMS to another user.
         const isFirewall = facts.call?.kind === 'foreign' && (facts.call.httpStatus ?? 0) < 500;
-        if (isDone) this.forbidSms(userId, { ...this.removals.get(userId), isCertain: true });
-        else if (facts.outcome !== 'NOT_DONE' && !isFirewall) this.forbidSms(userId, { isCertain: false });
+        if (isDone) this.forbidResends(userId, { ...this.removals.get(userId), isCertain: true });
+        else if (facts.outcome !== 'NOT_DONE' && !isFirewall) this.forbidResends(userId, { isCertain: false });
         throw error;
       }
     });
   }
 
   /**
-   * @param user as a read before the call shows them, with a phone
-   * @param call has ZITADEL send an SMS to that phone
-   * @throws {Failure} NO_PHONE, or IN_PROGRESS if it is unknown whether the phone was removed
+   * @param user as read before the call, with a phone
+   * @throws {Failure} NO_PHONE after a removal, or IN_PROGRESS if it is unknown whether ZITADEL carried it out
    */
-  sendSms<Answer>(
+  resendBySms<Answer>(
     { userId, sequence = '0' }: ZitadelUser,
     deadline: Deadline,
     call: () => Promise<Answer>,
   ): Promise<Answer> {
-    return this.inTurn(userId, 'SMS', deadline, () => {
+    return this.inTurn(userId, 'ResendPhoneCode', deadline, () => {
       const removal = this.removals.get(userId);
       const leftMs = removal ? removal.until - performance.now() : 0;
-      // A read that shows a later change shows a phone that was set after the removal, perhaps by another process.
+      // If the read shows a later change, its phone was set after the removal, perhaps by another process.
       if (!removal || leftMs <= 0 || isAfter(sequence, removal.sequence)) return call();
       if (removal.isCertain) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
       throw inProgress(Math.ceil(leftMs / 1000));
     });
   }
 
-  private forbidSms(userId: string, removal: Omit<Removal, 'until'>): void {
+  private forbidResends(userId: string, removal: Omit<Removal, 'until'>): void {
     const now = performance.now();
     for (const [id, { until }] of this.removals) {
       if (until > now) break;
@@ -103,17 +103,17 @@ export class PhoneChanges {
     this.removals.set(userId, { ...removal, until: now + this.forbiddenMs });
   }
 
-  /** @throws {Failure} IN_PROGRESS if other calls take so long that it would be too late to start a write */
+  /** @throws {Failure} IN_PROGRESS if its turn would come too late to start a write */
   private async inTurn<Answer>(
     userId: string,
-    kind: Kind,
+    rpc: ChangeRpc,
     deadline: Deadline,
     call: () => Promise<Answer>,
   ): Promise<Answer> {
-    const line = this.lines.get(userId);
-    if (!line) this.lines.set(userId, { kind, inFlight: 1, waiting: new Set() });
-    else if (line.kind === kind && line.waiting.size === 0) line.inFlight += 1;
-    else if (!(await wait(line, kind, deadline.left(0.5)))) throw inProgress(1);
+    const queue = this.queues.get(userId);
+    if (!queue) this.queues.set(userId, { rpc, inFlight: 1, waiting: new Set() });
+    else if (queue.rpc === rpc && queue.waiting.size === 0) queue.inFlight += 1;
+    else if (!(await wait(queue, rpc, deadline.left(0.5)))) throw inProgress(1);
     try {
       return await call();
     } finally {
@@ -122,28 +122,28 @@ export class PhoneChanges {
   }
 
   private leave(userId: string): void {
-    const line = this.lines.get(userId);
-    if (!line || (line.inFlight -= 1) > 0) return;
-    const [next] = line.waiting;
+    const queue = this.queues.get(userId);
+    if (!queue || (queue.inFlight -= 1) > 0) return;
+    const [next] = queue.waiting;
     if (!next) {
-      this.lines.delete(userId);
+      this.queues.delete(userId);
       return;
     }
-    line.kind = next.kind;
-    for (const turn of line.waiting) {
-      if (turn.kind !== line.kind) continue;
-      line.waiting.delete(turn);
-      line.inFlight += 1;
+    queue.rpc = next.rpc;
+    for (const turn of queue.waiting) {
+      if (turn.rpc !== queue.rpc) continue;
+      queue.waiting.delete(turn);
+      queue.inFlight += 1;
       turn.start();
     }
   }
 }
 
 /** @returns false when the time is up */
-function wait(line: Line, kind: Kind, waitMs: number): Promise<boolean> {
+function wait(queue: Queue, rpc: ChangeRpc, waitMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const turn = {
-      kind,
+      rpc,
       start: () => {
         clearTimeout(timer);
         resolve(true);
@@ -151,16 +151,16 @@ function wait(line: Line, kind: Kind, waitMs: number): Promise<boolean> {
     };
     const timer = setTimeout(
       () => {
-        line.waiting.delete(turn);
+        queue.waiting.delete(turn);
         resolve(false);
       },
       Math.max(1, waitMs),
     );
-    line.waiting.add(turn);
+    queue.waiting.add(turn);
   });
 }
 
-/** Sequences are uint64: too long for a number. */
+/** Sequences are uint64: a JavaScript number would round them. */
 function isAfter(one: string, other: string | undefined): boolean {
   return other !== undefined && BigInt(one) > BigInt(other);
 }

@@ -13,7 +13,7 @@ export type Users = ReadonlyMap<string, ZitadelUser | Failure>;
 
 export type UserLoader = DataLoader<readonly string[], Users>;
 
-/** ZITADEL lists any number of users; a hundred keeps its answers small and fast. */
+/** ZITADEL has no maximum; a hundred keeps its answers small and fast. */
 const maxUsersInACall = 100;
 /** A request may ask for thousands of users. It must not use up the connections that others need. */
 const maxCallsAtOnce = 8;
@@ -69,7 +69,7 @@ export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLo
   );
 }
 
-/** Reads lag behind writes by 30 to 60 ms. */
+/** Longer than the 30 to 60 ms by which reads lag behind writes. */
 const readLagMs = 100;
 
 /**
@@ -77,7 +77,7 @@ const readLagMs = 100;
  *
  * @throws {Failure} if they cannot have a phone, or the caller may not read them
  */
-export async function lookForUser(
+export async function readBeforeSet(
   zitadel: ZitadelClient,
   caller: Caller,
   userId: string,
@@ -90,15 +90,17 @@ export async function lookForUser(
 }
 
 /**
- * Reads the user before an SMS to their current phone. Looks twice before it says that there is none.
+ * Reads the user before an SMS to their current phone. If there is none, reads again: the first read may have been stale.
  *
  * @throws {Failure} also if they have no phone
  */
-export async function lookForPhone(...look: Parameters<typeof lookForUser>): Promise<ZitadelUser & { phone: Phone }> {
-  let user = await lookForUser(...look);
+export async function readBeforeResend(
+  ...args: Parameters<typeof readBeforeSet>
+): Promise<ZitadelUser & { phone: Phone }> {
+  let user = await readBeforeSet(...args);
   if (!user.phone) {
     await pause(readLagMs);
-    user = await lookForUser(...look);
+    user = await readBeforeSet(...args);
   }
   if (!user.phone) throw new Failure({ code: 'FAILED_PRECONDITION', reason: 'NO_PHONE' });
   return { ...user, phone: user.phone };
@@ -120,7 +122,7 @@ export async function explain(
   }
 }
 
-/** ZITADEL gives several reasons the same error. Chooses the one that the user shows. If they show none, the verdict stays as it is. */
+/** ZITADEL uses one error for several reasons. Finds the reason from the user's state; if it gives none, the verdict stays as it is. */
 export function explained(failure: Failure, user: ZitadelUser): Failure {
   if (!failure.facts.isAmbiguous) return failure;
   return failure.with({ isAmbiguous: false }, verdictFor(user, failure.verdict));

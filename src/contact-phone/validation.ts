@@ -4,8 +4,8 @@ import { Failure } from '../failure.js';
 // Parses what clients send, or refuses it. The messages never repeat the input, since they reach logs and other people.
 
 /**
- * Replaces a number in the variables that may differ from what the client wrote. It cannot be a user id, since it contains a control
- * character, and it is too long for a verification code.
+ * Stands for an integer in the variables that JavaScript may have rounded. It contains a control character and has more than 20 characters,
+ * so it is never valid as a user id or a verification code.
  */
 export const unsafeInteger = '\u0000 an integer that JavaScript cannot hold';
 

@@ -1,5 +1,5 @@
-/** The protocols in which ZITADEL offers its user service. */
-export type Dialect = 'rest' | 'connect';
+/** The APIs of ZITADEL's user service. */
+export type Api = 'rest' | 'connect';
 
 export interface Answer {
   status: number;
@@ -19,7 +19,7 @@ export const plainText = (status: number, body: string, headers: Record<string, 
   body,
 });
 
-/** ZITADEL's codes: the HTTP status in both dialects, and the name in Connect. */
+/** google.rpc.Code, with the HTTP status in both APIs and the name in Connect. */
 const codes = {
   2: { httpStatus: 500, name: 'unknown' },
   3: { httpStatus: 400, name: 'invalid_argument' },
@@ -31,7 +31,7 @@ const codes = {
   16: { httpStatus: 401, name: 'unauthenticated' },
 } as const;
 
-/** An error in ZITADEL's form: with its id in both the message and a detail, or in neither. */
+/** One of ZITADEL's errors: its id is in both the message and a detail, or in neither. */
 export class Refusal extends Error {
   constructor(
     readonly code: keyof typeof codes,
@@ -42,10 +42,10 @@ export class Refusal extends Error {
   }
 
   /** A google.rpc.Status over REST, and Connect's error over Connect. */
-  answer(dialect: Dialect): Answer {
+  answer(api: Api): Answer {
     const { httpStatus, name } = codes[this.code];
     const { message } = this;
-    if (dialect === 'connect') {
+    if (api === 'connect') {
       return json(httpStatus, { code: name, message, ...this.details((detail) => connectDetail(detail)) });
     }
     const details = this.details((detail) => ({ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', ...detail }));
@@ -55,7 +55,7 @@ export class Refusal extends Error {
 
   private details(write: (detail: ErrorDetail) => object): object {
     if (this.id === undefined) return {};
-    // proto3 JSON leaves out zero values, and one of ZITADEL's ids is empty.
+    // proto3 JSON omits zero values, and one of ZITADEL's ids is empty.
     return { details: [write({ ...(this.id !== '' && { id: this.id }), message: this.text })] };
   }
 }
@@ -71,7 +71,7 @@ function connectDetail(detail: ErrorDetail): object {
   return { type: 'zitadel.v1.ErrorDetail', value: bytes.toString('base64').replace(/=+$/, ''), debug: detail };
 }
 
-/** A string field of a protobuf message. Its length must fit one byte of a varint: below 128. */
+/** A string field of a protobuf message. It must be shorter than 128 bytes, so that the varint of its length is one byte. */
 function protobufText(field: number, text: string): Buffer {
   return text === ''
     ? Buffer.of()
@@ -80,7 +80,7 @@ function protobufText(field: number, text: string): Buffer {
 
 export interface Sms {
   userId: string;
-  /** Empty if the phone was removed: the SMS goes to nobody. */
+  /** Empty if the phone was removed: a ghost SMS. See docs/zitadel.md. */
   number: string;
   code: string;
 }

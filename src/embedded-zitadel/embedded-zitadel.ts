@@ -115,7 +115,7 @@ export interface EmbeddedZitadel {
 }
 
 export interface Call extends RawRequest {
-  /** Undefined if the request was for none. */
+  /** Undefined if the request reached none. */
   rpc: Rpc | undefined;
   /** Decoded. Undefined for ListUsers. */
   userId: string | undefined;
@@ -156,10 +156,10 @@ async function readCall(request: IncomingMessage, response: ServerResponse): Pro
 function answer(call: Call, route: Route, service: UserService): Answer {
   try {
     const body = service.call(route.rpc, call.headers, readRequest(route, call));
-    const type = route.dialect === 'connect' ? call.headers['content-type'] : undefined;
+    const type = route.api === 'connect' ? call.headers['content-type'] : undefined;
     return json(200, body, type === undefined ? {} : { 'content-type': type });
   } catch (error) {
-    if (error instanceof Refusal) return error.answer(route.dialect);
+    if (error instanceof Refusal) return error.answer(route.api);
     throw error;
   }
 }

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { posix } from 'node:path';
 import { z } from 'zod';
-import { json, plainText, Refusal, type Answer, type Dialect } from './answers.js';
+import { json, plainText, Refusal, type Answer, type Api } from './answers.js';
 
-// How requests are addressed and decoded. ZITADEL does both before it looks at the caller's token.
+// How requests are routed and decoded. ZITADEL does both before it checks the token.
 
 /** The only host that it accepts in `x-zitadel-instance-host`. */
 export const instanceHost = 'zitadel.example.com';
@@ -27,7 +27,7 @@ const uint32 = z
 /** At most one field of a oneof may be set. */
 const atMostOne = (...fields: unknown[]) => fields.filter((field) => field !== undefined).length <= 1;
 
-/** The RPCs with the shapes of their requests, as far as they are read. Unknown fields are dropped. */
+/** The request of each RPC, with the fields that are read. Others are dropped, as ZITADEL does with unknown fields. */
 const requests = {
   GetUserByID: z.object({ userId: text }),
   ListUsers: z.object({
@@ -50,7 +50,7 @@ export type Rpc = keyof typeof requests;
 export type Requests = { [R in Rpc]: z.infer<(typeof requests)[R]> };
 
 export interface Route {
-  dialect: Dialect;
+  api: Api;
   rpc: Rpc;
   /** From the path. Over Connect it is in the body. */
   userId?: string;
@@ -64,7 +64,7 @@ const restRoutes: [path: RegExp, Partial<Record<string, Rpc>>][] = [
   [/^\/v2\/users\/([^/]*)\/phone\/verify$/s, { POST: 'VerifyPhone' }],
 ];
 
-/** Finds the RPC that a request is for. A request that is for none has its answer already. */
+/** @returns the route of a request, or the answer if it reaches no RPC */
 export function findRoute(request: RawRequest): Route | Answer {
   const [path = ''] = request.path.split('?');
   if (/%(?![0-9a-f]{2})/i.test(path)) return plainText(400, '400 Bad Request');
@@ -86,7 +86,7 @@ function findRestRoute(path: string, verb: string): Route | Answer {
     const rpc = rpcs[verb];
     if (!rpc) return new Refusal(12, 'Method Not Allowed').answer('rest');
     const [, userId] = match;
-    return { dialect: 'rest', rpc, ...(userId !== undefined && { userId }) };
+    return { api: 'rest', rpc, ...(userId !== undefined && { userId }) };
   }
   return new Refusal(5, 'Not Found').answer('rest');
 }
@@ -104,7 +104,7 @@ function findConnectRoute(rpc: string, { method: verb, headers }: RawRequest): R
   if (!/^application\/json(; *charset=utf-8)?$/i.test(headers['content-type'] ?? '')) {
     return { status: 415, headers: { 'accept-post': acceptedTypes }, body: '' };
   }
-  return { dialect: 'connect', rpc: rpc as Rpc };
+  return { api: 'connect', rpc: rpc as Rpc };
 }
 
 /** Bytes that are not UTF-8 become replacement characters. */
@@ -125,13 +125,13 @@ export function readRequest(route: Route, request: RawRequest): Requests[Rpc] {
   return message;
 }
 
-/** Decodes proto3 JSON. Over REST, no body is an empty message, and the user id in the path prevails. */
-function decode({ dialect, rpc, userId }: Route, { method, body }: RawRequest): Requests[Rpc] {
-  const hasBody = dialect === 'connect' || (method === 'POST' && body !== '');
+/** Decodes proto3 JSON. Over REST, no body means an empty message, and the user id in the path wins. */
+function decode({ api, rpc, userId }: Route, { method, body }: RawRequest): Requests[Rpc] {
+  const hasBody = api === 'connect' || (method === 'POST' && body !== '');
   const { data, success } = requests[rpc].safeParse(parseJson(hasBody ? body : '{}'));
   if (success) return { ...data, ...(userId !== undefined && { userId }) };
   const text = 'proto: syntax error';
-  throw new Refusal(3, dialect === 'rest' ? text : `unmarshal message: unmarshal into *user.${rpc}Request: ${text}`);
+  throw new Refusal(3, api === 'rest' ? text : `unmarshal message: unmarshal into *user.${rpc}Request: ${text}`);
 }
 
 /** Names may be in snake case, and null means absent. */
@@ -157,8 +157,8 @@ export function userIdIn({ userId }: Route, { body }: RawRequest): string | unde
 }
 
 /** ZITADEL's REST gateway forwards the path and the token as gRPC metadata, which may only contain printable ASCII. */
-function refuseOtherCharacters({ userId = '', dialect }: Route, { authorization = '' }: IncomingHttpHeaders): void {
-  if (dialect === 'rest' && /[^\x20-\x7e]/.test(userId + authorization)) {
+function refuseOtherCharacters({ userId = '', api }: Route, { authorization = '' }: IncomingHttpHeaders): void {
+  if (api === 'rest' && /[^\x20-\x7e]/.test(userId + authorization)) {
     throw new Refusal(13, 'header key "zitadel-activity-path" contains value with non-printable ASCII characters');
   }
 }

@@ -20,10 +20,7 @@ const codeLifetimeMs = 60 * 60 * 1000;
 
 type Rpcs = { [R in Rpc]: (caller: EmbeddedToken, request: Requests[R]) => object };
 
-/**
- * Part of ZITADEL's user service v2, with its rules: the phone of a user, and how users are read. Refusals come in the order of
- * ZITADEL's own checks.
- */
+/** The part of ZITADEL's user service v2 that reads users and changes their phones, with the same checks in the same order. */
 export class UserService implements Rpcs {
   readonly outbox: Sms[] = [];
   /** Every code that was ever created, so that tests can check that none leaks. */
@@ -44,7 +41,7 @@ export class UserService implements Rpcs {
     return carryOut(this.store.authenticate(headers), request);
   }
 
-  /** Checks that the user exists before it checks whether the caller may read them. */
+  /** Checks that the user exists before the permission. */
   GetUserByID(caller: EmbeddedToken, { userId }: Requests['GetUserByID']): object {
     requireLength('GetUserByIDRequest.UserId', userId);
     const user = this.store.get(userId);
@@ -53,7 +50,7 @@ export class UserService implements Rpcs {
     return { details: detailsInReads(user), user: userMessage(user) };
   }
 
-  /** In the order of the ids. Silently omits users that the caller may not read, before it counts and limits. */
+  /** Sorts by id. Silently omits users that the caller may not read, before it counts and limits. */
   ListUsers(caller: EmbeddedToken, { query, queries }: Requests['ListUsers']): object {
     const wanted = queries.map(({ inUserIdsQuery }, index) => {
       if (inUserIdsQuery) return new Set(inUserIdsQuery.userIds);
@@ -92,8 +89,8 @@ export class UserService implements Rpcs {
   }
 
   /**
-   * A returned code proves nothing about the phone, so not even users themselves may get it. It only requires an earlier code: where the
-   * phone was removed, the SMS goes to nobody.
+   * A returned code proves nothing about the phone, so not even users themselves may get it. Requires an earlier code, but no phone: see
+   * `Sms.number`.
    */
   ResendPhoneCode(caller: EmbeddedToken, { userId, returnCode }: Requests['ResendPhoneCode']): object {
     requireLength('ResendPhoneCodeRequest.UserId', userId);
@@ -103,7 +100,7 @@ export class UserService implements Rpcs {
     return this.makeCode(user, returnCode !== undefined);
   }
 
-  /** Anyone with a token may call it. Does not check that there is a phone. */
+  /** Requires no permission, and no phone. */
   VerifyPhone(_: EmbeddedToken, { userId, verificationCode }: Requests['VerifyPhone']): object {
     requireLength('VerifyPhoneRequest.UserId', userId);
     requireLength('VerifyPhoneRequest.VerificationCode', verificationCode, 20);
@@ -114,7 +111,7 @@ export class UserService implements Rpcs {
     return this.store.change(user);
   }
 
-  /** Keeps the code. */
+  /** Does not remove the code. */
   RemovePhone(caller: EmbeddedToken, { userId }: Requests['RemovePhone']): object {
     requireLength('RemovePhoneRequest.UserId', userId);
     const user = this.findHuman(userId);

@@ -19,7 +19,7 @@ export class UserStore {
         user.userId,
         {
           ...user,
-          // The one that was made together with the phone.
+          // Made together with the phone, and expired.
           code: user.phone && !user.phone.isVerified ? { value: 'L0NG4G', expiresAt: 0 } : undefined,
           creationDate,
           details: { sequence: '1', changeDate: creationDate, resourceOwner: user.organisation },
@@ -90,7 +90,7 @@ export interface StoredUser extends EmbeddedUser {
 /** Only reads contain the creation date. */
 export const detailsInReads = ({ details, creationDate }: StoredUser): object => ({ ...details, creationDate });
 
-/** A user as ZITADEL sends it, without zero values except for the optional `nickName`. */
+/** A user in ZITADEL's JSON: without zero values, except for the optional `nickName`. */
 export function userMessage(user: StoredUser): object {
   const { userId, state, description, kind } = user;
   const username = `user-${userId}`;
@@ -118,7 +118,7 @@ function human({ userId, description, state, phone }: StoredUser): object {
       gender: 'GENDER_UNSPECIFIED',
     },
     email: { email: `user-${userId}@example.com`, ...(state !== 'initial' && { isVerified: true }) },
-    // A human without a phone has an empty one, which a code from before its removal can even verify.
+    // A human without a phone has an empty one. A code from before a removal can even verify it.
     phone: { ...(phone?.number && { phone: phone.number }), ...(phone?.isVerified && { isVerified: true }) },
   };
 }

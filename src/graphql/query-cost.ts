@@ -25,7 +25,7 @@ export const maxRepresentations = 5_000;
 /** A phone under two aliases costs as much as two phones. */
 export const maxPhones = 5_000;
 
-/** Valid ids have up to 200 characters: up to 400 in JavaScript's count, and 800 bytes and two quotes in JSON. */
+/** Valid ids have up to 200 Unicode characters: 400 UTF-16 units, or 800 bytes and two quotes in JSON. */
 const maxUserIdLength = 400;
 const maxUserIdBytes = 802;
 
@@ -128,7 +128,7 @@ export class QueryCost {
     return sum(
       representations.map((value) => {
         const id = typeof value === 'object' && value !== null && 'id' in value ? value.id : undefined;
-        // An id that is not valid is not repeated. The error of each phone names the user as well.
+        // An invalid id is not repeated. The error of each phone also contains the id.
         const isShort = typeof id === 'string' && id.length <= maxUserIdLength;
         const bytesOfId = isShort ? Buffer.byteLength(JSON.stringify(id)) : 0;
         return Math.max('null,'.length + maxErrorBytes + path, valid + (ids + phones.length) * bytesOfId);

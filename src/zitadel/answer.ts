@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { FailedCall, Rpc } from '../failure.js';
 import { failedCall } from '../failures.js';
 import type { UpstreamAnswer } from './exchange.js';
-import type { Dialect } from './rest.js';
+import type { ZitadelApi } from './rest.js';
 
 /** ZITADEL's ids have about 15 characters. A client may get one for each of thousands of users. */
 export const maxErrorIdLength = 40;
@@ -38,7 +38,7 @@ export function parseAnswer<T>(
   rpc: Rpc,
   response: z.ZodType<T>,
   { httpStatus, headers, body }: UpstreamAnswer,
-  readError: Dialect['readError'],
+  readError: ZitadelApi['readError'],
   secrets: readonly string[] = [],
 ): T {
   const retryAfter = secondsFrom(headers['retry-after']);

@@ -1,8 +1,8 @@
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { z } from 'zod';
-import { rest, type Dialect } from './rest.js';
+import { rest, type ZitadelApi } from './rest.js';
 
-/** The names of google.rpc.Code, in order from 1: https://connectrpc.com/docs/protocol/#error-codes */
+/** The names of google.rpc.Code, from 1: https://connectrpc.com/docs/protocol/#error-codes */
 // prettier-ignore
 const codes = [
   'canceled', 'unknown', 'invalid_argument', 'deadline_exceeded', 'not_found', 'already_exists', 'permission_denied',
@@ -17,7 +17,7 @@ const connectError = z.object({
   details: z.array(z.unknown()).nullish(),
 });
 
-/** `value` is a message in Base64. `debug` is the same in JSON, for people: servers may leave it out or put anything there. */
+/** `value` is a protobuf message in Base64. `debug` is the same in JSON, for debugging: servers may omit it, or put anything there. */
 const connectDetail = z.object({
   type: z.string(),
   value: z.string(),
@@ -25,10 +25,10 @@ const connectDetail = z.object({
 });
 
 /**
- * Every RPC is a POST to its own name, with all of its message in the body. `Connect-Timeout-Ms` is never sent: ZITADEL would answer 403
- * when the time is up.
+ * Every RPC is a POST to its own path, with the whole message in the body. `Connect-Timeout-Ms` is never sent: ZITADEL would answer 403 when
+ * the time is up.
  */
-export const connect: Dialect = {
+export const connect: ZitadelApi = {
   headers: { 'connect-protocol-version': '1' },
 
   address: ({ rpc, userId, message }) => {
@@ -37,32 +37,32 @@ export const connect: Dialect = {
     return { method: 'POST', path: `/zitadel.user.v2.UserService/${method}`, body };
   },
 
-  /** The same separators are refused as over REST, so that ids mean the same over both. A lone surrogate is not UTF-8. */
+  /** Refuses the same separators as over REST, so that the two differ as little as possible. A lone surrogate has no UTF-8. */
   isUserId: (userId) => /^(?!\.\.?$)[^\p{Cc}\p{Cs}/\\]{1,200}$/u.test(userId),
 
   readError: (json) => {
     const { data } = connectError.safeParse(json);
-    // Without this service, ZITADEL's REST gateway answers.
+    // If ZITADEL does not serve Connect, its REST gateway answers.
     if (!data) return rest.readError(json);
     return { ...data, code: codes.indexOf(data.code) + 1, details: data.details?.map(restDetail) };
   },
 };
 
-/** Converts a detail to the form that it has over REST. One that cannot be read must not break anything. */
+/** Converts a detail to its form over REST. One that cannot be read is passed on. */
 function restDetail(detail: unknown): unknown {
   const { data } = connectDetail.safeParse(detail);
   if (!data) return detail;
   const { type, value, debug } = data;
   const fields = type === 'zitadel.v1.ErrorDetail' ? readErrorDetail(Buffer.from(value, 'base64')) : debug;
   const typed = { '@type': `type.googleapis.com/${type}` };
-  // Its own type stays first, as over REST, and prevails: `debug` could pretend to be an ErrorDetail.
+  // The type comes first, as over REST, and wins over one in `debug`, which could pretend to be an ErrorDetail.
   return { ...typed, ...(fields ?? { value }), ...typed };
 }
 
 /** https://github.com/zitadel/zitadel/blob/main/proto/zitadel/message.proto */
 const errorDetailFields: Partial<Record<number, string>> = { 1: 'id', 2: 'message' };
 
-/** @returns undefined if these bytes are not an ErrorDetail */
+/** @returns undefined if the bytes are not an ErrorDetail */
 function readErrorDetail(bytes: Uint8Array): object | undefined {
   const detail: Record<string, string> = {};
   try {

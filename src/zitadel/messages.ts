@@ -7,14 +7,14 @@ export type PhoneCodeMode = 'SEND_CODE' | 'RETURN_CODE';
 
 export type SetPhoneMode = PhoneCodeMode | 'MARK_VERIFIED';
 
-/** ZITADEL reads an empty or misspelt mode as "send an SMS", so each is spelled out here, and always sent. */
+/** ZITADEL takes an empty or misspelt mode to mean "send an SMS", so a mode is always sent, and spelled out here. */
 export const verification: Record<SetPhoneMode, object> = {
   SEND_CODE: { sendCode: {} },
   RETURN_CODE: { returnCode: {} },
   MARK_VERIFIED: { isVerified: true },
 };
 
-/** What an omitted value stands for. */
+/** Reads an omitted value as this zero value. */
 const omitted = (zero: string) =>
   z
     .null()
@@ -57,7 +57,7 @@ export interface ZitadelUser {
   /** Whether they have not finished signing up. */
   isInitial: boolean;
   phone: Phone | null;
-  /** Of the last change that a read shows: each change of a user has the next number. Lists leave it out. */
+  /** The number of the latest change in this read: changes of a user are numbered in order. Undefined in lists. */
   sequence?: string;
 }
 

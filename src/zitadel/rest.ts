@@ -2,10 +2,9 @@ import { z } from 'zod';
 import type { Rpc } from '../failure.js';
 import type { UpstreamRequest } from './exchange.js';
 
-/** Calls an RPC with a message. */
 export interface RpcRequest {
   rpc: Rpc;
-  /** The user that the message is about; undefined for ListUsers, whose message names them. */
+  /** The user that the call is about; undefined for ListUsers, whose message contains the ids. */
   userId?: string;
   /** Without the user's id. */
   message: object;
@@ -14,14 +13,14 @@ export interface RpcRequest {
 /** google.rpc.Status: https://github.com/googleapis/googleapis/blob/master/google/rpc/status.proto */
 type RpcStatus = z.infer<typeof rpcStatus>;
 
-/** What differs between the APIs in which ZITADEL offers its user service: how a call is addressed, and how an error is read. */
-export interface Dialect {
-  /** Headers of every request. */
+/** What differs between ZITADEL's REST and Connect APIs: how a call is addressed, and how an error is read. */
+export interface ZitadelApi {
+  /** Sent with every request. */
   headers: Record<string, string>;
   address: (request: RpcRequest) => Pick<UpstreamRequest, 'method' | 'path' | 'body'>;
-  /** Whether calls can be about a user with this id. ZITADEL's ids have 1–200 characters. */
+  /** Whether a call can be made for a user with this id. ZITADEL's ids have 1–200 characters. */
   isUserId: (userId: string) => boolean;
-  /** @returns undefined if this is not an error of ZITADEL's */
+  /** @returns undefined if it is not one of ZITADEL's errors */
   readError: (json: unknown) => RpcStatus | undefined;
 }
 
@@ -34,7 +33,7 @@ const routes: Record<Exclude<Rpc, 'ListUsers'>, { method: UpstreamRequest['metho
   RemovePhone: { method: 'DELETE', below: '/phone' },
 };
 
-/** ZITADEL's errors have a google.rpc.Code; a proxy's may have an HTTP status in its place. */
+/** ZITADEL's errors have a google.rpc.Code; a proxy's may have an HTTP status instead. */
 const rpcStatus = z.object({
   code: z.int().min(1).max(16),
   message: z.string().nullish(),
@@ -42,7 +41,7 @@ const rpcStatus = z.object({
 });
 
 /** Each RPC has a route of its own: https://zitadel.com/docs/apis/resources/user_service_v2 */
-export const rest: Dialect = {
+export const rest: ZitadelApi = {
   headers: {},
 
   address: ({ rpc, userId = '', message }) => {
@@ -53,8 +52,8 @@ export const rest: Dialect = {
   },
 
   /**
-   * Printable ASCII without separators. ZITADEL fails on other characters before it checks the token. It also routes on the decoded path, so
-   * an id that contains a separator, or is a dot segment, would call another RPC, however it is encoded.
+   * Printable ASCII without separators. ZITADEL fails on other characters before it checks the token. It routes by the decoded path, so
+   * an id that contains a separator, or is a dot segment, could call another RPC even if it is encoded.
    */
   isUserId: (userId) => /^(?!\.\.?$)[\x20-\x2e\x30-\x5b\x5d-\x7e]{1,200}$/.test(userId),
 

@@ -25,9 +25,9 @@ export class ZitadelClient {
     return this.connection.deadline();
   }
 
-  /** Whether calls can be about a user with this id. */
+  /** Whether a call can be made for a user with this id. */
   isUserId(userId: string): boolean {
-    return this.connection.dialect.isUserId(userId);
+    return this.connection.api.isUserId(userId);
   }
 
   /**
@@ -105,7 +105,6 @@ export class ZitadelClient {
   /**
    * Reads several users at once. The result may lag behind the last write. ListUsers.
    *
-   * @param userIds at most 1000
    * @returns the users that exist and that the caller may read, in no particular order
    * @throws {Failure}
    */

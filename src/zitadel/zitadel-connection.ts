@@ -7,7 +7,7 @@ import { parseAnswer } from './answer.js';
 import { connect } from './connect.js';
 import { Deadline, type UpstreamRequest } from './exchange.js';
 import { Lane } from './lane.js';
-import { rest, type Dialect, type RpcRequest } from './rest.js';
+import { rest, type ZitadelApi, type RpcRequest } from './rest.js';
 import { ZitadelHealth } from './zitadel-health.js';
 
 /** On whose behalf a call is made. */
@@ -66,12 +66,12 @@ const maxWaiting = 1_000;
 const probeTimeoutMs = 2_000;
 /** No user has this id. */
 const probe: RpcRequest = { rpc: 'Probe', userId: '0', message: {} };
-const dialects: Record<ZitadelConfig['api'], Dialect> = { rest, connect };
+const apis: Record<ZitadelConfig['api'], ZitadelApi> = { rest, connect };
 
 /** Calls ZITADEL, each within a deadline. Does not follow redirects. */
 export class ZitadelConnection {
   readonly health: ZitadelHealth;
-  readonly dialect: Dialect;
+  readonly api: ZitadelApi;
   private readonly writes: Lane;
   private readonly reads: Lane;
   private readonly probes: Lane;
@@ -81,7 +81,7 @@ export class ZitadelConnection {
     private readonly config: ZitadelConfig,
     logger: Logger,
   ) {
-    this.dialect = dialects[config.api];
+    this.api = apis[config.api];
     const { origin, pathname } = config.url;
     this.basePath = pathname.replace(/\/$/, '');
     // A write that starts late is likely to time out with an unknown outcome.
@@ -134,7 +134,7 @@ export class ZitadelConnection {
     try {
       const answer = await lane.exchange(this.address(call, headers), deadline);
       const secretsOfRequest = [...authorization.split(/\s+/), ...secrets];
-      const parsed = parseAnswer(rpc, response, answer, this.dialect.readError, secretsOfRequest);
+      const parsed = parseAnswer(rpc, response, answer, this.api.readError, secretsOfRequest);
       watched.end(answer.httpStatus);
       return parsed;
     } catch (error) {
@@ -149,18 +149,18 @@ export class ZitadelConnection {
   private async probe(): Promise<never> {
     const deadline = new Deadline(Math.min(this.config.timeoutMs, probeTimeoutMs));
     const answer = await this.probes.exchange(this.address(probe, {}), deadline);
-    return parseAnswer('Probe', z.never(), answer, this.dialect.readError);
+    return parseAnswer('Probe', z.never(), answer, this.api.readError);
   }
 
   /** @param headers of the caller */
   private address(call: RpcRequest, headers: UpstreamRequest['headers']): UpstreamRequest {
-    const { method, path, body } = this.dialect.address(call);
+    const { method, path, body } = this.api.address(call);
     const all = {
       accept: 'application/json',
       'accept-encoding': 'identity',
       'x-zitadel-instance-host': this.config.instanceHost,
       'content-type': body === null ? undefined : 'application/json',
-      ...this.dialect.headers,
+      ...this.api.headers,
       ...headers,
     };
     return { rpc: call.rpc, method, path: this.basePath + path, headers: all, body };

@@ -23,7 +23,7 @@ export function differencesOf({ request, response }: Recorded, answer: Answer): 
   const isCut = response.body.length === maxRecorded;
   const recorded = fieldsOf(response.body, isCut);
   const actual = fieldsOf(answer.body, isCut);
-  // A list of everyone there is depends on who there is.
+  // A list of all users depends on who exists.
   const isCompared = (path: string) => request.body !== '{}' || !/^result|totalResult$/.test(path);
   const paths = new Set([...recorded.keys(), ...actual.keys()].filter(isCompared));
   const differing = [...paths].filter((path) => recorded.get(path) !== actual.get(path));
@@ -33,7 +33,7 @@ export function differencesOf({ request, response }: Recorded, answer: Answer): 
 /** Longer bodies were recorded only in part: all are lists. */
 const maxRecorded = 3000;
 
-/** The values in JSON by their paths, and other bodies as they are. With `isCut`, only the first of a list. */
+/** The values in JSON by their paths, or the whole body if it is not JSON. With `isCut`, only the first user of a list. */
 function fieldsOf(body: string, isCut: boolean): Map<string, string> {
   const fields = new Map<string, string>();
   const collect = (path: string, value: unknown): void => {

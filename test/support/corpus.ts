@@ -5,7 +5,7 @@ export interface Recorded {
   name: string;
   /** The RPC, or `-` if the request is for none. */
   operation: string;
-  /** Who sent it; null if it had no token, or an odd one. */
+  /** Who sent it; null without a token, or with an odd one. */
   caller: string | null;
   request: { method: string; path: string; headers: Record<string, string>; body: string | null };
   response: { status: number; contentType: string | null; headers: Record<string, string>; body: string };

@@ -9,7 +9,7 @@ import { grpcCodes } from './zitadel.js';
 export interface Row {
   /** The kinds of recorded answers: see `kindsIn`. */
   recorded?: readonly string[];
-  /** What nobody has recorded yet. */
+  /** Answers that are not recorded yet. */
   on?: readonly Misbehaviour[];
   is: Verdict;
   /** Of a write. It is also what a resend counts as. */
@@ -73,7 +73,7 @@ export const rows: Row[] = [
   // Answers at other paths, such as those of the health checks.
   { recorded: ['- 412 text/plain', '- 200 json - - -'], is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN', level: 'warn' },
   { recorded: ['- 200 text/plain', '- 204 -'], is: { code: 'UPSTREAM_MISCONFIGURED', reason: 'NOT_ZITADEL' }, outcome: 'UNKNOWN', level: 'warn' },
-  // ZITADEL's JSON, as nobody has recorded it yet. The code in the body decides; an HTTP status of 500 or more leaves the outcome open.
+  // ZITADEL's JSON that is not recorded yet. The code in the body decides; an HTTP status of 500 or more leaves the outcome open.
   { on: [says(3, 400), json(400, { code: 3, details: [{ '@type': 'type.googleapis.com/zitadel.v1.CredentialsCheckError', failedAttempts: 3 }] })], is: { code: 'BAD_USER_INPUT' }, outcome: 'NOT_DONE', level: 'info', isGuess: true },
   { on: [says(6, 409), says(9, 400), says(9, 404), says(10, 409), says(11, 400), says(9, 400, 'COMMAND-eis9R')], is: { code: 'FAILED_PRECONDITION' }, outcome: 'NOT_DONE', level: 'info', isGuess: true },
   { on: [json(404, { code: 7, message: null, details: null })], is: { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING' }, outcome: 'NOT_DONE', level: 'info' },
@@ -130,10 +130,10 @@ export function originalOf({ status: httpStatus, body = '' }: Answer, ours: stri
   return ours.startsWith('UPSTREAM_') ? numbers : { ...numbers, ...words };
 }
 
-/** Calls that take any answer: one that sends an SMS, one that tries a code, and a read. */
+/** Calls to try any answer with: one that sends an SMS, one that tries a code, and a read. */
 export const trio = ['ResendPhoneCode', 'VerifyPhone', 'GetUserByID'] as const;
 
-/** The kinds in a row, each for one RPC: see `RecordedAnswer.kind`, of which a kind is the beginning. `|` stands between RPCs. */
+/** The kinds in a row, each for one RPC: the beginnings of a `RecordedAnswer.kind`. `|` separates RPCs. */
 export function kindsIn({ recorded = [] }: Row): string[] {
   return recorded.flatMap((kinds) => {
     const [rpcs = '', ...rest] = kinds.split(' ');
@@ -156,7 +156,7 @@ const alone = (name: string, call: Call, row: Row, on: Misbehaviour): Case => [
   on,
 ];
 
-/** Each kind of answer, to three calls, and also to the RPC that it was recorded of. */
+/** Each kind of answer, to three calls, and also to the RPC that it was recorded for. */
 export const cases = rows.flatMap((row): Case[] => {
   const known = kindsIn(row).flatMap((kind, index, kinds): Case[] => {
     const found = recordedErrors.find((one) => one.answers.rest.length > 0 && isOfKind(kind)(one));

@@ -1,7 +1,7 @@
 import type { EmbeddedZitadel } from '../../src/embedded-zitadel/embedded-zitadel.js';
 import { gate } from './gate.js';
 
-/** Makes 50 calls at once. ZITADEL answers the writes of this many of them only when all others have been answered. */
+/** Makes 50 calls at once. ZITADEL answers the first `reaching` writes only when all other calls have been answered. */
 export function fiftyAtOnce<Answer>(
   zitadel: EmbeddedZitadel,
   reaching: number,

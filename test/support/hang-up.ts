@@ -3,8 +3,8 @@ import { gate, type Gate } from './gate.js';
 import { manager, type openStage } from './stage.js';
 
 /**
- * Starts a resend whose caller hangs up while ZITADEL processes its first call: the look at the user before an SMS, or the only call if the
- * code is returned.
+ * Starts a resend whose caller hangs up while ZITADEL processes its first call: the read before an SMS, or the only call if the code is
+ * returned.
  *
  * @returns the gate that lets ZITADEL answer that call
  */

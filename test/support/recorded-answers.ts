@@ -7,23 +7,23 @@ import type { SetPhoneMode } from '../../src/zitadel/messages.js';
 import { corpus, recorded, type Recorded } from './corpus.js';
 import { grpcCodes } from './zitadel.js';
 
-// What a real ZITADEL answered, with values in place of the placeholders, so that it can be served again.
+// The recorded answers of a real ZITADEL, with values in place of the placeholders, so that they can be sent again.
 
 export type Call = Exclude<Rpc, 'Probe'>;
-export type Dialect = 'rest' | 'connect';
+export type Api = 'rest' | 'connect';
 export type Answer = Extract<Misbehaviour, { answer: unknown }>['answer'];
 
 export interface RecordedAnswer {
   name: string;
   /** The RPC, HTTP status, content type, google.rpc.Code, id and message, with `-` for what is absent. */
   kind: string;
-  /** The call to answer: ResendPhoneCode if the recorded request was none of ours. */
+  /** The call to answer: ResendPhoneCode if the recorded request was not one that this server makes. */
   call: Call;
   /** Of a successful SetPhone or ResendPhoneCode. */
   mode: SetPhoneMode;
   isError: boolean;
   /** As it was recorded, and over Connect in all forms that mean the same. */
-  answers: Record<Dialect, Answer[]>;
+  answers: Record<Api, Answer[]>;
   /** In the form that it has over REST. */
   body: string;
 }
@@ -110,7 +110,7 @@ function fill(text: string): string {
     .replace(/<code:(.+?):(\d+)>/g, (_, alphabet: string, length) => codeOf(alphabet, Number(length)));
 }
 
-/** The recording kept 3,000 characters of a body. A list is closed after the last user that was kept whole. */
+/** Only 3,000 characters of a body were recorded. Ends a list after its last complete user. */
 function close(body: string): string {
   return body.length < 3_000 ? body : `${body.slice(0, body.lastIndexOf(', {"userId"'))}]}`;
 }

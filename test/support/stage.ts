@@ -21,7 +21,7 @@ export interface CodeResult extends ChangeResult {
 }
 export type Phone = { number: string; isVerified: boolean } | null;
 
-/** The dialect that stories run over. */
+/** The API of ZITADEL that the stories use. */
 export const zitadelApi = process.env['TEST_ZITADEL_API'] ?? 'rest';
 
 /** The answers to the example operations, by file name. */
@@ -115,7 +115,7 @@ export async function openStage(
     url: server.url,
     graphql: `${server.url}/graphql`,
     metricsUrl: server.metricsUrl,
-    /** The RPCs of ZITADEL's calls so far, in order. */
+    /** The RPCs of the calls to ZITADEL so far, in order. */
     rpcs: () => zitadel.calls.map(({ rpc }) => rpc),
     /** The log lines so far. */
     lines,

@@ -18,7 +18,7 @@ export const zitadel = (code: number, status: string, httpStatus: number, id: st
   details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id, message: text }],
 });
 
-/** The message of a call, without the user id, which REST has in the path. */
+/** The message of a call, without the user id, which is in the path over REST. */
 export function messageOf({ body }: Call): object {
   const message = JSON.parse(body || '{}') as { userId?: string };
   delete message.userId;

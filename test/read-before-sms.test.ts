@@ -5,7 +5,7 @@ import { gate } from './support/gate.js';
 import { bearer, manager, openStage, unverified } from './support/stage.js';
 import { answered } from './support/zitadel.js';
 
-// Before ZITADEL sends an SMS, this server reads the user as the caller.
+// Before each SMS, this server reads the user, as the caller.
 
 type Stage = Awaited<ReturnType<typeof openStage>>;
 
@@ -51,7 +51,7 @@ test('does not read the user if no SMS is sent', async () => {
   expect(rpcsOf(stage)).toEqual(['ResendPhoneCode', 'SetPhone', 'SetPhone', 'RemovePhone']);
 });
 
-test('looks twice before it says that there is no phone to resend a code to', async () => {
+test('reads twice before it says that there is no phone to resend a code to', async () => {
   await using stage = await openStage();
 
   const answer = await stage.resend({ userId: users.phoneless.userId });
@@ -61,7 +61,7 @@ test('looks twice before it says that there is no phone to resend a code to', as
   expect(rpcsOf(stage)).toEqual(['GetUserByID', 'GetUserByID']);
 });
 
-test('resends the code if only the first look shows no phone', async () => {
+test('resends the code if only the first read shows no phone', async () => {
   await using stage = await openStage();
   stage.zitadel.misbehave(withoutPhone);
 
@@ -74,7 +74,11 @@ test('resends the code if only the first look shows no phone', async () => {
 test.for(
   both([
     ['a machine', users.machine, { code: 'NOT_FOUND', reason: 'NOT_A_HUMAN' }],
-    ['one who never signed in', users.uninitialised, { code: 'FAILED_PRECONDITION', reason: 'USER_NOT_INITIALIZED' }],
+    [
+      'a user who has never signed in',
+      users.uninitialised,
+      { code: 'FAILED_PRECONDITION', reason: 'USER_NOT_INITIALIZED' },
+    ],
   ] as const),
 )('does not %s by SMS for %s', async ([name, , { userId }, verdict]) => {
   await using stage = await openStage();
@@ -109,35 +113,35 @@ test.for(
 test.for(
   both([
     ['is unavailable twice', [unavailable, unavailable], { code: 'UPSTREAM_UNAVAILABLE' }],
-    ['breaks twice', [{ reset: true }, { reset: true }], { code: 'UPSTREAM_UNAVAILABLE' }],
+    ['loses its connection twice', [{ reset: true }, { reset: true }], { code: 'UPSTREAM_UNAVAILABLE' }],
     ['fails', [answered({ code: 13 }, 500)], { code: 'UPSTREAM_ERROR' }],
-    ['is not allowed any more', [answered({ code: 8 }, 429)], { code: 'RATE_LIMITED', reason: 'UPSTREAM_QUOTA' }],
+    ['exceeds the quota', [answered({ code: 8 }, 429)], { code: 'RATE_LIMITED', reason: 'UPSTREAM_QUOTA' }],
     ['shows another user', [answered({ user: { userId: '1', human: {} } })], { code: 'UPSTREAM_ERROR' }],
   ] as const),
-)('does not %s by SMS if the look %s, and counts no SMS', async ([name, , looks, failure]) => {
+)('does not %s by SMS if the read %s, and counts no SMS', async ([name, , answers, failure]) => {
   await using stage = await openStage({ SMS_LIMITS: '1/24h' });
-  stage.zitadel.misbehave(...looks);
+  stage.zitadel.misbehave(...answers);
 
   const failed = await bySms[name](stage, unverified);
   const rpcs = rpcsOf(stage);
   const again = await bySms[name](stage, unverified);
 
   expect(extensionsOf(failed)).toMatchObject({ ...failure, outcome: 'NOT_DONE' });
-  expect(rpcs).toEqual(looks.map(() => 'GetUserByID'));
+  expect(rpcs).toEqual(answers.map(() => 'GetUserByID'));
   expect(again.errors).toBeUndefined();
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-test.for(names)('does not %s by SMS if the look used up half of the time', async (name) => {
+test.for(names)('does not %s by SMS if the read used up half of the time', async (name) => {
   const clock = stopClock();
   await using stage = await openStage();
-  const looking = gate();
-  stage.zitadel.misbehave({ hold: looking.opened });
+  const reading = gate();
+  stage.zitadel.misbehave({ hold: reading.opened });
 
   const late = bySms[name](stage, unverified);
   await stage.zitadel.called(1);
   clock.move(6);
-  looking.open();
+  reading.open();
 
   expect(extensionsOf(await late)).toEqual({ code: 'UPSTREAM_TIMEOUT', outcome: 'NOT_DONE' });
   expect(rpcsOf(stage)).toEqual(['GetUserByID']);
