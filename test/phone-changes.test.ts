@@ -163,6 +163,24 @@ test.for([
   },
 );
 
+test('a removal of unknown outcome forbids SMS after another removal and a set, too', async () => {
+  await using stage = await openStage();
+  const { zitadel } = stage;
+  zitadel.misbehaveWhenWriting({ answer: { status: 504, headers: { 'content-type': 'text/html' } } });
+  await remove(stage);
+  const removed = await remove(stage);
+  const wasSet = await set(stage);
+  // Only now does ZITADEL carry the first removal out, and a read still shows the phone.
+  await elsewhere(stage, 'DELETE');
+  zitadel.misbehave(answered({ details: { sequence: '3' }, user: shown }));
+
+  const resent = await resend(stage);
+
+  expect([removed.errors, wasSet.errors]).toEqual([undefined, undefined]);
+  expect(extensionsOf(resent)).toMatchObject(inProgress);
+  expect(zitadel.outbox).toEqual([]);
+});
+
 test('sends no SMS after a removal showed that there is no phone, even if a read still shows one', async () => {
   await using stage = await openStage();
   const { zitadel } = stage;

@@ -98,9 +98,11 @@ export class PhoneChanges {
       if (until > now) break;
       this.removals.delete(id);
     }
+    // A removal that was not answered may still be carried out, even after this one.
+    const isUnknown = this.removals.get(userId)?.isCertain === false;
     // Moves the user to the end.
     this.removals.delete(userId);
-    this.removals.set(userId, { ...removal, until: now + this.forbiddenMs });
+    this.removals.set(userId, { ...(isUnknown ? { isCertain: false } : removal), until: now + this.forbiddenMs });
   }
 
   /** @throws {Failure} IN_PROGRESS if its turn would come too late to start a write */
