@@ -276,3 +276,27 @@ test('does not wait so long that an SMS would start late', async () => {
   answering.open();
   await removing;
 });
+
+test('a shutdown waits for those who wait for each other, also if their callers have hung up', async () => {
+  await using stage = await openStage();
+  const { zitadel } = stage;
+  const answering = gate();
+  zitadel.misbehaveWhenWriting({ hold: answering.opened });
+  const removing = remove(stage, member);
+  await zitadel.written(1);
+  const hangUp = new AbortController();
+  const hungUp = stage.resend({}, manager, hangUp.signal).catch(() => 'hung up');
+  const resending = resend(stage);
+  await zitadel.called(3);
+  await reads(stage);
+  hangUp.abort();
+
+  const closing = stage.closeServer();
+  answering.open();
+
+  expect((await removing).errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
+  expect((await resending).errors).toBeUndefined();
+  expect(await hungUp).toBe('hung up');
+  await closing;
+  expect(rpcsOf(zitadel.writes)).toEqual(['RemovePhone', 'ResendPhoneCode', 'ResendPhoneCode']);
+});
