@@ -8,7 +8,7 @@ import { formatError, maskError } from '../src/graphql/mask-error.js';
 import { createSchema } from '../src/graphql/schema.js';
 import { createLogger } from '../src/logger.js';
 import { startServer } from '../src/server.js';
-import { leaveForLogTest, openStage, post, resend } from './support/stage.js';
+import { leaveForLogTest, openStage, post, resend, zitadelApi } from './support/stage.js';
 
 const mask = (error: GraphQLError, kind?: 'query' | 'mutation'): GraphQLFormattedError =>
   formatError(error, maskError(error, kind));
@@ -112,7 +112,8 @@ test.for([
 test('answers HTTP 200 with a bare code when a fault of its own comes up', async () => {
   await using zitadel = await startEmbeddedZitadel();
   const lines: string[] = [];
-  const config = readConfig({ ZITADEL_URL: zitadel.url, HOST: '127.0.0.1', PORT: '0' });
+  const upstream = { ZITADEL_URL: zitadel.url, ZITADEL_API: zitadelApi };
+  const config = readConfig({ ...upstream, HOST: '127.0.0.1', PORT: '0' });
   await using server = await startServer(config, { logTo: { write: (line) => void lines.push(line) } });
   const fault = Object.assign(new TypeError('a fault in the middle of a call', { cause: new RangeError('deeper') }), {
     headers: { authorization: 'Bearer S3CR3T' },
@@ -151,7 +152,8 @@ test('answers HTTP 200 with a bare code when a fault of its own comes up', async
 test('answers a fault outside of the execution with HTTP 500, and logs its cause in the line of the request', async () => {
   await using zitadel = await startEmbeddedZitadel();
   const lines: string[] = [];
-  const config = readConfig({ ZITADEL_URL: zitadel.url, HOST: '127.0.0.1', PORT: '0' });
+  const upstream = { ZITADEL_URL: zitadel.url, ZITADEL_API: zitadelApi };
+  const config = readConfig({ ...upstream, HOST: '127.0.0.1', PORT: '0' });
   await using server = await startServer(config, { logTo: { write: (line) => void lines.push(line) } });
   Object.defineProperty(config.sms, 'countries', {
     get() {
