@@ -1,5 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { PhoneChanges } from '../src/contact-phone/phone-changes.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { Deadline } from '../src/zitadel/exchange.js';
 import { stopClock } from './support/clock.js';
 import { gate } from './support/gate.js';
 import { readOne } from './support/reads.js';
@@ -125,6 +127,21 @@ test.for([1, 2])('after %i removals, sends an SMS at once to a phone that was se
   expect(stage.zitadel.outbox.map(({ number }) => number)).toEqual(['+41795550103']);
 });
 
+const long = '10000000000000000000';
+test.for([
+  ['9999999999999999999', noPhone],
+  [long, noPhone],
+  ['10000000000000000001', undefined],
+] as const)('after a removal, compares sequences as the integers they are: %s', async ([sequence, refusal]) => {
+  await using stage = await openStage();
+  const details = { sequence: long, changeDate: '2026-01-02T03:04:05.678Z', resourceOwner: '1' };
+  stage.zitadel.misbehaveWhenWriting(answered({ details }));
+  await remove(stage);
+  stage.zitadel.misbehave(answered({ details: { sequence }, user: shown }));
+
+  expect(extensionsOf(await resend(stage))).toEqual(refusal);
+});
+
 test('after a removal, the next set allows SMS again, but not one that fails', async () => {
   await using stage = await openStage();
   const { zitadel } = stage;
@@ -239,7 +256,9 @@ test('callers that ZITADEL rejects delay an SMS by one call at most, however man
   await using stage = await openStage();
   const { zitadel } = stage;
   const answering = gate();
-  zitadel.misbehaveWhenWriting(...Array.from({ length: 20 }, () => ({ hold: answering.opened })));
+  const sending = gate();
+  const held = { hold: answering.opened };
+  zitadel.misbehaveWhenWriting(...Array.from({ length: 20 }, () => held), { hold: sending.opened });
 
   // These do not wait for each other.
   const before = Array.from({ length: 20 }, () => remove(stage, outsider));
@@ -253,28 +272,64 @@ test('callers that ZITADEL rejects delay an SMS by one call at most, however man
   await reads(stage);
   expect(zitadel.writes).toHaveLength(20);
   answering.open();
-  await Promise.all([...before, resending, ...after]);
+  await Promise.all(before);
+  await zitadel.written(21);
+  await reads(stage);
+  expect(zitadel.writes).toHaveLength(21);
+  sending.open();
+  await Promise.all([resending, ...after]);
 
   expect((await resending).errors).toBeUndefined();
   const removals = Array.from({ length: 20 }, () => 'RemovePhone');
   expect(rpcsOf(zitadel.writes)).toEqual([...removals, 'ResendPhoneCode', ...removals]);
 });
 
-test('does not wait so long that an SMS would start late', async () => {
-  await using stage = await openStage({ ZITADEL_TIMEOUT_MS: '1000' });
+test('does not wait so long that an SMS would start late, and delays nobody after that', async () => {
+  const clock = stopClock();
+  await using stage = await openStage();
   const { zitadel } = stage;
-  const answering = gate();
+  const [answering, looking] = [gate(), gate()];
   zitadel.misbehaveWhenWriting({ hold: answering.opened });
+  zitadel.misbehave({ hold: looking.opened });
 
-  const removing = remove(stage);
+  const removing = remove(stage, outsider);
   await zitadel.written(1);
-  zitadel.misbehave(stale);
-  const resent = await resend(stage);
-
-  expect(extensionsOf(resent)).toMatchObject(inProgress);
-  expect(rpcsOf(zitadel.writes)).toEqual(['RemovePhone']);
+  const resending = resend(stage);
+  await zitadel.called(2);
+  clock.move(5);
+  looking.open();
+  await zitadel.calls[1]?.answered;
+  await reads(stage);
   answering.open();
   await removing;
+
+  expect(extensionsOf(await resending)).toEqual({ ...inProgress, retryAfter: 1 });
+  expect(rpcsOf(zitadel.writes)).toEqual(['RemovePhone']);
+  expect((await set(stage)).errors).toBeUndefined();
+});
+
+test('forgets a removal when another comes after its minute', async () => {
+  const clock = stopClock();
+  const changes = new PhoneChanges(10_000);
+  const deadline = new Deadline(10_000);
+  const details = { sequence: '2', changeDate: '', resourceOwner: '' };
+  const removeOf = (userId: string) => changes.remove(userId, deadline, () => Promise.resolve({ details }));
+  const sendTo = (userId: string) => {
+    const phone = { ...users.unverified.phone };
+    const read = { userId, isMachine: false, isInitial: false, phone, sequence: '1' };
+    return changes.resendBySms(read, deadline, () => Promise.resolve('sent')).catch(() => 'not sent');
+  };
+  await removeOf('one');
+  await removeOf('another');
+  clock.move(30);
+  await removeOf('one');
+  clock.move(30);
+  await removeOf('a third');
+
+  // If it were still stored, it would forbid SMS again when the clock goes back.
+  vi.spyOn(performance, 'now').mockReturnValue(0);
+  onTestFinished(() => void vi.restoreAllMocks());
+  expect([await sendTo('one'), await sendTo('another')]).toEqual(['not sent', 'sent']);
 });
 
 test('a shutdown waits for those who wait for each other, also if their callers have hung up', async () => {
