@@ -62,6 +62,20 @@ test.for([
   expect(stage.lines.at(-1)).toContain('"code":"BAD_USER_INPUT","reason":"TOO_MUCH_AT_ONCE","outcome":"NOT_DONE"');
 });
 
+test.for([
+  ['under many names', (i: number) => `a${i}: id`],
+  ['in the errors of many phones', (i: number) => `a${i}: contactPhone { number }`],
+] as const)('counts the bytes of long ids %s', async ([, field]) => {
+  await using stage = await openStage();
+  // The longest id that Connect takes.
+  const of = Array(300).fill(user('💌'.repeat(200)));
+
+  const { errors } = await post(stage.graphql, { query: ofUsers(times(10, field)), variables: { of } }, manager);
+
+  expect(errors).toEqual([{ message: bytes, extensions: tooMuch }]);
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
 test('counts representations in the document and in the default of a variable', async () => {
   await using stage = await openStage({ MAX_TOKENS: '5000' });
   const ones = '1 '.repeat(1_700);
