@@ -112,7 +112,8 @@ async function refusedWith(detail: object) {
 }
 
 const errorDetail = create(ErrorDetailSchema, { id: 'AUTH-AWfge', message: 'No' });
-const value = Buffer.from(toBinary(ErrorDetailSchema, errorDetail)).toString('base64');
+const base64 = (...parts: Uint8Array[]) => Buffer.concat(parts).toString('base64');
+const value = base64(toBinary(ErrorDetailSchema, errorDetail));
 
 test.for([[undefined], [null], ['text'], [1], [['AUTH-other']], [{ id: 'AUTH-other' }]])(
   'reads a detail from its bytes, whatever `debug` is: %o',
@@ -123,6 +124,29 @@ test.for([[undefined], [null], ['text'], [1], [['AUTH-other']], [{ id: 'AUTH-oth
     });
   },
 );
+
+test('skips what it does not know in a detail', async () => {
+  // The id as a number, then field 7 as 32 bits, and field 9 as text.
+  const unknown = Buffer.from([0x08, 0x05, 0x3d, 1, 2, 3, 4, 0x4a, 2, 0x61, 0x62]);
+
+  const answer = await refusedWith({
+    type: 'zitadel.v1.ErrorDetail',
+    value: base64(unknown, toBinary(ErrorDetailSchema, errorDetail)),
+  });
+
+  expect(answer).toMatchObject({ id: 'AUTH-AWfge', details: [{ id: 'AUTH-AWfge', message: 'No' }] });
+});
+
+test('passes on a detail whose bytes are cut short, without an id', async () => {
+  const cut = base64(toBinary(ErrorDetailSchema, errorDetail).slice(0, 8));
+
+  const answer = await refusedWith({ type: 'zitadel.v1.ErrorDetail', value: cut });
+
+  expect(answer).not.toHaveProperty('id');
+  expect(answer).toMatchObject({
+    details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', value: cut }],
+  });
+});
 
 test('takes no id from a detail of another type that pretends to be an ErrorDetail', async () => {
   const debug = { '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id: 'AUTH-AWfge' };
