@@ -126,12 +126,12 @@ test.for([[undefined], [null], ['text'], [1], [['AUTH-other']], [{ id: 'AUTH-oth
 );
 
 test('skips what it does not know in a detail', async () => {
-  // The id as a number, then field 7 as 32 bits, and field 9 as text.
-  const unknown = Buffer.from([0x08, 0x05, 0x3d, 1, 2, 3, 4, 0x4a, 2, 0x61, 0x62]);
+  // Field 7 as 32 bits, field 9 as text, and the id as a number.
+  const unknown = Buffer.from([0x3d, 1, 2, 3, 4, 0x4a, 2, 0x61, 0x62, 0x08, 0]);
 
   const answer = await refusedWith({
     type: 'zitadel.v1.ErrorDetail',
-    value: base64(unknown, toBinary(ErrorDetailSchema, errorDetail)),
+    value: base64(toBinary(ErrorDetailSchema, errorDetail), unknown),
   });
 
   expect(answer).toMatchObject({ id: 'AUTH-AWfge', details: [{ id: 'AUTH-AWfge', message: 'No' }] });
