@@ -157,7 +157,16 @@ test('takes no id from a detail of another type that pretends to be an ErrorDeta
   expect(answer).toMatchObject({ details: [{ '@type': 'type.googleapis.com/google.rpc.ErrorInfo' }] });
 });
 
-test('sends no `Connect-Timeout-Ms`, since ZITADEL would answer 403 when the time is up', async () => {
+test('reads an error whose message and details are null', async () => {
+  await using stage = await openStage({ ZITADEL_API: 'connect' });
+  stage.zitadel.misbehaveWhenWriting(answered({ code: 'permission_denied', message: null, details: null }, 403));
+
+  const { errors } = await stage.run('remove-contact-phone', { userId: users.verified.userId });
+
+  expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN', zitadel: { code: 7, httpStatus: 403 } } }]);
+});
+
+test('sends no `Connect-Timeout-Ms`, since ZITADEL would say that the caller has no permission', async () => {
   await using stage = await openStage({ ZITADEL_API: 'connect' });
 
   await readOne(stage.graphql, users.verified.userId);
