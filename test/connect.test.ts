@@ -166,7 +166,7 @@ test('reads an error whose message and details are null', async () => {
   expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN', zitadel: { code: 7, httpStatus: 403 } } }]);
 });
 
-test('sends no `Connect-Timeout-Ms`, since ZITADEL would say that the caller has no permission', async () => {
+test('sends no `Connect-Timeout-Ms`, since ZITADEL would answer 403 when the time is up', async () => {
   await using stage = await openStage({ ZITADEL_API: 'connect' });
 
   await readOne(stage.graphql, users.verified.userId);

@@ -212,6 +212,25 @@ test('sends no SMS after a removal showed that there is no phone, even if a read
   expect(zitadel.outbox).toEqual([]);
 });
 
+test('a user whose phone no read shows gets a code after removing and setting it', async () => {
+  await using stage = await openStage();
+  const { zitadel } = stage;
+  const { number } = users.unverified.phone;
+  const withoutPhone = answered({ details: { sequence: '1' }, user: { userId: unverified, human: { phone: {} } } });
+  const setBySms = () => stage.run('set-contact-phone', { userId: unverified, number });
+  zitadel.misbehave(withoutPhone, withoutPhone, withoutPhone);
+
+  const resent = await resend(stage);
+  const wasSet = await setBySms();
+  const removed = await remove(stage);
+  zitadel.misbehave(withoutPhone);
+  const wasSetAgain = await setBySms();
+
+  expect([resent, wasSet].map(extensionsOf)).toMatchObject([noPhone, { reason: 'SAME_NUMBER' }]);
+  expect([removed.errors, wasSetAgain.errors]).toEqual([undefined, undefined]);
+  expect(zitadel.outbox.map((sms) => sms.number)).toEqual([number]);
+});
+
 test('a removal that ZITADEL or a firewall rejects does not affect the user', async () => {
   await using stage = await openStage();
   await remove(stage, outsider);
@@ -288,16 +307,16 @@ test('does not wait so long that an SMS would start late, and delays nobody afte
   const clock = stopClock();
   await using stage = await openStage();
   const { zitadel } = stage;
-  const [answering, looking] = [gate(), gate()];
+  const [answering, reading] = [gate(), gate()];
   zitadel.misbehaveWhenWriting({ hold: answering.opened });
-  zitadel.misbehave({ hold: looking.opened });
+  zitadel.misbehave({ hold: reading.opened });
 
   const removing = remove(stage, outsider);
   await zitadel.written(1);
   const resending = resend(stage);
   await zitadel.called(2);
   clock.move(5);
-  looking.open();
+  reading.open();
   await zitadel.calls[1]?.answered;
   await reads(stage);
   answering.open();

@@ -162,9 +162,9 @@ function wait(queue: Queue, rpc: ChangeRpc, waitMs: number): Promise<boolean> {
   });
 }
 
-/** Sequences are uint64: a JavaScript number would round them. */
-function isAfter(one: string, other: string | undefined): boolean {
-  return other !== undefined && BigInt(one) > BigInt(other);
+/** Sequences are uint64: a JavaScript number would round them. An answer without one says nothing. */
+function isAfter(one: string, other = '0'): boolean {
+  return other !== '0' && BigInt(one) > BigInt(other);
 }
 
 function inProgress(retryAfter: number): Failure {
