@@ -109,7 +109,7 @@ export class ZitadelClient {
    * @throws {Failure}
    */
   async listUsers(caller: Caller, userIds: readonly string[], deadline: Deadline): Promise<ZitadelUser[]> {
-    // ZITADEL versions differ in their default limit.
+    // The version that was recorded has no default limit, but another may have one.
     const message = { query: { limit: userIds.length }, queries: [{ inUserIdsQuery: { userIds } }] };
     const call = { rpc: 'ListUsers', message, userIds } as const;
     const { result } = await this.connection.read(caller, listUsersResponse, call, deadline);
