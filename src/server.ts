@@ -86,7 +86,7 @@ async function build(
   const { app: http, drain: endKeepAlive } = await createHttpServer(config.http, logger);
   releases.push(() => http.close());
   recordFaults(http, logger);
-  const metrics = new Metrics();
+  const metrics = new Metrics(config.sms.countries);
   const requests = recordRequests(http, graphqlPath, tracing, [createRequestLog(logger), metrics.add]);
   metrics.serve(metricsHttp ?? http, requests.inFlight);
   const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...limits.state() }));

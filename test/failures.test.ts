@@ -68,7 +68,7 @@ async function expectCount(stage: Stage, call: Call, { outcome, isGuess }: Pick<
   const isUnknown = outcome === 'UNKNOWN';
   if (!isVerification) {
     const metrics = Object.entries(await readMetrics(`${stage.url}/metrics`));
-    const counted = isUnknown ? [['contact_phone_sms_sent_total{outcome="UNKNOWN"}', 1]] : [];
+    const counted = isUnknown ? [['contact_phone_sms_sent_total{outcome="UNKNOWN",country="CH"}', 1]] : [];
     expect(
       metrics.filter(([name]) => name.startsWith('contact_phone_sms_sent_total{')),
       call,

@@ -78,7 +78,10 @@ test('counts requests, calls, SMS and batches in agreement with ZITADEL', async 
   });
   expect(sum(calls)).toBe(zitadel.calls.length);
   expect(sum(ofName(series, 'upstream_call_duration_seconds_count'))).toBe(zitadel.calls.length);
-  expect(ofName(series, 'sms_sent_total')).toEqual({ 'outcome="DONE"': 1, 'outcome="UNKNOWN"': 1 });
+  expect(ofName(series, 'sms_sent_total')).toEqual({
+    'outcome="DONE",country="CH"': 1,
+    'outcome="UNKNOWN",country="CH"': 1,
+  });
   expect(zitadel.outbox).toHaveLength(2);
   expect(ofName(series, 'limited_total')).toEqual({ 'reason="SMS_TO_USER"': 2, 'reason="SMS_BUDGET"': 1 });
   // The read of a hundred that got a 503 was repeated.
@@ -86,6 +89,54 @@ test('counts requests, calls, SMS and batches in agreement with ZITADEL', async 
   expect(ofName(series, 'batch_size_sum')).toEqual({ '': 254 });
   expect(series['process_cpu_seconds_total']).toBeGreaterThan(0);
   expect(JSON.stringify(series)).not.toContain('made_up');
+});
+
+test('counts SMS by country, from zero for the listed ones', async () => {
+  await using stage = await openStage({ SMS_COUNTRIES: 'AT,DE,CH' });
+  const { userId } = users.phoneless;
+  const smsSent = async () => ofName(await readMetrics(stage.metricsUrl), 'sms_sent_total');
+  expect(await smsSent()).toEqual({
+    'outcome="DONE",country="AT"': 0,
+    'outcome="DONE",country="DE"': 0,
+    'outcome="DONE",country="CH"': 0,
+  });
+
+  await stage.resend();
+  await stage.resend({ mode: 'RETURN_CODE' });
+  await stage.run('set-contact-phone', { userId, number: '+4915112345678', mode: 'MARK_VERIFIED' });
+  await stage.run('set-contact-phone', { userId, number: '+33612345678' });
+  stage.zitadel.misbehaveWhenWriting({ reset: true });
+  await stage.run('set-contact-phone', { userId, number: '+43664123456' });
+
+  expect(await smsSent()).toEqual({
+    'outcome="DONE",country="AT"': 0,
+    'outcome="UNKNOWN",country="AT"': 1,
+    'outcome="DONE",country="DE"': 0,
+    'outcome="DONE",country="CH"': 1,
+  });
+});
+
+test('counts SMS by country as they are seen if none is listed', async () => {
+  await using stage = await openStage();
+  const smsSent = async () => ofName(await readMetrics(stage.metricsUrl), 'sms_sent_total');
+  expect(await smsSent()).toEqual({});
+
+  await stage.resend();
+  await stage.run('set-contact-phone', { userId: unverified, number: '+4915112345678' });
+  await stage.resend();
+
+  expect(await smsSent()).toEqual({ 'outcome="DONE",country="CH"': 1, 'outcome="DONE",country="DE"': 2 });
+});
+
+test('counts SMS to numbers without a country as 001', async () => {
+  await using stage = await openStage();
+
+  await stage.run('set-contact-phone', { userId: unverified, number: '+870773111632' });
+  await stage.resend();
+
+  expect(ofName(await readMetrics(stage.metricsUrl), 'sms_sent_total')).toEqual({
+    'outcome="DONE",country="001"': 2,
+  });
 });
 
 test('reports how many requests are in flight', async () => {

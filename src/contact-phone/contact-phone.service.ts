@@ -16,7 +16,7 @@ import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 import type { PhoneChanges } from './phone-changes.js';
 import { createUserLoader, explain, explained, readBeforeResend, readBeforeSet, type UserLoader } from './users.js';
-import { badUserId, checkSmsCountry, readPhoneNumber, readVerificationCode } from './validation.js';
+import { badUserId, checkSmsCountry, readPhoneNumber, readVerificationCode, smsCountryOf } from './validation.js';
 
 /** The user after a change. What the change itself proves about the phone is not read again; the rest is, but only if it is selected. */
 interface ChangedUser {
@@ -90,7 +90,8 @@ export class ContactPhoneService {
   set(userId: string, typed: unknown, mode: SetPhoneMode): Promise<CodeResult> {
     return this.write(userId, async (caller, deadline) => {
       const number = readPhoneNumber(typed);
-      const setPhone = () => this.zitadel.setPhone(caller, userId, number, mode, deadline);
+      const smsCountry = mode === 'SEND_CODE' ? smsCountryOf(number) : undefined;
+      const setPhone = () => this.zitadel.setPhone(caller, userId, number, mode, smsCountry, deadline);
       const set = () => this.changes.set(userId, deadline, setPhone);
       const read = () => readBeforeSet(this.zitadel, caller, userId, deadline);
       if (mode === 'SEND_CODE' && this.smsCountries.length > 0) checkSmsCountry(this.smsCountries, number, true);
@@ -102,8 +103,9 @@ export class ContactPhoneService {
   /** Has ZITADEL create a new code for the user's unverified phone, and send or return it. */
   resend(userId: string, mode: PhoneCodeMode): Promise<CodeResult> {
     return this.write(userId, async (caller, deadline) => {
-      const resend = () => this.zitadel.resendPhoneCode(caller, userId, mode, deadline);
-      const resendBySms = (user: ZitadelUser) => this.changes.resendBySms(user, deadline, resend);
+      const resend = (smsCountry?: string) => this.zitadel.resendPhoneCode(caller, userId, mode, smsCountry, deadline);
+      const resendBySms = (user: ZitadelUser & { phone: Phone }) =>
+        this.changes.resendBySms(user, deadline, () => resend(smsCountryOf(user.phone.number)));
       const read = async () => {
         const user = await readBeforeResend(this.zitadel, caller, userId, deadline);
         if (this.smsCountries.length > 0) checkSmsCountry(this.smsCountries, user.phone.number, false);
@@ -163,11 +165,11 @@ export class ContactPhoneService {
   }
 
   /** Makes a call that sends an SMS, if the limits and a read of the user allow one. If ZITADEL refuses the call, the read explains why. */
-  private async sendSms(
+  private async sendSms<User extends ZitadelUser>(
     caller: Caller,
     userId: string,
-    read: () => Promise<ZitadelUser>,
-    call: (user: ZitadelUser) => Promise<CodeResponse>,
+    read: () => Promise<User>,
+    call: (user: User) => Promise<CodeResponse>,
   ): Promise<SmsResult> {
     const readAndCall = async () => {
       const user = await read();

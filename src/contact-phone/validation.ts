@@ -69,3 +69,8 @@ export function readVerificationCode(value: unknown): string {
   const text = typeof value === 'string' ? undefined : 'The verification code must be a string.';
   throw new Failure({ code: 'BAD_USER_INPUT', reason: 'CODE_MALFORMED' }, { argument: 'verificationCode', text });
 }
+
+/** The country of a number in E.164 format; `001` if it has none. */
+export function smsCountryOf(number: string): string {
+  return parsePhoneNumberFromString(number, { extract: false })?.country ?? '001';
+}

@@ -55,7 +55,7 @@ type Counted = Pick<RequestRecord, 'code' | 'totalMs' | 'calls'> & { field: stri
 
 /**
  * Metrics of requests and of the process. Every label comes from a closed list: root fields of the schema, RPCs of ZITADEL, codes, HTTP
- * statuses.
+ * statuses, countries.
  */
 export class Metrics {
   private readonly ofRequests = new Registry();
@@ -96,8 +96,8 @@ export class Metrics {
   });
   private readonly smsSent = new Counter({
     name: 'contact_phone_sms_sent_total',
-    help: 'SMS that ZITADEL sent (outcome DONE), or may have sent (UNKNOWN).',
-    labelNames: ['outcome'],
+    help: 'SMS that ZITADEL sent (outcome DONE) or may have sent (UNKNOWN), by the country of the number, 001 if it has none.',
+    labelNames: ['outcome', 'country'],
     registers: this.registers,
   });
   private readonly limited = new Counter({
@@ -106,6 +106,11 @@ export class Metrics {
     labelNames: ['reason'],
     registers: this.registers,
   });
+
+  /** @param smsCountries counted from zero, so that a rate shows their first SMS too */
+  constructor(smsCountries: readonly string[]) {
+    for (const country of smsCountries) this.smsSent.inc({ outcome: 'DONE', country }, 0);
+  }
 
   /** Queues a finished request for counting: counting many at once costs a fraction of counting them one by one. */
   readonly add = ({ operation, code, failures, totalMs, calls }: RequestRecord): void => {
@@ -123,11 +128,11 @@ export class Metrics {
   private count({ field, code, totalMs, calls, limits }: Counted): void {
     this.requests.inc({ field, code });
     this.requestSeconds.observe({ field }, totalMs / 1000);
-    for (const { rpc, users, sendsSms, httpStatus, code, outcome, ms } of calls) {
+    for (const { rpc, users, smsCountry, httpStatus, code, outcome, ms } of calls) {
       this.calls.inc({ rpc, status: statusLabel(httpStatus), code });
       this.callSeconds.observe({ rpc }, ms / 1000);
       if (rpc === 'GetUserByID' || rpc === 'ListUsers') this.batches.observe(users);
-      if (sendsSms && outcome !== 'NOT_DONE') this.smsSent.inc({ outcome });
+      if (smsCountry !== undefined && outcome !== 'NOT_DONE') this.smsSent.inc({ outcome, country: smsCountry });
     }
     for (const reason of limits) this.limited.inc({ reason });
   }

@@ -28,7 +28,7 @@ export interface RecordedCall {
   rpc: Rpc;
   /** How many users it read or changed. */
   users: number;
-  sendsSms: boolean;
+  smsCountry: string | undefined;
   httpStatus: number | undefined;
   code: ErrorCode | 'OK';
   outcome: Outcome;
@@ -95,7 +95,7 @@ export class RequestRecord {
   }
 
   /** Observes a call to ZITADEL. */
-  readonly watchCall = ({ rpc, userIds, sendsSms }: StartedCall): WatchedCall => {
+  readonly watchCall = ({ rpc, userIds, smsCountry }: StartedCall): WatchedCall => {
     const span = this.trace?.beginCall(rpc);
     const beganAt = performance.now();
     for (const userId of userIds) this.calledFor.add(userId);
@@ -110,7 +110,7 @@ export class RequestRecord {
         const call: RecordedCall = {
           rpc,
           users: userIds.length,
-          sendsSms,
+          smsCountry,
           httpStatus,
           code: failure?.verdict.code ?? 'OK',
           // Neither a read nor a fault of ours has an outcome.

@@ -34,6 +34,7 @@ export class ZitadelClient {
    * Sets the user's phone. It is unverified unless the mode is MARK_VERIFIED. Codes for the previous phone stop working. SetPhone.
    *
    * @param number in E.164 format: ZITADEL would read any other format as a Swiss number
+   * @param smsCountry the country of the number if the mode is SEND_CODE: see `StartedCall`
    * @returns the change, and the code in the mode RETURN_CODE
    * @throws {Failure}
    */
@@ -42,13 +43,14 @@ export class ZitadelClient {
     userId: string,
     number: string,
     mode: SetPhoneMode,
+    smsCountry: string | undefined,
     deadline: Deadline,
   ): Promise<CodeResponse> {
     const call = {
       rpc: 'SetPhone',
       userId,
       message: { phone: number, ...verification[mode] },
-      sendsSms: mode === 'SEND_CODE',
+      smsCountry,
       secrets: [number],
     } as const;
     return this.connection.write(caller, codeResponse, call, deadline);
@@ -57,12 +59,18 @@ export class ZitadelClient {
   /**
    * Creates a new code for the user's unverified phone. It replaces the previous one. ResendPhoneCode.
    *
+   * @param smsCountry the country of the user's number if the mode is SEND_CODE: see `StartedCall`
    * @returns the change, and the code in the mode RETURN_CODE
    * @throws {Failure}
    */
-  resendPhoneCode(caller: Caller, userId: string, mode: PhoneCodeMode, deadline: Deadline): Promise<CodeResponse> {
-    const sendsSms = mode === 'SEND_CODE';
-    const call = { rpc: 'ResendPhoneCode', userId, message: verification[mode], sendsSms } as const;
+  resendPhoneCode(
+    caller: Caller,
+    userId: string,
+    mode: PhoneCodeMode,
+    smsCountry: string | undefined,
+    deadline: Deadline,
+  ): Promise<CodeResponse> {
+    const call = { rpc: 'ResendPhoneCode', userId, message: verification[mode], smsCountry } as const;
     return this.connection.write(caller, codeResponse, call, deadline);
   }
 

@@ -34,8 +34,8 @@ export interface StartedCall {
   rpc: Rpc;
   /** The users that are read or changed. */
   userIds: readonly string[];
-  /** Whether it sends an SMS if it succeeds. */
-  sendsSms: boolean;
+  /** Where the SMS goes that it sends if it succeeds: a country code, `001` for a number without a country. undefined if it sends none. */
+  smsCountry: string | undefined;
 }
 
 /** Observes one call to its end. */
@@ -49,7 +49,7 @@ export interface WatchedCall {
 interface Call extends RpcRequest {
   /** The users in the message of ListUsers. */
   userIds?: readonly string[];
-  sendsSms?: boolean;
+  smsCountry?: string | undefined;
   /** Parts of the message that must not reach a log, even if ZITADEL quotes them. */
   secrets?: readonly string[];
 }
@@ -126,8 +126,8 @@ export class ZitadelConnection {
     call: Call,
     deadline: Deadline,
   ): Promise<T> {
-    const { rpc, userId = '', userIds = [userId], sendsSms = false, secrets = [] } = call;
-    const watched = caller.watchCall({ rpc, userIds, sendsSms });
+    const { rpc, userId = '', userIds = [userId], smsCountry, secrets = [] } = call;
+    const watched = caller.watchCall({ rpc, userIds, smsCountry });
     const { authorization, 'accept-language': acceptLanguage } = caller.headers;
     const { traceparent, tracestate } = watched.traceHeaders ?? caller.headers;
     const headers = { authorization, 'accept-language': acceptLanguage, traceparent, tracestate };
