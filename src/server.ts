@@ -88,8 +88,9 @@ async function build(
   recordFaults(http, logger);
   const metrics = new Metrics(config.sms.countries);
   const requests = recordRequests(http, graphqlPath, tracing, [createRequestLog(logger), metrics.add]);
-  metrics.serve(metricsHttp ?? http, requests.inFlight);
-  const health = serveHealth(http, () => ({ zitadel: connection.health.state, ...limits.state() }));
+  const stateOfParts = () => ({ zitadel: connection.health.state, ...limits.state() });
+  metrics.serve(metricsHttp ?? http, requests.inFlight, stateOfParts);
+  const health = serveHealth(http, stateOfParts);
   if (config.playground) {
     // Loaded only if needed: loading is slow.
     const { servePlayground } = await import('./http/playground.js');

@@ -1,12 +1,20 @@
 import { Gauge, register } from 'prom-client';
-import { expect, onTestFinished, test } from 'vitest';
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
+import { hasRedis } from './support/has-redis.js';
 import { readMetrics } from './support/metrics.js';
 import { readMany, user } from './support/reads.js';
+import { startRedis } from './support/redis.js';
 import { openSocket, refusesConnections } from './support/sockets.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
+import { until } from './support/until.js';
+import { answered } from './support/zitadel.js';
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 /** The series of one metric, by their labels. */
 const ofName = (series: Record<string, number>, name: string) =>
@@ -152,6 +160,52 @@ test('reports how many requests are in flight', async () => {
   await Promise.all(calls);
 
   expect(await inFlight()).toBe(0);
+});
+
+/** The states that `/health/ready` reports, and what the gauges show of them. */
+const readStates = async ({ url, metricsUrl }: { url: string; metricsUrl: string }) => {
+  const { status, ...reported } = (await (await fetch(`${url}/health/ready`)).json()) as Record<string, string>;
+  const series = await readMetrics(metricsUrl);
+  const shown = { zitadel: series['contact_phone_zitadel_up'], redis: series['contact_phone_redis_up'] };
+  return { status, reported, shown };
+};
+
+test('shows whether ZITADEL is up, and nothing until that is known', async () => {
+  // The first probe must not time out.
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout'] });
+  await using other = await openStage();
+  await other.zitadel.probed(1);
+  const answering = gate();
+  other.zitadel.misbehaveWhenProbed({ hold: answering.opened });
+  await using stage = await openStage({ ZITADEL_URL: other.zitadel.url });
+  await other.zitadel.probed(2);
+
+  expect(await readStates(stage)).toEqual({ status: 'ok', reported: { zitadel: 'unknown' }, shown: {} });
+  answering.open();
+  await until(async () => (await readStates(stage)).reported['zitadel'] === 'up');
+  expect((await readStates(stage)).shown).toEqual({ zitadel: 1 });
+
+  for (const [misbehaviour, state, up] of [
+    [answered({ code: 14 }, 503), 'down', 0],
+    [answered({ code: 16 }, 401), 'up', 1],
+    [answered({ code: 5 }, 404), 'misconfigured', 0],
+  ] as const) {
+    other.zitadel.misbehaveWhenProbed(misbehaviour);
+    vi.advanceTimersByTime(30_000);
+    // A scrape starts the probe that is due: operators need no readiness checks.
+    await until(async () => (await readMetrics(stage.metricsUrl))['contact_phone_zitadel_up'] === up);
+    expect((await readStates(stage)).reported).toEqual({ zitadel: state });
+  }
+});
+
+test.runIf(hasRedis)('shows whether Redis is up', async () => {
+  await using redis = await startRedis();
+  await using stage = await openStage({ REDIS_URL: redis.url });
+
+  expect(await readStates(stage)).toMatchObject({ reported: { redis: 'up' }, shown: { redis: 1 } });
+  await redis.stop();
+  await until(async () => (await readStates(stage)).shown.redis === 0);
+  expect(await readStates(stage)).toMatchObject({ status: 'ok', reported: { redis: 'down' } });
 });
 
 test('serves metrics only on METRICS_PORT if it is set', async () => {

@@ -141,8 +141,9 @@ export class Metrics {
    * Serves `/metrics` in the text format of Prometheus.
    *
    * @param inFlight how many requests are being answered
+   * @param stateOfParts the states that `/health/ready` reports
    */
-  serve(app: FastifyInstance, inFlight: () => number): void {
+  serve(app: FastifyInstance, inFlight: () => number, stateOfParts: () => { zitadel: string; redis?: string }): void {
     new Gauge({
       name: 'contact_phone_requests_in_flight',
       help: 'Requests in progress, including those whose client has hung up.',
@@ -151,12 +152,28 @@ export class Metrics {
         this.set(inFlight());
       },
     });
+    this.watchState('zitadel', 'ZITADEL', () => stateOfParts().zitadel);
+    this.watchState('redis', 'Redis, if REDIS_URL is set,', () => stateOfParts().redis);
     // Register these once per process, however many servers it runs.
     if (!ofProcess.getSingleMetric('process_cpu_seconds_total')) collectDefaultMetrics();
     app.get('/metrics', async (_request, reply) => {
       this.countAdded();
       const all = Registry.merge([ofProcess, this.ofRequests]);
       return reply.type(all.contentType).send(await all.metrics());
+    });
+  }
+
+  /** Without a sample while the state is unknown: a 0 could raise an alarm at each start, and a NaN would turn every sum into NaN. */
+  private watchState(part: string, title: string, stateOf: () => string | undefined): void {
+    new Gauge({
+      name: `contact_phone_${part}_up`,
+      help: `Whether ${title} is up (1) or not (0), as in /health/ready.`,
+      registers: this.registers,
+      collect() {
+        const state = stateOf();
+        if (state === undefined || state === 'unknown') this.remove();
+        else this.set(state === 'up' ? 1 : 0);
+      },
     });
   }
 }
