@@ -1,22 +1,7 @@
-import type { CountryCode } from 'libphonenumber-js/max';
 import { z } from 'zod';
-import {
-  countries,
-  flag,
-  formatLimits,
-  httpUrl,
-  limit,
-  limits,
-  type Limit,
-  origins,
-  port,
-  redisUrl,
-  routerSecrets,
-  unknownVariables,
-  wholeNumber,
-} from './variables.js';
+import * as variable from './variables.js';
 
-export type { Limit };
+export { noCountry, type Budget, type Limit } from './variables.js';
 
 /** The configuration of the process, read once at startup. */
 export interface Config {
@@ -30,8 +15,7 @@ export interface Config {
   traces: { endpoint: URL | undefined };
   shutdown: { delayMs: number; timeoutMs: number };
   zitadel: ZitadelConfig;
-  /** The countries that SMS may be sent to; all if empty. */
-  sms: { countries: CountryCode[] };
+  sms: SmsConfig;
   limits: LimitsConfig;
   log: LogConfig;
 }
@@ -62,16 +46,30 @@ export interface ZitadelConfig {
   timeoutMs: number;
 }
 
+/** The numbers that SMS may be sent to. */
+export interface SmsConfig {
+  /** `001` stands for numbers without a country. If empty, all are allowed but `001`. */
+  countries: string[];
+  /** libphonenumber's names, and `UNKNOWN`. */
+  numberTypes: string[];
+}
+
 /** A missing limit is off. */
 export interface LimitsConfig {
   /** How often an SMS may be sent to one user: sorted by duration, and each longer one allows more. */
-  smsLimits: Limit[];
-  /** The same for all users together. */
-  smsBudget: Limit | undefined;
+  smsLimits: variable.Limit[];
+  /** The same for one number, whatever users it belongs to. */
+  smsLimitsPerNumber: variable.Limit[];
+  /** The same for all users together: at most one for all countries, and one for each. */
+  smsBudgets: variable.Budget[];
   /** How many wrong codes one caller may try for one user. */
-  verifyLimit: Limit | undefined;
+  verifyLimit: variable.Limit | undefined;
+  /** Numbers reach Redis only as an HMAC with this key. */
+  phoneHashKey: string | undefined;
   /** The store for counting across processes. The URL may contain a password. */
   redisUrl: URL | undefined;
+  /** Separates deployments that share a Redis. */
+  redisPrefix: string;
 }
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -87,43 +85,48 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
+const smsLimits = variable.limits('limits such as 1/30s,5/10m,20/24h, where each longer one allows more');
+
 /** The variables, as the README's table lists them. */
 export const environment = z.object({
-  ZITADEL_URL: httpUrl('of ZITADEL, such as https://example.zitadel.cloud'),
+  ZITADEL_URL: variable.httpUrl('of ZITADEL, such as https://example.zitadel.cloud'),
   ZITADEL_INSTANCE_HOST: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/i, 'must be a host name, such as example.zitadel.cloud')
     .optional(),
   ZITADEL_API: z.enum(['rest', 'connect'], 'must be rest or connect').default('rest'),
-  ZITADEL_TIMEOUT_MS: wholeNumber(1, 300_000).default(10_000),
-  SMS_COUNTRIES: countries.default([]),
-  SMS_LIMITS: limits('limits such as 1/30s,5/10m,20/24h, where each longer one allows more').prefault(
-    '1/30s,5/10m,20/24h',
-  ),
-  SMS_BUDGET: limit('1000/1h').prefault('off'),
-  // Each place needs a lookup of its own, so there may only be a few.
-  VERIFY_LIMIT: limit('5/10m', 20).prefault('5/10m'),
-  REDIS_URL: redisUrl.optional(),
+  ZITADEL_TIMEOUT_MS: variable.wholeNumber(1, 300_000).default(10_000),
+  SMS_COUNTRIES: variable.countries.default([]),
+  SMS_NUMBER_TYPES: variable.numberTypes.prefault('MOBILE,FIXED_LINE_OR_MOBILE,VOIP,PERSONAL_NUMBER,UNKNOWN'),
+  SMS_LIMITS: smsLimits.prefault('1/30s,5/10m,20/24h'),
+  SMS_LIMITS_PER_NUMBER: smsLimits.optional(),
+  SMS_BUDGET: variable.budgets.prefault('off'),
+  VERIFY_LIMIT: variable.limit('5/10m').prefault('5/10m'),
+  PHONE_HASH_KEY: variable.secret.optional(),
+  REDIS_URL: variable.redisUrl.optional(),
+  REDIS_PREFIX: variable.redisPrefix.default('contact-phone'),
   HOST: z
     .string()
     .regex(/^[a-z0-9:.-]+$/i, 'must be an IP address or a host name to listen on')
     .default('0.0.0.0'),
-  PORT: port.default(4001),
-  BODY_LIMIT: wholeNumber(1024, 100 * 1024 * 1024).default(1024 * 1024),
+  PORT: variable.port.default(4001),
+  BODY_LIMIT: variable.wholeNumber(1024, 100 * 1024 * 1024).default(1024 * 1024),
   // With more tokens, graphql-js could overflow the stack on nested values.
-  MAX_TOKENS: wholeNumber(100, 10_000).default(2_000),
-  MAX_ALIASES: wholeNumber(1, 1_000).default(50),
-  KEEP_ALIVE_TIMEOUT_MS: wholeNumber(1, 3_600_000).default(72_000),
-  CORS_ORIGINS: origins.default([]),
-  ROUTER_SECRETS: routerSecrets.default([]),
-  INTROSPECTION: flag.default(false),
-  PLAYGROUND: flag.default(false),
+  MAX_TOKENS: variable.wholeNumber(100, 10_000).default(2_000),
+  MAX_ALIASES: variable.wholeNumber(1, 1_000).default(50),
+  KEEP_ALIVE_TIMEOUT_MS: variable.wholeNumber(1, 3_600_000).default(72_000),
+  CORS_ORIGINS: variable.origins.default([]),
+  ROUTER_SECRETS: variable.routerSecrets.default([]),
+  INTROSPECTION: variable.flag.default(false),
+  PLAYGROUND: variable.flag.default(false),
   LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
   LOG_FORMAT: z.enum(logFormats, 'must be json or pretty').default('json'),
-  METRICS_PORT: port.optional(),
-  OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl('of an OpenTelemetry collector, such as http://localhost:4318').optional(),
-  SHUTDOWN_DELAY_MS: wholeNumber(0, 300_000).default(0),
-  SHUTDOWN_TIMEOUT_MS: wholeNumber(1, 600_000).default(25_000),
+  METRICS_PORT: variable.port.optional(),
+  OTEL_EXPORTER_OTLP_ENDPOINT: variable
+    .httpUrl('of an OpenTelemetry collector, such as http://localhost:4318')
+    .optional(),
+  SHUTDOWN_DELAY_MS: variable.wholeNumber(0, 300_000).default(0),
+  SHUTDOWN_TIMEOUT_MS: variable.wholeNumber(1, 600_000).default(25_000),
 });
 
 type Environment = Record<string, string | undefined>;
@@ -137,7 +140,7 @@ type Environment = Record<string, string | undefined>;
 export function readConfig(env: Environment, defaults: Environment = {}): Config {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const { data, error } = environment.safeParse({ ...defaults, ...set });
-  const unknown = unknownVariables(Object.keys(set), Object.keys(environment.shape));
+  const unknown = variable.unknownVariables(Object.keys(set), Object.keys(environment.shape));
   if (!data || unknown.length > 0) {
     const invalid = (error?.issues ?? []).map(({ path, message }) => `${path.join('.')} ${message}`);
     const mistakes = [...invalid, ...unknown].map((mistake) => `  ${mistake}`);
@@ -163,25 +166,32 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
       api: data.ZITADEL_API,
       timeoutMs: data.ZITADEL_TIMEOUT_MS,
     },
-    sms: { countries: data.SMS_COUNTRIES },
+    sms: { countries: data.SMS_COUNTRIES, numberTypes: data.SMS_NUMBER_TYPES },
     limits: {
       smsLimits: data.SMS_LIMITS,
-      smsBudget: data.SMS_BUDGET,
+      smsLimitsPerNumber: data.SMS_LIMITS_PER_NUMBER ?? data.SMS_LIMITS,
+      smsBudgets: data.SMS_BUDGET,
       verifyLimit: data.VERIFY_LIMIT,
+      phoneHashKey: data.PHONE_HASH_KEY,
       redisUrl: data.REDIS_URL,
+      redisPrefix: data.REDIS_PREFIX,
     },
     log: { level: data.LOG_LEVEL, format: data.LOG_FORMAT },
   };
 }
 
-/** The limits in effect, for the log, in the format of the variables. The URL of Redis is left out: it may contain a password. */
+/** The limits in effect, for the log, in the format of the variables, but without secrets: the URL of Redis may contain a password. */
 export function effectiveLimits({ limits, sms, zitadel }: Config): Record<string, unknown> {
-  const { smsLimits, smsBudget, verifyLimit, redisUrl } = limits;
+  const { smsLimits, smsLimitsPerNumber, smsBudgets, verifyLimit, phoneHashKey, redisUrl, redisPrefix } = limits;
   return {
-    SMS_LIMITS: formatLimits(smsLimits),
-    SMS_BUDGET: formatLimits(smsBudget ? [smsBudget] : []),
     SMS_COUNTRIES: sms.countries.length > 0 ? sms.countries.join(',') : 'all',
-    VERIFY_LIMIT: formatLimits(verifyLimit ? [verifyLimit] : []),
+    SMS_NUMBER_TYPES: sms.numberTypes.join(','),
+    SMS_LIMITS: variable.formatLimits(smsLimits),
+    SMS_LIMITS_PER_NUMBER: variable.formatLimits(smsLimitsPerNumber),
+    SMS_BUDGET: variable.formatLimits(smsBudgets.map(({ country, limit }) => ({ country, ...limit }))),
+    VERIFY_LIMIT: variable.formatLimits(verifyLimit ? [verifyLimit] : []),
+    PHONE_HASH_KEY: phoneHashKey === undefined ? 'unset' : 'set',
+    REDIS_PREFIX: redisPrefix,
     ZITADEL_TIMEOUT_MS: zitadel.timeoutMs,
     sharedByRedis: redisUrl !== undefined,
   };

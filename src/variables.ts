@@ -2,12 +2,18 @@ import { closestMatch } from 'leven';
 import { isSupportedCountry } from 'libphonenumber-js/max';
 import { z } from 'zod';
 
-// Parsers for each kind of variable, and a check for misspelt names. Error messages never repeat a value, since it may be a secret.
+// Parsers for each kind of variable, and a check for misspelt names. Error messages never repeat a value that may be a secret.
 
 /** At most `count` in `seconds`. */
 export interface Limit {
   count: number;
   seconds: number;
+}
+
+/** A limit for all users together. Without a country, it is for all countries together. */
+export interface Budget {
+  country?: string | undefined;
+  limit: Limit;
 }
 
 export const wholeNumber = (min: number, max: number) => {
@@ -33,66 +39,110 @@ export const httpUrl = (ofWhat: string) =>
     return z.NEVER;
   });
 
-export const origins = z.string().transform((value, issues) => {
-  const list = value.split(',').map((origin) => origin.trim());
-  const isOrigin = (origin: string) =>
-    /^https?:[^*]+$/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin;
-  if (list.every(isOrigin)) return list;
-  issues.addIssue('must be a comma-separated list of origins, such as https://app.example.com');
-  return z.NEVER;
-});
+/** A bad entry is named if it cannot be a secret: at most three letters or digits, or only capitals. Any other gets its position. */
+const nameOf = (text: string, index: number) => (/^(\w{1,3}|[A-Z_]{1,20})$/.test(text) ? text : `entry ${index + 1}`);
+
+const listOf = (rule: string, isEntry: (text: string) => boolean) =>
+  z.string().transform((value, issues) => {
+    const list = value.split(',').map((text) => text.trim());
+    const bad = list.findIndex((text) => !isEntry(text));
+    if (bad < 0) return list;
+    issues.addIssue(`must be a comma-separated list of ${rule}: ${nameOf(list[bad] ?? '', bad)} is wrong`);
+    return z.NEVER;
+  });
+
+const isOrigin = (text: string) => /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+
+export const origins = listOf('origins, such as https://app.example.com', isOrigin);
+
+const isSecret = (text: string) => /^[\x21-\x7e]{16,}$/.test(text);
+
+export const secret = z.string().refine(isSecret, 'must be at least 16 visible ASCII characters');
 
 export const routerSecrets = z.string().transform((value, issues) => {
-  const list = value.split(',').map((secret) => secret.trim());
-  if (list.length <= 2 && list.every((secret) => /^[\x21-\x7e]{16,}$/.test(secret))) return list;
+  const list = value.split(',').map((text) => text.trim());
+  if (list.length <= 2 && list.every(isSecret)) return list;
   issues.addIssue('must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters');
   return z.NEVER;
 });
 
-export const countries = z.string().transform((value, issues) => {
-  const list = value.split(',').map((country) => country.trim());
-  if (list.every((country) => isSupportedCountry(country))) return list;
-  issues.addIssue('must be a comma-separated list of two-letter country codes, such as CH,DE,AT');
-  return z.NEVER;
-});
+/** What stands for the country of numbers without one, such as those of satellite networks: the UN's code of the world. */
+export const noCountry = '001';
+
+const isCountry = (text: string) => text === noCountry || isSupportedCountry(text);
+
+/** libphonenumber's types. `UNKNOWN` is ours, for numbers that it knows no type of, such as those of a range newer than its metadata. */
+const types =
+  'MOBILE, FIXED_LINE_OR_MOBILE, FIXED_LINE, VOIP, PERSONAL_NUMBER, TOLL_FREE, SHARED_COST, PREMIUM_RATE, PAGER, UAN, VOICEMAIL, UNKNOWN';
+
+export const countries = listOf('two-letter country codes such as CH,DE,AT, or 001 for no country', isCountry);
+
+export const numberTypes = listOf(`types out of ${types}`, (text) => types.split(', ').includes(text));
 
 const secondsOf = { s: 1, m: 60, h: 60 * 60, d: 24 * 60 * 60 };
 /** The maximum of a Node.js timer. */
 const maxLimitSeconds = 24 * secondsOf.d;
+/** A limit keeps the time of each SMS or wrong code that it counts; a budget keeps only sums. */
+const [maxCount, maxBudgetCount] = [100, 1_000_000];
+
+/** @returns undefined if the text is not a limit that is small enough */
+function limitOf(text: string, max: number): Limit | undefined {
+  const [, digits, time, unit] = /^([1-9]\d{0,8})\/([1-9]\d{0,8})([smhd])$/.exec(text) ?? [];
+  const [count, seconds] = [Number(digits), Number(time) * secondsOf[unit as keyof typeof secondsOf]];
+  // Text in any other format has become NaN, of which this is false.
+  return count <= max && seconds <= maxLimitSeconds ? { count, seconds } : undefined;
+}
 
 /** Parses `off` as no limits, and `1/30s,5/10m` as a list of limits. */
-export const limits = (rule: string, maxLimits = Infinity, maxCount = 1_000_000) =>
+export const limits = (rule: string, maxLimits = Infinity) =>
   z.string().transform((value, issues) => {
     if (value === 'off') return [];
-    const list = value.split(',').map((text): Limit => {
-      const [, count, time, unit] = /^([1-9]\d{0,8})\/([1-9]\d{0,8})([smhd])$/.exec(text.trim()) ?? [];
-      // Text in any other format becomes NaN, which is not sound below.
-      return { count: Number(count), seconds: Number(time) * secondsOf[unit as keyof typeof secondsOf] };
-    });
-    list.sort((one, other) => one.seconds - other.seconds);
+    const parsed = value.split(',').map((text) => limitOf(text.trim(), maxCount));
+    const list = parsed.filter((limit) => limit !== undefined).sort((one, other) => one.seconds - other.seconds);
     // A longer limit that allows no more than a shorter one makes the shorter one pointless, which must be a mistake.
     const isSound = ({ count, seconds }: Limit, index: number) =>
-      count <= maxCount &&
-      seconds <= maxLimitSeconds &&
       list.slice(0, index).every((shorter) => shorter.seconds < seconds && shorter.count < count);
-    if (list.length <= maxLimits && list.every(isSound)) return list;
+    if (list.length === parsed.length && list.length <= maxLimits && list.every(isSound)) return list;
     issues.addIssue(`must be off or ${rule} (count at most ${maxCount}, duration at most 24d)`);
     return z.NEVER;
   });
 
-/** The inverse of `limits`. */
-export function formatLimits(list: readonly Limit[]): string {
-  const format = ({ count, seconds }: Limit) => {
+/** The inverse of `limits` and `budgets`. */
+export function formatLimits(list: readonly (Limit & { country?: string | undefined })[]): string {
+  const format = ({ count, seconds, country }: (typeof list)[number]) => {
     // A day is written as 24h, as in the README.
     const isWhole = ([unit, length]: [string, number]) => seconds % length === 0 && (unit !== 'd' || seconds > length);
     const [unit, length] = Object.entries(secondsOf).findLast(isWhole) ?? ['s', 1];
-    return `${count}/${seconds / length}${unit}`;
+    return `${country ? `${country}:` : ''}${count}/${seconds / length}${unit}`;
   };
   return list.length > 0 ? list.map(format).join(',') : 'off';
 }
 
-export const limit = (example: string, maxCount?: number) =>
-  limits(`a limit such as ${example}`, 1, maxCount).transform(([only]) => only);
+export const limit = (example: string) => limits(`a limit such as ${example}`, 1).transform(([only]) => only);
+
+/** Parses `off` as no budgets, and `1000/1h,CH:500/1h` as one for all countries and one for Switzerland. */
+export const budgets = z.string().transform((value, issues) => {
+  const list: Budget[] = [];
+  if (value === 'off') return list;
+  for (const [index, text] of value.split(',').entries()) {
+    const [, country, rest = ''] = /^(?:(.*?):)?(.*)$/s.exec(text.trim()) ?? [];
+    const limit = limitOf(rest, maxBudgetCount);
+    const isRepeated = list.some((other) => other.country === country);
+    if (limit && !isRepeated && (country === undefined || isCountry(country))) {
+      list.push({ country, limit });
+      continue;
+    }
+    const rule = `one for all countries and one for each (count at most ${maxBudgetCount}, duration at most 24d)`;
+    issues.addIssue(
+      `must be off or limits such as 1000/1h,CH:500/1h, ${rule}: ${nameOf(country ?? rest, index)} is wrong`,
+    );
+    return z.NEVER;
+  }
+  return list;
+});
+
+/** It becomes part of a hash tag of Redis Cluster, which a brace would end. */
+export const redisPrefix = z.string().regex(/^[\w.-]{1,50}$/, 'must be 1 to 50 letters, digits, or any of ._-');
 
 export const redisUrl = z.string().transform((value, issues) => {
   const parsed = URL.canParse(value) ? new URL(value) : undefined;
@@ -112,8 +162,11 @@ function canDecode(text: string): boolean {
   }
 }
 
-/** The variables that protect against SMS abuse have these prefixes. Ignoring a misspelt one would leave the server unprotected. */
-const ourPrefix = /^(SMS|VERIFY|ZITADEL)_/i;
+/**
+ * The variables that protect against SMS abuse have these prefixes. Ignoring a misspelt one would leave the server unprotected. Other programs
+ * use two of the prefixes too, as in REDIS_HOST: with these, only a name that resembles one of ours is misspelt.
+ */
+const [ourPrefix, oursAlone] = [/^(SMS|VERIFY|ZITADEL|PHONE|REDIS)_/i, /^(SMS|VERIFY|ZITADEL)_/i];
 
 /**
  * Variables that Kubernetes sets in every pod for each Service in the namespace, such as one named `zitadel`.
@@ -129,15 +182,17 @@ const ofService = /_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP
  * @returns a sentence for each, with the variable that was probably meant
  */
 export function unknownVariables(names: readonly string[], known: readonly string[]): string[] {
-  return names
-    .filter((name) => ourPrefix.test(name) && !ofService.test(name) && !known.includes(name))
-    .map((name) => `${name} is not a variable of this server${suggestionFor(name, known)}`);
+  const unknown = names.filter((name) => ourPrefix.test(name) && !ofService.test(name) && !known.includes(name));
+  return unknown.flatMap((name) => {
+    const meant = meantBy(name, known);
+    if (!meant && !oursAlone.test(name)) return [];
+    return `${name} is not a variable of this server${meant ? `; did you mean ${meant}?` : ''}`;
+  });
 }
 
 /** Up to half of the characters after the prefix may differ: sharing only the prefix is not enough. */
-function suggestionFor(name: string, known: readonly string[]): string {
+function meantBy(name: string, known: readonly string[]): string | undefined {
   const upper = name.toUpperCase();
   const maxDistance = Math.floor(name.replace(ourPrefix, '').length / 2);
-  const meant = known.find((one) => one.startsWith(`${upper}_`)) ?? closestMatch(upper, [...known], { maxDistance });
-  return meant === undefined ? '' : `; did you mean ${meant}?`;
+  return known.find((one) => `${one}_`.startsWith(`${upper}_`)) ?? closestMatch(upper, [...known], { maxDistance });
 }

@@ -1,9 +1,15 @@
+import type { PhoneNumberType } from 'libphonenumber-js/max';
 import { expect, test } from 'vitest';
 import { ConfigError, effectiveLimits, readConfig } from '../src/config.js';
 
 const ZITADEL_URL = 'https://example.zitadel.cloud';
 
 test('requires only ZITADEL_URL', () => {
+  const smsLimits = [
+    { count: 1, seconds: 30 },
+    { count: 5, seconds: 600 },
+    { count: 20, seconds: 86_400 },
+  ];
   expect(readConfig({ ZITADEL_URL, PATH: '/usr/bin' })).toEqual({
     http: {
       host: '0.0.0.0',
@@ -19,16 +25,18 @@ test('requires only ZITADEL_URL', () => {
     traces: { endpoint: undefined },
     shutdown: { delayMs: 0, timeoutMs: 25_000 },
     zitadel: { url: new URL(ZITADEL_URL), instanceHost: undefined, api: 'rest', timeoutMs: 10_000 },
-    sms: { countries: [] },
+    sms: {
+      countries: [],
+      numberTypes: ['MOBILE', 'FIXED_LINE_OR_MOBILE', 'VOIP', 'PERSONAL_NUMBER', 'UNKNOWN'],
+    },
     limits: {
-      smsLimits: [
-        { count: 1, seconds: 30 },
-        { count: 5, seconds: 600 },
-        { count: 20, seconds: 86_400 },
-      ],
-      smsBudget: undefined,
+      smsLimits,
+      smsLimitsPerNumber: smsLimits,
+      smsBudgets: [],
       verifyLimit: { count: 5, seconds: 600 },
+      phoneHashKey: undefined,
       redisUrl: undefined,
+      redisPrefix: 'contact-phone',
     },
     log: { level: 'info', format: 'json' },
   });
@@ -51,7 +59,30 @@ test('accepts one router secret, or two during a rotation', () => {
 });
 
 test('accepts the countries that SMS may be sent to', () => {
-  expect(readConfig({ ZITADEL_URL, SMS_COUNTRIES: 'CH, DE,AT' }).sms.countries).toEqual(['CH', 'DE', 'AT']);
+  const countriesOf = (SMS_COUNTRIES: string) => readConfig({ ZITADEL_URL, SMS_COUNTRIES }).sms.countries;
+
+  expect(countriesOf('CH, DE,AT')).toEqual(['CH', 'DE', 'AT']);
+  expect(countriesOf('CH,001')).toEqual(['CH', '001']);
+});
+
+test('accepts each type of numbers that libphonenumber knows, and UNKNOWN', () => {
+  // A new type of libphonenumber would be missing here: a compile error.
+  const types = Object.keys({
+    MOBILE: 1,
+    FIXED_LINE_OR_MOBILE: 1,
+    FIXED_LINE: 1,
+    VOIP: 1,
+    PERSONAL_NUMBER: 1,
+    TOLL_FREE: 1,
+    SHARED_COST: 1,
+    PREMIUM_RATE: 1,
+    PAGER: 1,
+    UAN: 1,
+    VOICEMAIL: 1,
+    UNKNOWN: 1,
+  } satisfies Record<PhoneNumberType | 'UNKNOWN', 1>);
+
+  expect(readConfig({ ZITADEL_URL, SMS_NUMBER_TYPES: types.join(', ') }).sms.numberTypes).toEqual(types);
 });
 
 test('accepts limits in any order, or none', () => {
@@ -61,11 +92,46 @@ test('accepts limits in any order, or none', () => {
     { count: 2, seconds: 45 },
     { count: 30, seconds: 2_073_600 },
   ]);
-  expect(limitsOf({ SMS_BUDGET: '1000/1h' }).smsBudget).toEqual({ count: 1000, seconds: 3_600 });
+  expect(limitsOf({ SMS_LIMITS: '100/1h', VERIFY_LIMIT: '100/1h' })).toMatchObject({
+    smsLimits: [{ count: 100 }],
+    verifyLimit: { count: 100 },
+  });
   expect(limitsOf({ SMS_LIMITS: 'off', SMS_BUDGET: 'off', VERIFY_LIMIT: 'off' })).toMatchObject({
     smsLimits: [],
-    smsBudget: undefined,
+    smsBudgets: [],
     verifyLimit: undefined,
+  });
+});
+
+test('limits SMS to one number as those to one user, unless SMS_LIMITS_PER_NUMBER is set', () => {
+  const perNumber = (env: Record<string, string>) => readConfig({ ZITADEL_URL, ...env }).limits.smsLimitsPerNumber;
+
+  expect(perNumber({ SMS_LIMITS: '2/1h' })).toEqual([{ count: 2, seconds: 3_600 }]);
+  expect(perNumber({ SMS_LIMITS: 'off' })).toEqual([]);
+  expect(perNumber({ SMS_LIMITS: '2/1h', SMS_LIMITS_PER_NUMBER: '3/1h' })).toEqual([{ count: 3, seconds: 3_600 }]);
+  expect(perNumber({ SMS_LIMITS: '2/1h', SMS_LIMITS_PER_NUMBER: 'off' })).toEqual([]);
+  expect(perNumber({ SMS_LIMITS: 'off', SMS_LIMITS_PER_NUMBER: '3/1h' })).toEqual([{ count: 3, seconds: 3_600 }]);
+});
+
+test('accepts a budget for all countries, for some, or both', () => {
+  const budgetsOf = (SMS_BUDGET: string) => readConfig({ ZITADEL_URL, SMS_BUDGET }).limits.smsBudgets;
+  const all = { limit: { count: 1000, seconds: 3_600 } };
+
+  expect(budgetsOf('1000/1h')).toEqual([all]);
+  expect(budgetsOf('CH:500/1h')).toEqual([{ country: 'CH', limit: { count: 500, seconds: 3_600 } }]);
+  expect(budgetsOf('CH:2000/1h, 1000/1h,001:1000000/24d')).toEqual([
+    { country: 'CH', limit: { count: 2000, seconds: 3_600 } },
+    all,
+    { country: '001', limit: { count: 1_000_000, seconds: 2_073_600 } },
+  ]);
+});
+
+test('accepts a key for hashing numbers, and a prefix for the keys in Redis', () => {
+  const set = { PHONE_HASH_KEY: 'sixteen-letters!', REDIS_PREFIX: 'Phones_2.eu-west' };
+
+  expect(readConfig({ ZITADEL_URL, ...set }).limits).toMatchObject({
+    phoneHashKey: set.PHONE_HASH_KEY,
+    redisPrefix: set.REDIS_PREFIX,
   });
 });
 
@@ -97,6 +163,13 @@ test.for([
   ['ZITADEL_TIMEOUT', 'ZITADEL_TIMEOUT_MS'],
   ['ZITADEL_TIMEOUT_SECONDS', 'ZITADEL_TIMEOUT_MS'],
   ['ZITADEL_INSTANCE', 'ZITADEL_INSTANCE_HOST'],
+  ['SMS_NUMBER_TYPE', 'SMS_NUMBER_TYPES'],
+  ['SMS_LIMIT_PER_NUMBER', 'SMS_LIMITS_PER_NUMBER'],
+  ['PHONE_HASH', 'PHONE_HASH_KEY'],
+  ['PHONE_HASH_KEYS', 'PHONE_HASH_KEY'],
+  ['REDIS_URI', 'REDIS_URL'],
+  ['REDIS_PREFX', 'REDIS_PREFIX'],
+  ['REDIS_KEY_PREFIX', 'REDIS_PREFIX'],
 ] as const)('rejects the unknown variable %s, and suggests %s', ([name, meant]) => {
   expect(mistakesOf({ ZITADEL_URL, [name]: 'S3CR3T' })).toEqual([
     `  ${name} is not a variable of this server; did you mean ${meant}?`,
@@ -131,33 +204,79 @@ test('ignores the variables of Kubernetes Services, empty ones, and those of oth
     ZITADEL_PORT_8080_TCP_ADDR: '10.0.0.1',
     ZITADEL_LOGIN_SERVICE_HOST: '10.0.0.2',
     SMS_GATEWAY_PORT_53_UDP_ADDR: '10.0.0.3',
+    REDIS_SERVICE_HOST: '10.0.0.4',
+    REDIS_PORT: 'tcp://10.0.0.4:6379',
+    REDIS_PORT_6379_TCP_ADDR: '10.0.0.4',
+    REDIS_URL_SERVICE_HOST: '10.0.0.5',
+    PHONE_HASH_PORT: 'tcp://10.0.0.6:80',
   };
-  const others = { SMS_COUNTRY: '', SMSC_URL: 'x', TWILIO_VERIFY_SID: 'x', npm_package_name: 'x' };
+  const others = {
+    SMS_COUNTRY: '',
+    SMSC_URL: 'x',
+    TWILIO_VERIFY_SID: 'x',
+    npm_package_name: 'x',
+    REDIS_HOST: 'x',
+    REDIS_USER: 'x',
+    REDIS_PASSWORD: 'x',
+    REDIS_DB: 'x',
+    REDIS_TLS_URL: 'x',
+    REDIS_VERSION: 'x',
+    PHONE_NUMBER: 'x',
+  };
 
   expect(readConfig({ ZITADEL_URL, ...ofServices, ...others })).toEqual(readConfig({ ZITADEL_URL }));
 });
 
-test('shows the limits in effect in the format of the variables, and no Redis password', () => {
+test('shows the limits in effect in the format of the variables, without secrets', () => {
   const effective = (env: Record<string, string>) => effectiveLimits(readConfig({ ZITADEL_URL, ...env }));
 
   expect(effective({})).toEqual({
-    SMS_LIMITS: '1/30s,5/10m,20/24h',
-    SMS_BUDGET: 'off',
     SMS_COUNTRIES: 'all',
+    SMS_NUMBER_TYPES: 'MOBILE,FIXED_LINE_OR_MOBILE,VOIP,PERSONAL_NUMBER,UNKNOWN',
+    SMS_LIMITS: '1/30s,5/10m,20/24h',
+    SMS_LIMITS_PER_NUMBER: '1/30s,5/10m,20/24h',
+    SMS_BUDGET: 'off',
     VERIFY_LIMIT: '5/10m',
+    PHONE_HASH_KEY: 'unset',
+    REDIS_PREFIX: 'contact-phone',
     ZITADEL_TIMEOUT_MS: 10_000,
     sharedByRedis: false,
   });
   const set = {
     SMS_LIMITS: '2/90s,3/2d,4/24d',
-    SMS_BUDGET: '1000/1h',
+    SMS_LIMITS_PER_NUMBER: 'off',
+    SMS_BUDGET: '1000/1h,CH:500/24h,001:1/1m',
     SMS_COUNTRIES: 'CH,DE',
+    SMS_NUMBER_TYPES: 'MOBILE,UAN',
     VERIFY_LIMIT: 'off',
+    REDIS_PREFIX: 'phones',
     ZITADEL_TIMEOUT_MS: '500',
   };
-  const shown = effective({ ...set, REDIS_URL: 'redis://:S3CR3T@localhost' });
-  expect(shown).toEqual({ ...set, ZITADEL_TIMEOUT_MS: 500, sharedByRedis: true });
+  const secrets = { REDIS_URL: 'redis://:S3CR3T@localhost', PHONE_HASH_KEY: 'S3CR3T-of-the-numbers' };
+  const shown = effective({ ...set, ...secrets });
+  expect(shown).toEqual({ ...set, PHONE_HASH_KEY: 'set', ZITADEL_TIMEOUT_MS: 500, sharedByRedis: true });
   expect(JSON.stringify(shown)).not.toContain('S3CR3T');
+});
+
+test.for([
+  ['SMS_COUNTRIES', 'CH,XX', 'XX'],
+  ['SMS_COUNTRIES', 'CH,DE,ch', 'ch'],
+  ['SMS_COUNTRIES', 'CHE,XX', 'CHE'],
+  ['SMS_COUNTRIES', 'CH,002', '002'],
+  ['SMS_COUNTRIES', 'CH,', 'entry 2'],
+  ['SMS_COUNTRIES', 'CH,Austria', 'entry 2'],
+  ['SMS_NUMBER_TYPES', 'MOBILE,LANDLINE', 'LANDLINE'],
+  ['SMS_NUMBER_TYPES', 'Mobile', 'entry 1'],
+  ['SMS_BUDGET', '5/1h,CHE:5/1h', 'CHE'],
+  ['SMS_BUDGET', 'CH:0/1h', 'CH'],
+  ['SMS_BUDGET', 'CH:5/1h,CH:6/2h', 'CH'],
+  ['SMS_BUDGET', '5/1h,DE:5/1h,6/2h', 'entry 3'],
+  ['SMS_BUDGET', '5/1h,S3CR3T-key:6/2h', 'entry 2'],
+  ['CORS_ORIGINS', 'https://a.example.com,b.example.com', 'entry 2'],
+] as const)('names what is wrong in %s=%s: %s', ([name, value, wrong]) => {
+  expect(mistakesOf({ ZITADEL_URL, [name]: value })).toEqual([
+    expect.stringMatching(new RegExp(`^ {2}${name} must be .*: ${wrong} is wrong$`)),
+  ]);
 });
 
 test('lets the environment override the defaults of the demo, except with empty variables', () => {
@@ -205,8 +324,11 @@ test.for([
   ['SMS_COUNTRIES', '+41'],
   ['SMS_COUNTRIES', 'CH;DE'],
   ['SMS_COUNTRIES', 'CH,'],
-  ['SMS_COUNTRIES', '001'],
+  ['SMS_COUNTRIES', 'S3CR3T'],
   ['SMS_COUNTRIES', 'constructor'],
+  ['SMS_NUMBER_TYPES', ','],
+  ['SMS_NUMBER_TYPES', 'MOBILE, FIXED_LINE_OR_MOBILE;S3CR3T'],
+  ['SMS_NUMBER_TYPES', 'MOBILE S3CR3T'],
   ...[
     '0/30s',
     '1/0s',
@@ -220,8 +342,9 @@ test.for([
     '1/2073601s',
     '1 / 30s',
     'OFF',
+    '101/24h',
     ',',
-  ].map((value) => ['SMS_LIMITS', value] as const),
+  ].flatMap((value) => [['SMS_LIMITS', value] as const, ['SMS_LIMITS_PER_NUMBER', value] as const]),
   // A longer limit that allows no more, and duplicates.
   ...['5/30s,5/10m', '5/30s,3/10m', '1/60s,5/1m', '1/30s,,', 'off,1/30s', '1/30s,5/10m,4/24h'].map(
     (value) => ['SMS_LIMITS', value] as const,
@@ -229,8 +352,27 @@ test.for([
   ['SMS_BUDGET', '1000'],
   ['SMS_BUDGET', '1000/1h,5000/1d'],
   ['SMS_BUDGET', '1000001/1h'],
+  ['SMS_BUDGET', 'CH:1000001/1h'],
+  ['SMS_BUDGET', 'XX:5/1h'],
+  ['SMS_BUDGET', ':5/1h'],
+  ['SMS_BUDGET', 'CH:'],
+  ['SMS_BUDGET', 'CH'],
+  ['SMS_BUDGET', 'CH:off'],
+  ['SMS_BUDGET', 'off,CH:5/1h'],
+  ['SMS_BUDGET', 'CH:DE:5/1h'],
+  ['SMS_BUDGET', 'CH: 5/1h'],
+  ['SMS_BUDGET', '5/1h,'],
+  ['SMS_BUDGET', 'S3CR3T:5/1h'],
+  ['PHONE_HASH_KEY', 'S3CR3T-too-shor'],
+  ['PHONE_HASH_KEY', 'S3CR3T of the numbers'],
+  ['PHONE_HASH_KEY', 'S3CR3T-of-the-numbers\n'],
+  ['REDIS_PREFIX', '{S3CR3T}'],
+  ['REDIS_PREFIX', 'a:b'],
+  ['REDIS_PREFIX', 'a b'],
+  ['REDIS_PREFIX', 'a\n'],
+  ['REDIS_PREFIX', 'a'.repeat(51)],
   ['VERIFY_LIMIT', '0/10m'],
-  ['VERIFY_LIMIT', '21/10m'],
+  ['VERIFY_LIMIT', '101/10m'],
   ['VERIFY_LIMIT', '3/1m,5/10m'],
   ['REDIS_URL', 'http://localhost'],
   ['REDIS_URL', 'S3CR3T.example.com:6379'],

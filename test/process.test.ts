@@ -14,9 +14,13 @@ test('reports everything that is wrong with the environment at once, and exits w
     ZITADEL_API: 'soap',
     ZITADEL_TIMEOUT_MS: '10s',
     SMS_COUNTRIES: 'Switzerland',
+    SMS_NUMBER_TYPES: 'MOBILE,LANDLINE',
     SMS_LIMITS: 'none',
+    SMS_LIMITS_PER_NUMBER: '1/30s,1/10m',
     SMS_BUDGET: '1000/1h,5000/1d',
     VERIFY_LIMIT: '5',
+    PHONE_HASH_KEY: 'S3CR3T',
+    REDIS_PREFIX: '{S3CR3T}',
     REDIS_URL: 'redis:S3CR3T@localhost',
     PORT: 'abc',
     CORS_ORIGINS: 'example.com',
@@ -41,15 +45,19 @@ test('reports everything that is wrong with the environment at once, and exits w
   ZITADEL_INSTANCE_HOST must be a host name, such as example.zitadel.cloud
   ZITADEL_API must be rest or connect
   ZITADEL_TIMEOUT_MS must be a whole number from 1 to 300000
-  SMS_COUNTRIES must be a comma-separated list of two-letter country codes, such as CH,DE,AT
-  SMS_LIMITS must be off or limits such as 1/30s,5/10m,20/24h, where each longer one allows more (count at most 1000000, duration at most 24d)
-  SMS_BUDGET must be off or a limit such as 1000/1h (count at most 1000000, duration at most 24d)
-  VERIFY_LIMIT must be off or a limit such as 5/10m (count at most 20, duration at most 24d)
+  SMS_COUNTRIES must be a comma-separated list of two-letter country codes such as CH,DE,AT, or 001 for no country: entry 1 is wrong
+  SMS_NUMBER_TYPES must be a comma-separated list of types out of MOBILE, FIXED_LINE_OR_MOBILE, FIXED_LINE, VOIP, PERSONAL_NUMBER, TOLL_FREE, SHARED_COST, PREMIUM_RATE, PAGER, UAN, VOICEMAIL, UNKNOWN: LANDLINE is wrong
+  SMS_LIMITS must be off or limits such as 1/30s,5/10m,20/24h, where each longer one allows more (count at most 100, duration at most 24d)
+  SMS_LIMITS_PER_NUMBER must be off or limits such as 1/30s,5/10m,20/24h, where each longer one allows more (count at most 100, duration at most 24d)
+  SMS_BUDGET must be off or limits such as 1000/1h,CH:500/1h, one for all countries and one for each (count at most 1000000, duration at most 24d): entry 2 is wrong
+  VERIFY_LIMIT must be off or a limit such as 5/10m (count at most 100, duration at most 24d)
+  PHONE_HASH_KEY must be at least 16 visible ASCII characters
   REDIS_URL must be a URL such as redis://:password@host:6379/0, or rediss:// for TLS
+  REDIS_PREFIX must be 1 to 50 letters, digits, or any of ._-
   PORT must be a whole number from 0 to 65535
   BODY_LIMIT must be a whole number from 1024 to 104857600
   KEEP_ALIVE_TIMEOUT_MS must be a whole number from 1 to 3600000
-  CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com
+  CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com: entry 1 is wrong
   ROUTER_SECRETS must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters
   INTROSPECTION must be true or false
   PLAYGROUND must be true or false
@@ -64,8 +72,13 @@ test('reports everything that is wrong with the environment at once, and exits w
 });
 
 test('logs the limits in effect at startup, and the signal at shutdown', async () => {
-  const REDIS_URL = 'redis://:S3CR3T@127.0.0.1:1';
-  await using production = await openProduction({ SMS_BUDGET: '9/1m', SMS_COUNTRIES: 'CH,DE', REDIS_URL });
+  const [REDIS_URL, PHONE_HASH_KEY] = ['redis://:S3CR3T@127.0.0.1:1', 'S3CR3T-of-the-numbers'];
+  await using production = await openProduction({
+    SMS_BUDGET: '9/1m',
+    SMS_COUNTRIES: 'CH,DE',
+    PHONE_HASH_KEY,
+    REDIS_URL,
+  });
   const { server } = production;
 
   server.kill('SIGTERM');
@@ -76,7 +89,13 @@ test('logs the limits in effect at startup, and the signal at shutdown', async (
   expect(lines.filter(({ msg }) => msg === 'Effective limits')).toMatchObject([
     {
       level: 30,
-      limits: { SMS_LIMITS: '1/30s,5/10m,20/24h', SMS_BUDGET: '9/1m', SMS_COUNTRIES: 'CH,DE', sharedByRedis: true },
+      limits: {
+        SMS_LIMITS: '1/30s,5/10m,20/24h',
+        SMS_BUDGET: '9/1m',
+        SMS_COUNTRIES: 'CH,DE',
+        PHONE_HASH_KEY: 'set',
+        sharedByRedis: true,
+      },
     },
   ]);
   expect(lines).toContainEqual(expect.objectContaining({ level: 30, msg: 'SIGTERM received: shutting down' }));

@@ -131,6 +131,8 @@ test('its table of variables matches the configuration', () => {
     CORS_ORIGINS: '(none)',
     ZITADEL_INSTANCE_HOST: '(none)',
     ROUTER_SECRETS: '(none)',
+    PHONE_HASH_KEY: '(none)',
+    SMS_LIMITS_PER_NUMBER: '(as SMS_LIMITS)',
     SMS_COUNTRIES: '(all)',
     REDIS_URL: '(none)',
     METRICS_PORT: '(none)',

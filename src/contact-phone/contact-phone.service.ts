@@ -1,4 +1,3 @@
-import type { CountryCode } from 'libphonenumber-js/max';
 import type { Outcome } from '../errors.js';
 import { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
@@ -48,7 +47,7 @@ export class ContactPhoneService {
     private readonly limits: Limits,
     private readonly changes: PhoneChanges,
     private readonly caller: Caller | undefined,
-    private readonly smsCountries: readonly CountryCode[],
+    private readonly smsCountries: readonly string[],
   ) {}
 
   /** Whether this can be the id of a user. */

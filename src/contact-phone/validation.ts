@@ -1,4 +1,4 @@
-import { parsePhoneNumberFromString, type CountryCode } from 'libphonenumber-js/max';
+import { parsePhoneNumberFromString } from 'libphonenumber-js/max';
 import { Failure } from '../failure.js';
 
 // Parses what clients send, or refuses it. The messages never repeat the input, since they reach logs and other people.
@@ -54,7 +54,7 @@ function badNumber(
  * @param number in E.164 format; refused if its country is unknown
  * @param isTyped whether it is the caller's input, not the user's current number
  */
-export function checkSmsCountry(countries: readonly CountryCode[], number: string, isTyped: boolean): void {
+export function checkSmsCountry(countries: readonly string[], number: string, isTyped: boolean): void {
   const country = parsePhoneNumberFromString(number, { extract: false })?.country;
   if (country && countries.includes(country)) return;
   const reason = 'NUMBER_NOT_ALLOWED';

@@ -24,7 +24,8 @@ export interface Limits {
  * @param longestCallMs the longest that a limited call can take
  */
 export async function createLimits(config: LimitsConfig, longestCallMs: number, logger: Logger): Promise<Limits> {
-  const { smsLimits, smsBudget, verifyLimit, redisUrl } = config;
+  const { smsLimits, smsBudgets, verifyLimit, redisUrl } = config;
+  const smsBudget = smsBudgets.find(({ country }) => country === undefined)?.limit;
   // One second more, for the stores to count.
   const holdSeconds = Math.ceil(longestCallMs / 1000) + 1;
   const onSpent = () => logger.warn('SMS_BUDGET is used up: no SMS will be sent to anyone for a while');
