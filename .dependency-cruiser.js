@@ -11,7 +11,7 @@ const rooms = {
   graphql: ['http', 'telemetry', 'contact-phone', 'limits', 'zitadel', 'logger', 'config', ...failure],
   http: ['config', ...failure],
   telemetry: ['zitadel', 'logger', 'config', ...failure],
-  'contact-phone': ['limits', 'zitadel', ...failure],
+  'contact-phone': ['limits', 'zitadel', 'config', ...failure],
   limits: ['config', ...failure],
   zitadel: ['config', ...failure],
   failures: ['failure', 'errors'],

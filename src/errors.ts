@@ -30,7 +30,7 @@ export const errors = {
       NUMBER_INVALID: 'The phone number is not valid.',
       NUMBER_WITHOUT_COUNTRY_CODE: 'The phone number must begin with + and a country calling code, such as +41.',
       NUMBER_WITH_EXTENSION: 'The phone number must not have an extension.',
-      NUMBER_NOT_ALLOWED: 'SMS cannot be sent to phone numbers in this country.',
+      NUMBER_NOT_ALLOWED: 'SMS cannot be sent to this kind of phone number, or to its country.',
       CODE_MALFORMED: 'The verification code must have 1 to 20 characters.',
       REPRESENTATION_INVALID: 'A representation must have the __typename "User" and an id that is a string.',
       VARIABLES_INVALID: 'The variables are not valid.',
@@ -49,7 +49,7 @@ export const errors = {
       SAME_NUMBER: 'The contact phone already has this number.',
       NO_CODE_PENDING: 'There is no code to resend. If the phone is not verified, remove it and set it again.',
       USER_NOT_INITIALIZED: 'The user has not finished signing up yet.',
-      NUMBER_NOT_ALLOWED: 'SMS cannot be sent to phone numbers in this country.',
+      NUMBER_NOT_ALLOWED: 'SMS cannot be sent to this kind of phone number, or to its country.',
     },
   },
   RATE_LIMITED: {

@@ -10,7 +10,7 @@ import { resend, unverified } from './support/stage.js';
 // How much there is to read: in all, in one file, and to follow one request.
 const maxFiles = 51;
 const maxLines = 200;
-const maxVisited = 21;
+const maxVisited = 22;
 
 test('has few files, and none of them is long', () => {
   const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));

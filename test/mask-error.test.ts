@@ -155,11 +155,8 @@ test('answers a fault outside of the execution with HTTP 500, and logs its cause
   const upstream = { ZITADEL_URL: zitadel.url, ZITADEL_API: zitadelApi };
   const config = readConfig({ ...upstream, HOST: '127.0.0.1', PORT: '0' });
   await using server = await startServer(config, { logTo: { write: (line) => void lines.push(line) } });
-  Object.defineProperty(config.sms, 'countries', {
-    get() {
-      throw new TypeError('a fault before the execution');
-    },
-  });
+  const fault = new TypeError('a fault before the execution');
+  vi.spyOn(ApolloServer.prototype, 'executeOperation').mockRejectedValue(fault);
 
   const { status, data, errors } = await resend(server.url);
 

@@ -44,7 +44,8 @@ test('parses numbers as people type them', async () => {
   ] as const;
 
   for (const [number, e164] of typed) {
-    const { data } = await stage.run('set-contact-phone', { userId, number });
+    // Some of these are landlines or belong to no country, so no SMS may be sent to them.
+    const { data } = await stage.run('set-contact-phone', { userId, number, mode: 'RETURN_CODE' });
     expect(data?.setContactPhone?.user.contactPhone?.number).toBe(e164);
   }
 

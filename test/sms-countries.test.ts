@@ -4,7 +4,7 @@ import { bearer, manager, openStage, post, unverified } from './support/stage.js
 import { answered } from './support/zitadel.js';
 
 const { userId } = users.phoneless;
-const message = 'SMS cannot be sent to phone numbers in this country.';
+const message = 'SMS cannot be sent to this kind of phone number, or to its country.';
 /** For the number that the user has already: no argument is at fault. */
 const notAllowed = { code: 'FAILED_PRECONDITION', reason: 'NUMBER_NOT_ALLOWED', outcome: 'NOT_DONE' };
 

@@ -1,3 +1,4 @@
+import type { SmsConfig } from '../config.js';
 import type { Outcome } from '../errors.js';
 import { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
@@ -15,7 +16,7 @@ import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 import type { PhoneChanges } from './phone-changes.js';
 import { createUserLoader, explain, explained, readBeforeResend, readBeforeSet, type UserLoader } from './users.js';
-import { badUserId, checkSmsCountry, readPhoneNumber, readVerificationCode, smsCountryOf } from './validation.js';
+import { badUserId, checkSmsNumber, readPhoneNumber, readVerificationCode } from './validation.js';
 
 /** The user after a change. What the change itself proves about the phone is not read again; the rest is, but only if it is selected. */
 interface ChangedUser {
@@ -40,14 +41,13 @@ export class ContactPhoneService {
 
   /**
    * @param caller undefined if the request has no usable `Authorization`
-   * @param smsCountries where SMS may be sent; all countries if empty
    */
   constructor(
     private readonly zitadel: ZitadelClient,
     private readonly limits: Limits,
     private readonly changes: PhoneChanges,
     private readonly caller: Caller | undefined,
-    private readonly smsCountries: readonly string[],
+    private readonly sms: SmsConfig,
   ) {}
 
   /** Whether this can be the id of a user. */
@@ -89,11 +89,10 @@ export class ContactPhoneService {
   set(userId: string, typed: unknown, mode: SetPhoneMode): Promise<CodeResult> {
     return this.write(userId, async (caller, deadline) => {
       const number = readPhoneNumber(typed);
-      const smsCountry = mode === 'SEND_CODE' ? smsCountryOf(number) : undefined;
+      const smsCountry = mode === 'SEND_CODE' ? checkSmsNumber(this.sms, number, true) : undefined;
       const setPhone = () => this.zitadel.setPhone(caller, userId, number, mode, smsCountry, deadline);
       const set = () => this.changes.set(userId, deadline, setPhone);
       const read = () => readBeforeSet(this.zitadel, caller, userId, deadline);
-      if (mode === 'SEND_CODE' && this.smsCountries.length > 0) checkSmsCountry(this.smsCountries, number, true);
       const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, read, set) : await set();
       return { ...answer, user: { id: userId, contactPhone: { number, isVerified: mode === 'MARK_VERIFIED' } } };
     });
@@ -104,10 +103,10 @@ export class ContactPhoneService {
     return this.write(userId, async (caller, deadline) => {
       const resend = (smsCountry?: string) => this.zitadel.resendPhoneCode(caller, userId, mode, smsCountry, deadline);
       const resendBySms = (user: ZitadelUser & { phone: Phone }) =>
-        this.changes.resendBySms(user, deadline, () => resend(smsCountryOf(user.phone.number)));
+        this.changes.resendBySms(user, deadline, () => resend(checkSmsNumber(this.sms, user.phone.number, false)));
       const read = async () => {
         const user = await readBeforeResend(this.zitadel, caller, userId, deadline);
-        if (this.smsCountries.length > 0) checkSmsCountry(this.smsCountries, user.phone.number, false);
+        checkSmsNumber(this.sms, user.phone.number, false);
         return user;
       };
       const answer = mode === 'SEND_CODE' ? await this.sendSms(caller, userId, read, resendBySms) : await resend();

@@ -1,4 +1,5 @@
 import { parsePhoneNumberFromString } from 'libphonenumber-js/max';
+import { noCountry, type SmsConfig } from '../config.js';
 import { Failure } from '../failure.js';
 
 // Parses what clients send, or refuses it. The messages never repeat the input, since they reach logs and other people.
@@ -48,15 +49,18 @@ function badNumber(
 }
 
 /**
- * Refuses a number in a country that no SMS may be sent to: the standard defence against SMS pumping.
+ * Refuses a number that no SMS may be sent to, by its country and its type: the standard defence against SMS pumping. It also refuses what
+ * ZITADEL may hold but libphonenumber cannot parse, and a number whose country is unknown because several share its calling code.
  *
- * @param countries where SMS may be sent
- * @param number in E.164 format; refused if its country is unknown
+ * @param number in E.164 format
  * @param isTyped whether it is the caller's input, not the user's current number
+ * @returns its country, `001` for a number without one
  */
-export function checkSmsCountry(countries: readonly string[], number: string, isTyped: boolean): void {
-  const country = parsePhoneNumberFromString(number, { extract: false })?.country;
-  if (country && countries.includes(country)) return;
+export function checkSmsNumber({ countries, numberTypes }: SmsConfig, number: string, isTyped: boolean): string {
+  const parsed = parsePhoneNumberFromString(number, { extract: false });
+  const country = parsed?.isNonGeographic() ? noCountry : parsed?.country;
+  const isListed = (one: string) => (countries.length > 0 ? countries.includes(one) : one !== noCountry);
+  if (country && isListed(country) && numberTypes.includes(parsed?.getType() ?? 'UNKNOWN')) return country;
   const reason = 'NUMBER_NOT_ALLOWED';
   if (isTyped) throw new Failure({ code: 'BAD_USER_INPUT', reason }, { argument: 'number' });
   throw new Failure({ code: 'FAILED_PRECONDITION', reason });

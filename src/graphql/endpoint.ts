@@ -105,7 +105,7 @@ function createContext(
   { zitadel, limits, changes, sms }: Shared,
 ): RequestContext {
   const caller = callerOf(request, record);
-  return { contactPhone: new ContactPhoneService(zitadel, limits, changes, caller, sms.countries), record };
+  return { contactPhone: new ContactPhoneService(zitadel, limits, changes, caller, sms), record };
 }
 
 /**
