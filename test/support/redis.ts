@@ -10,13 +10,8 @@ const password = 'S3CR3T-of-redis';
 /** A real Redis on this machine, which can be stopped and restarted. It then loses all data. */
 export async function startRedis(...options: string[]) {
   const port = await freePort();
-  const url = `redis://:${password}@127.0.0.1:${port}`;
-  const start = async () => {
-    const own = `--port ${port} --bind 127.0.0.1 --requirepass ${password} --appendonly no --save`;
-    const child = startChild([...own.split(' '), '', ...options], {}, 'redis-server');
-    await child.printed(/Ready to accept connections/);
-    return child;
-  };
+  const url = urlOf(port);
+  const start = () => startProcess(port, options);
   let server = await start();
   return {
     url,
@@ -31,13 +26,24 @@ export async function startRedis(...options: string[]) {
     freeze: () => server.kill('SIGSTOP'),
     thaw: () => server.kill('SIGCONT'),
     /** Every key, with the milliseconds until it expires. */
-    keys: () =>
+    keys: () => keysOf(url),
+    get: (key: string) => withClient(url, (client) => client.get(key)),
+    /** Removes every key. */
+    flush: () => withClient(url, (client) => client.flushAll()),
+    /** Makes it forget every script. */
+    flushScripts: () => withClient(url, (client) => client.scriptFlush()),
+    /** Makes it the replica of a master that is not there, or a master again. */
+    setReadOnly: (isReadOnly: boolean) =>
+      withClient(url, (client) =>
+        client.sendCommand(['REPLICAOF', ...(isReadOnly ? ['127.0.0.1', '1'] : ['NO', 'ONE'])]),
+      ),
+    /** How many scripts ran since it started: sent as their SHA-1, or as their source. */
+    commandCounts: () =>
       withClient(url, async (client) => {
-        // In one script, so that no key expires in between.
-        const script = `local all = {}
-          for index, key in ipairs(redis.call('KEYS', '*')) do all[index] = { key, redis.call('PTTL', key) } end
-          return all`;
-        return (await client.eval(script)) as [key: string, endsInMs: number][];
+        const statistics = await client.info('commandstats');
+        const calls = (command: string) =>
+          Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(statistics)?.[1] ?? 0);
+        return { evalsha: calls('evalsha'), eval: calls('eval') };
       }),
     /** Lets every key expire this many seconds earlier. */
     age: (seconds: number) =>
@@ -63,9 +69,29 @@ export async function startRedis(...options: string[]) {
   };
 }
 
+/** One process; it ends with the test. */
+export async function startProcess(port: number, options: string[]) {
+  const own = `--port ${port} --bind 127.0.0.1 --requirepass ${password} --masterauth ${password} --appendonly no --save`;
+  const child = startChild([...own.split(' '), '', ...options], {}, 'redis-server');
+  await child.printed(/Ready to accept connections/);
+  return child;
+}
+
+export const urlOf = (port: number) => `redis://:${password}@127.0.0.1:${port}`;
+
+/** Every key of one Redis, with the milliseconds until it expires. */
+export const keysOf = (url: string) =>
+  withClient(url, async (client) => {
+    // In one script, so that no key expires in between.
+    const script = `local all = {}
+      for index, key in ipairs(redis.call('KEYS', '*')) do all[index] = { key, redis.call('PTTL', key) } end
+      return all`;
+    return (await client.evalRo(script)) as [key: string, endsInMs: number][];
+  });
+
 const connect = (url: string) => createClient({ url }).connect();
 
-async function withClient<T>(
+export async function withClient<T>(
   url: string,
   use: (client: Awaited<ReturnType<typeof connect>>) => Promise<T>,
 ): Promise<T> {
@@ -76,7 +102,7 @@ async function withClient<T>(
 }
 
 /** Outside the range of ephemeral ports: a connection could take one of those while Redis is stopped. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   for (;;) {
     const port = randomInt(10_000, 32_000);
