@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, keysOf, startProcess, urlOf, withClient } from './redis.js';
+import { ask, freePort, keysOf, startProcess, urlOf } from './redis.js';
 import { until } from './until.js';
 
 /**
@@ -15,10 +15,9 @@ export async function startCluster(prefix = 'contact-phone') {
     const [port, busPort] = [await freePort(), await freePort()];
     const own = ['--cluster-enabled yes', `--cluster-port ${busPort}`, `--cluster-config-file ${port}.conf`];
     const options = [...own, `--dir ${folder}`, '--repl-diskless-sync-delay 0'].flatMap((option) => option.split(' '));
-    const server = await startProcess(port, options);
-    const url = urlOf(port);
-    const ask = (...command: string[]) => withClient(url, (client) => client.sendCommand<string>(command));
-    return { port, busPort, url, server, ask, id: await ask('CLUSTER', 'MYID') };
+    const server = await startProcess(port, ...options);
+    const askIt = (...command: string[]) => ask(port, ...command);
+    return { port, busPort, url: urlOf(port), server, ask: askIt, id: await askIt('CLUSTER', 'MYID') };
   };
   const [first, second, third, replica] = [await start(), await start(), await start(), await start()];
   const masters = [first, second, third];
@@ -54,9 +53,16 @@ export async function startCluster(prefix = 'contact-phone') {
     replicaUrl: replica.url,
     /** Every key, with the milliseconds until it expires. */
     async keys() {
-      const running = nodes.filter(({ id }) => id !== killedId);
-      // The replica has the keys of its master.
-      return [...new Map((await Promise.all(running.map(({ url }) => keysOf(url)))).flat())];
+      const keys = [];
+      for (const { id, url, ask } of nodes) {
+        if (id !== killedId && (await ask('INFO', 'replication')).includes('role:master'))
+          keys.push(...(await keysOf(url)));
+      }
+      return keys;
+    },
+    /** From now on, its nodes name each other without their hosts, as behind some load balancers. */
+    async hideHosts() {
+      for (const { ask } of nodes) await ask('CONFIG', 'SET', 'cluster-preferred-endpoint-type', 'unknown-endpoint');
     },
     /** Swaps the master that has our keys and its replica, as for maintenance. Nothing is lost. */
     async swapMaster() {

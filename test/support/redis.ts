@@ -5,13 +5,13 @@ import { createClient } from '@redis/client';
 import { startChild } from './child.js';
 import { until } from './until.js';
 
-const password = 'S3CR3T-of-redis';
+export const password = 'S3CR3T-of-redis';
 
 /** A real Redis on this machine, which can be stopped and restarted. It then loses all data. */
 export async function startRedis(...options: string[]) {
   const port = await freePort();
   const url = urlOf(port);
-  const start = () => startProcess(port, options);
+  const start = () => startProcess(port, ...options);
   let server = await start();
   return {
     url,
@@ -57,20 +57,23 @@ export async function startRedis(...options: string[]) {
     clients: () => withClient(url, async (client) => (await client.clientList()).length - 1),
     /** While it is full, it answers, but cannot write. */
     setFull: (isFull: boolean) => withClient(url, (client) => client.configSet('maxmemory', isFull ? '1' : '0')),
-    /** Resolves when this many counts have failed because it is full. */
+    /** Resolves when this many scripts have failed, because it is full or only reads. */
     refusedToCount: (times: number) =>
       withClient(url, (client) =>
         until(async () => {
-          const [, refused] = /cmdstat_eval:.*failed_calls=(\d+)/.exec(await client.info('commandstats')) ?? [];
-          return Number(refused) >= times;
+          const refused = (await client.info('commandstats')).matchAll(/cmdstat_eval(?:sha)?:.*failed_calls=(\d+)/g);
+          return [...refused].reduce((sum, [, calls]) => sum + Number(calls), 0) >= times;
         }),
       ),
+    /** Gives a user this password and these rules. */
+    setUser: (name: string, ...rules: string[]) =>
+      withClient(url, (client) => client.aclSetUser(name, ['reset', 'on', `>${password}`, ...rules])),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
 
 /** One process; it ends with the test. */
-export async function startProcess(port: number, options: string[]) {
+export async function startProcess(port: number, ...options: string[]) {
   const own = `--port ${port} --bind 127.0.0.1 --requirepass ${password} --masterauth ${password} --appendonly no --save`;
   const child = startChild([...own.split(' '), '', ...options], {}, 'redis-server');
   await child.printed(/Ready to accept connections/);
@@ -78,6 +81,10 @@ export async function startProcess(port: number, options: string[]) {
 }
 
 export const urlOf = (port: number) => `redis://:${password}@127.0.0.1:${port}`;
+
+/** What the Redis at this port answers. */
+export const ask = (port: number, ...command: string[]) =>
+  withClient(urlOf(port), (client) => client.sendCommand<string>(command));
 
 /** Every key of one Redis, with the milliseconds until it expires. */
 export const keysOf = (url: string) =>
@@ -91,14 +98,16 @@ export const keysOf = (url: string) =>
 
 const connect = (url: string) => createClient({ url }).connect();
 
-export async function withClient<T>(
+async function withClient<T>(
   url: string,
   use: (client: Awaited<ReturnType<typeof connect>>) => Promise<T>,
 ): Promise<T> {
   const client = await connect(url);
-  const result = await use(client);
-  client.destroy();
-  return result;
+  try {
+    return await use(client);
+  } finally {
+    client.destroy();
+  }
 }
 
 /** Outside the range of ephemeral ports: a connection could take one of those while Redis is stopped. */
