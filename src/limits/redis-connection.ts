@@ -96,13 +96,12 @@ export class RedisConnection {
   }
 
   private async openAt(url: string): Promise<Client> {
+    // Again, if it was destroyed while it was connecting: that had no effect.
     this.client?.destroy();
     const client = createRedisClient(url);
     this.client = client;
     client.on('error', (error: unknown) => this.lose(client, error));
     await client.connect();
-    // Destroying it while it was connecting had no effect.
-    if (client !== this.client || this.status === 'closed') client.destroy();
     return client;
   }
 
@@ -113,7 +112,6 @@ export class RedisConnection {
 
   private leave(error: unknown): void {
     this.client?.destroy();
-    this.client = undefined;
     if (this.status === 'starting' && error instanceof ConfigError) throw error;
     if (this.status === 'closed') return;
     const code = codeOf(error);
