@@ -20,7 +20,7 @@ async function openConnection(url: string) {
     lines,
     connect: () => redis.connect(),
     run: () => redis.run(increment, [`${redis.keyPrefix}count`], []),
-    /** Resolves when it reports this state. It notices some faults only when it is used. */
+    /** Resolves when it reports this state. Uses it until then, since it notices some faults only when it is used. */
     is: (state: 'up' | 'down') =>
       until(async () => {
         if (state === 'down') await redis.run(increment, [`${redis.keyPrefix}other`], []);
@@ -34,7 +34,7 @@ async function openConnection(url: string) {
   };
 }
 
-/** It is connected to a Redis that was up at the start. */
+/** A connection that is up. */
 async function connectTo(url: string) {
   const connection = await openConnection(url);
   await connection.connect();
@@ -51,7 +51,7 @@ describe.runIf(hasRedis)('with one Redis', () => {
   test('sends the source of a script only if Redis does not know it', async () => {
     await using server = await startRedis();
     using connection = await connectTo(server.url);
-    // Both for the probe.
+    // Both are for the probe.
     expect(await server.commandCounts()).toEqual({ evalsha: 1, eval: 1 });
 
     expect(await connection.run()).toBe(1);
@@ -64,7 +64,7 @@ describe.runIf(hasRedis)('with one Redis', () => {
     expect(connection.messages()).toEqual([up]);
   });
 
-  test('gives keys and arguments to a script, in its own database and under its own prefix', async () => {
+  test('passes keys and arguments to a script, in the database of its URL and under its prefix', async () => {
     await using server = await startRedis();
     using connection = await connectTo(`${server.url}/3`);
     const { redis } = connection;
@@ -96,7 +96,7 @@ describe.runIf(hasRedis)('with one Redis', () => {
 
     server.thaw();
     await connection.is('up');
-    // Redis has run what it was sent while it was frozen.
+    // Once thawed, Redis ran what it had received while frozen.
     expect(await connection.run()).toBe(3);
     expect(connection.messages()).toEqual([up, down, up]);
 
@@ -106,7 +106,7 @@ describe.runIf(hasRedis)('with one Redis', () => {
     await until(() => Promise.resolve(waits(10) >= 10));
     const late = connection.run();
     expect(await Promise.all([early, late])).toEqual([undefined, undefined]);
-    // The later one does not wait its own 200 ms.
+    // The late call does not wait 200 ms of its own.
     expect(waits(10)).toBeLessThan(2 * 20);
   });
 
@@ -158,7 +158,7 @@ describe.runIf(hasRedis)('with one Redis', () => {
     await setBroken(server, true);
     expect(await connection.run()).toBeUndefined();
     expect(connection.redis.state).toBe('down');
-    // It is retried once a second, and dropped again.
+    // Each second, a new connection finds that it still cannot write.
     await until(async () => (await server.commandCounts()).evalsha >= evalsha + 3);
     expect(connection.redis.state).toBe('down');
 
@@ -168,7 +168,7 @@ describe.runIf(hasRedis)('with one Redis', () => {
     expect(connection.lines[1]).toContain(`Redis answered ${answer}`);
   });
 
-  test('does not use a Redis that does not let it write', async () => {
+  test('does not use a Redis that forbids it to write', async () => {
     await using server = await startRedis();
     await server.setUser('subgraph', '~*', '+eval', '+evalsha', '+incr');
     using connection = await openConnection(server.url.replace('//:', '//subgraph:'));
@@ -206,7 +206,7 @@ describe.runIf(hasRedis)('with one Redis', () => {
 type Server = Awaited<ReturnType<typeof startRedis>>;
 
 describe.runIf(hasRedis)('with a Redis Cluster', () => {
-  test('finds the master of its keys by way of any node, and follows them to another master', async () => {
+  test('finds the master of its keys through any node, and follows them to another master', async () => {
     await using cluster = await startCluster();
     using connection = await connectTo(cluster.url);
     await cluster.hideHosts();
@@ -224,7 +224,7 @@ describe.runIf(hasRedis)('with a Redis Cluster', () => {
     expect(connection.messages()).toEqual([up, down, up]);
 
     using refused = await openConnection(`${cluster.url}/1`);
-    const refusal = new ConfigError('REDIS_URL is of a Redis Cluster, which has only database 0.');
+    const refusal = new ConfigError('REDIS_URL must select database 0: a Redis Cluster has no other.');
     await expect(refused.connect()).rejects.toThrow(refusal);
     expect(refused.lines).toEqual([]);
   });
@@ -262,7 +262,7 @@ describe.runIf(hasRedis)('with Sentinels', () => {
     await using sentinels = await startSentinels('contacts', 'others');
     using connection = await openConnection(sentinels.url);
 
-    const refusal = new ConfigError('REDIS_URL is of a Sentinel, which must monitor one master only.');
+    const refusal = new ConfigError('The Sentinel of REDIS_URL must monitor exactly one master.');
     await expect(connection.connect()).rejects.toThrow(refusal);
     expect(connection.lines).toEqual([]);
   });

@@ -3,34 +3,35 @@ import { createClient, ErrorReply } from '@redis/client';
 import type { Logger } from 'pino';
 import { ConfigError } from '../config.js';
 
-/** A Lua script. Redis gets its SHA-1, and its source only if it does not know it. */
+/** A Lua script. Redis gets only its SHA-1, or the source if it does not have the script yet. */
 export type Script = Readonly<{ source: string; sha1: string }>;
 
 export const script = (source: string): Script => ({ source, sha1: createHash('sha1').update(source).digest('hex') });
 
-/** Connecting may succeed even if scripts cannot write: to a replica, without permission, or while Redis is full. */
+/** Connecting also succeeds where scripts cannot write: on a replica, without permission, or if Redis is full. So this writes a key. */
 const probe = script(`return redis.call('SET', KEYS[1], '', 'PX', 1000)`);
 
-/** An answer that takes longer counts as none. */
+/** A slower answer counts as none. */
 const slowMs = 200;
 const connectMs = 1_000;
 /** How long Redis is not used after it failed. */
 const pauseMs = 1_000;
 
 /**
- * One connection to the Redis or Valkey that has the keys: alone, in a Cluster, or behind a Sentinel. If it fails or is slow, it is not used
- * for a second: otherwise each request would wait for it. Then it is replaced: it may have died silently, or another node may be the master.
+ * One connection to the Redis or Valkey that has the keys: a single server, or a master in a Cluster or behind a Sentinel. Once it fails or
+ * is slow, requests do without Redis for a second instead of waiting. Then a new connection replaces it: it may be dead, or no longer that of
+ * the master.
  */
 export class RedisConnection {
-  /** Begins every key. Its braces put all keys into one slot of a Cluster, so that one script may use any of them. */
+  /** Every key begins with it. Its braces put all keys into one slot of a Cluster, since a script may use only keys of one slot. */
   readonly keyPrefix: string;
   private client: Client | undefined;
   private status: 'starting' | 'up' | 'down' | 'closed' = 'starting';
   private pause: NodeJS.Timeout | undefined;
-  /** URLs of the nodes to ask for the master. Each attempt asks another one, and makes it the last: the configured one may be dead. */
+  /** URLs of the nodes to ask for the master. Each attempt asks the first and moves it to the end: the configured one may be dead. */
   private nodes = new Set<string>();
 
-  /** @param url of a server, of any node of a Cluster, or of a Sentinel; all nodes must accept its user and password */
+  /** @param url of a single server, any node of a Cluster, or a Sentinel; all nodes must accept its user and password */
   constructor(
     private readonly url: URL,
     prefix: string,
@@ -44,9 +45,9 @@ export class RedisConnection {
   }
 
   /**
-   * Resolves after little more than a second at the latest. If Redis is not up by then, keeps trying in the background.
+   * Resolves once connected, or after little more than a second: then it keeps trying in the background.
    *
-   * @throws {ConfigError} if Redis is up, but in a way that is not supported. Later attempts only log this.
+   * @throws {ConfigError} if the Redis is of a kind that is not supported. Only the first attempt throws; later ones log it.
    */
   async connect(): Promise<void> {
     try {
@@ -58,7 +59,7 @@ export class RedisConnection {
     }
   }
 
-  /** @returns undefined if Redis is down, slow, or answers with an error; it may have run the script, or may run it later */
+  /** @returns undefined if Redis is down or slow, or answers with an error. Even so, it may have run the script, or run it later. */
   async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const { client } = this;
     if (this.status !== 'up' || !client) return undefined;
@@ -82,7 +83,7 @@ export class RedisConnection {
     this.nodes.delete(node);
     this.nodes.add(node);
     let client = await this.openAt(node);
-    // Unlike INFO, it needs no permission.
+    // HELLO gives the mode, and unlike INFO needs no permission.
     const { mode } = await client.hello();
     const database = Number(this.url.pathname.slice(1));
     const ask = topology[mode];
@@ -96,7 +97,7 @@ export class RedisConnection {
   }
 
   private async openAt(url: string): Promise<Client> {
-    // Again, if it was destroyed while it was connecting: that had no effect.
+    // Also if `leave` has destroyed it already: while it was connecting, that had no effect.
     this.client?.destroy();
     const client = createRedisClient(url);
     this.client = client;
@@ -105,7 +106,7 @@ export class RedisConnection {
     return client;
   }
 
-  /** While it is connecting, `connect` handles the failure. */
+  /** Ignores failures while connecting: `connect` handles those. */
   private lose(client: Client, error: unknown): void {
     if (this.status === 'up' && client === this.client) this.leave(error);
   }
@@ -119,7 +120,7 @@ export class RedisConnection {
       const err = code === undefined ? error : new Error(`Redis answered ${code}`);
       this.logger.warn({ err }, 'Redis is down or slow: falling back to limits per process');
     }
-    // A Cluster answers MOVED when another master is up already.
+    // MOVED means that a Cluster already has another master for the keys.
     const waitMs = this.status === 'up' && code === 'MOVED' ? 0 : pauseMs;
     this.status = 'down';
     this.pause = setTimeout(() => void this.connect(), waitMs).unref();
@@ -130,32 +131,32 @@ type Client = ReturnType<typeof createRedisClient>;
 
 const createRedisClient = (url: string) =>
   createClient({
-    // Only the master may have the database.
+    // `open` selects the database, on the master only: a Sentinel has none.
     url: Object.assign(new URL(url), { pathname: '' }).href,
     socket: { connectTimeout: connectMs, reconnectStrategy: false },
-    // The older protocol, and no timer for each command, halve the CPU time.
+    // RESP2 and no timer per command halve the CPU time. `run` has its own timeout.
     RESP: 2,
     commandOptions: { timeout: 0 },
   });
 
-/** Without a host, it is the host of the node that was asked. */
+/** The host is null or empty if it is that of the node that answered. */
 type Address = { host: string | null; port: string | number };
 
-/** By the mode of a node: its question for the master that has the key, and for the other nodes to ask next time. */
+/** For each mode of a node, how to ask it for the nodes: first the master that has the key, then others to ask next time. */
 const topology: Record<string, (client: Client, key: string, database: number) => Promise<Address[]>> = {
   async cluster(client, key, database) {
-    if (database !== 0) throw new ConfigError('REDIS_URL is of a Redis Cluster, which has only database 0.');
+    if (database !== 0) throw new ConfigError('REDIS_URL must select database 0: a Redis Cluster has no other.');
     const [slot, ranges] = await Promise.all([client.clusterKeySlot(key), client.clusterSlots()]);
     const master = ranges.find(({ from, to }) => from <= slot && slot <= to)?.master;
-    if (!master) throw new Error('No node of the Redis Cluster has the slot of the keys.');
+    if (!master) throw new Error('No node of the Redis Cluster serves the slot of the keys.');
     const nodes = ranges.flatMap((range) => [range.master, ...range.replicas]);
     return [master, ...nodes.filter(({ id }) => id !== master.id)];
   },
   async sentinel(client) {
     const masters = await client.sendCommand<string[][]>(['SENTINEL', 'MASTERS']);
-    if (masters.length !== 1) throw new ConfigError('REDIS_URL is of a Sentinel, which must monitor one master only.');
+    if (masters.length !== 1) throw new ConfigError('The Sentinel of REDIS_URL must monitor exactly one master.');
     const sentinels = await client.sendCommand<string[][]>(['SENTINEL', 'SENTINELS', masters[0]?.[1] ?? '']);
-    // Names and values in turn, of which these are always the first.
+    // Each is a flat list of names and values, and always begins with name, ip and port.
     return [...masters, ...sentinels].map(([, , , host = '', , port = '']) => ({ host, port }));
   },
 };
@@ -175,15 +176,15 @@ async function evaluate(client: Client, { source, sha1 }: Script, rest: string[]
   }
 }
 
-/** The rest of an error reply may quote the arguments of the command, and those of AUTH include the password. */
+/** Only the code of an error reply may be logged: the rest may quote the command's arguments, and those of AUTH include the password. */
 const codeOf = (error: unknown) =>
   error instanceof ErrorReply ? (/^\w+/.exec(error.message)?.[0] ?? 'an error') : undefined;
 
 const stepMs = 10;
 
 /**
- * Rejects if the answer does not come in time. Waits in steps and processes input between them, so that a delay of this process is not
- * mistaken for a slow answer.
+ * Rejects if there is no answer in time. Counts the time in steps, so that an answer that came while this process was blocked is read before
+ * the time is up.
  */
 async function within<Answer>(ms: number, answer: Promise<Answer>): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;

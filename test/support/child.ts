@@ -34,6 +34,7 @@ export function startChild(
   return {
     output,
     exited,
+    pid: child.pid,
     /** Stops or resumes reading its standard output. */
     stopReading: () => child.stdout.pause(),
     goOnReading: () => child.stdout.resume(),

@@ -5,5 +5,5 @@ export const hasRedis = process.env['CI'] !== undefined || !spawnSync('redis-ser
 
 /** Runs once before all stories. */
 export default function reportWhatIsSkipped(): void {
-  if (!hasRedis) console.log('Skips the tests of Redis, which need redis-server: apt-get install redis-server');
+  if (!hasRedis) console.log('Skips the tests that need redis-server: apt-get install redis-server');
 }
