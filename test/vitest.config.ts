@@ -14,7 +14,8 @@ if (process.env['TEST_LOG_FOLDER'] === undefined) {
 
 /** Stories that call no ZITADEL, or call it over both APIs themselves. */
 const neutral = [
-  ...['body-memory', 'composition', 'config', 'failed-start', 'house', 'logs', 'memory-counter', 'standard-output'],
+  ...['body-memory', 'callers', 'composition', 'config', 'failed-start', 'generations', 'house', 'limit-stores'],
+  ...['logs', 'redis-connection', 'redis-faults', 'shared-limits', 'standard-output', 'three-processes'],
   ...['connect', 'descriptors', 'embedded-zitadel', 'recorded-answers', 'recorded-requests', 'user-id', 'zitadel-docs'],
 ];
 
