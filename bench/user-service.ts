@@ -51,19 +51,21 @@ const details = `{${change}, "creationDate":"2026-11-20T08:15:30.654321Z"}`;
 export const sent = `{"details":{${change}}}`;
 export const returned = `{"details":{${change}}, "verificationCode":"7QK2ZD"}`;
 
-/** Users whose id begins with this have a verified phone, and all others an unverified one. */
+/** Users whose id begins with this have a verified phone. All others have an unverified one and, since numbers are limited, one of their own. */
 const verified = '301';
 
 /** A human with a phone. */
 function user(userId: string): string {
   const name = `ada-${userId}`;
   // Zero values are omitted.
-  const isVerified = userId.startsWith(verified) ? ', "isVerified":true' : '';
+  const phone = userId.startsWith(verified)
+    ? '"phone":"+41795550101", "isVerified":true'
+    : `"phone":"+4179${userId.replace(/\D/g, '').slice(-7).padStart(7, '0')}"`;
   return (
     `{"userId":"${userId}", "details":${details}, "state":"USER_STATE_ACTIVE", "username":"${name}", "loginNames":["${name}"], ` +
     `"preferredLoginName":"${name}", "human":{"profile":{"givenName":"Ada", "familyName":"Keller", "nickName":"", ` +
     '"displayName":"Ada Keller", "preferredLanguage":"und", "gender":"GENDER_UNSPECIFIED"}, ' +
-    `"email":{"email":"ada@example.com", "isVerified":true}, "phone":{"phone":"+41795550101"${isVerified}}}}`
+    `"email":{"email":"ada@example.com", "isVerified":true}, "phone":{${phone}}}}`
   );
 }
 

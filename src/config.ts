@@ -48,25 +48,25 @@ export interface ZitadelConfig {
 
 /** The numbers that SMS may be sent to. */
 export interface SmsConfig {
-  /** `001` stands for numbers without a country. If empty, all are allowed but `001`. */
+  /** Country codes, and `001` for numbers without a country. Empty means all but `001`. */
   countries: string[];
   /** libphonenumber's names, and `UNKNOWN`. */
   numberTypes: string[];
 }
 
-/** A missing limit is off. */
+/** A limit that is undefined or an empty list is off. */
 export interface LimitsConfig {
   /** How often an SMS may be sent to one user: sorted by duration, and each longer one allows more. */
   smsLimits: variable.Limit[];
-  /** The same for one number, whatever users it belongs to. */
+  /** The same for one number, whichever users have it. */
   smsLimitsPerNumber: variable.Limit[];
-  /** The same for all users together: at most one for all countries, and one for each. */
+  /** The same for all users together: at most one for all countries, and one for each country. */
   smsBudgets: variable.Budget[];
   /** How many wrong codes one caller may try for one user. */
   verifyLimit: variable.Limit | undefined;
-  /** Numbers reach Redis only as an HMAC with this key. */
+  /** Redis gets numbers only as HMACs with this key. If undefined, each process uses a random key, and limits numbers on its own. */
   phoneHashKey: string | undefined;
-  /** The store for counting across processes. The URL may contain a password. */
+  /** Shares the limits across processes. May contain a password. */
   redisUrl: URL | undefined;
   /** Separates deployments that share a Redis. */
   redisPrefix: string;
@@ -180,7 +180,7 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
   };
 }
 
-/** The limits in effect, for the log, in the format of the variables, but without secrets: the URL of Redis may contain a password. */
+/** The limits in effect, for the log, in the format of the variables. It must show no secret: the URL of Redis may contain a password. */
 export function effectiveLimits({ limits, sms, zitadel }: Config): Record<string, unknown> {
   const { smsLimits, smsLimitsPerNumber, smsBudgets, verifyLimit, phoneHashKey, redisUrl, redisPrefix } = limits;
   return {

@@ -59,7 +59,7 @@ export const errors = {
       SMS_TO_NUMBER: 'Too many SMS have been sent to this number. Try again later.',
       SMS_BUDGET: 'Too many SMS have been sent to all users together. Try again later.',
       WRONG_CODES: 'Too many wrong verification codes have been tried. Try again later.',
-      IN_PROGRESS: "Another request for this user's phone is in progress. Try again in a moment.",
+      IN_PROGRESS: 'Another request is in progress. Try again in a moment.',
       UPSTREAM_QUOTA: 'The user service is not accepting more requests at the moment. Try again later.',
       INSTANCE_BLOCKED: 'The user service is blocked. Trying again will not help.',
     },
@@ -133,6 +133,8 @@ interface Extensions<Code extends ErrorCode> {
   argument?: 'userId' | 'number' | 'verificationCode';
   /** Seconds after which trying again may help. Absent if unknown. */
   retryAfter?: number;
+  /** Of `INVALID_VERIFICATION_CODE`: how many more codes the caller may try now. Absent if there is no limit. */
+  attemptsLeft?: number;
   /** The user that could not be read. Some gateways drop the index of a list from `path`. */
   userId?: string;
   /** Absent if ZITADEL did not answer. */

@@ -64,6 +64,10 @@ interface Facts {
   level?: Level | undefined;
   /** Of a VerifyPhone: whether a wrong verification code was tried. */
   guess?: Outcome;
+  /** How many more codes the caller may try now, if they may not read the user. */
+  attemptsLeft?: number | undefined;
+  /** The same, if they may. */
+  attemptsLeftOfReader?: number | undefined;
   /** Whether ZITADEL gives several reasons this error, so that reading the user may show which it was. */
   isAmbiguous?: boolean;
   call?: FailedCall;
@@ -100,12 +104,13 @@ export class Failure extends Error {
   }
 
   get extensions(): ErrorExtensions {
-    const { outcome, argument, retryAfter, userId, zitadel } = this.facts;
+    const { outcome, argument, retryAfter, attemptsLeft, userId, zitadel } = this.facts;
     return {
       ...this.verdict,
       ...(outcome && { outcome }),
       ...(argument && { argument }),
       ...(retryAfter !== undefined && { retryAfter }),
+      ...(attemptsLeft !== undefined && this.verdict.code === 'INVALID_VERIFICATION_CODE' && { attemptsLeft }),
       // Reads only: some gateways drop the list index from their path. A mutation has a path of its own.
       ...(userId !== undefined && !outcome && { userId }),
       ...(zitadel && { zitadel }),

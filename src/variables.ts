@@ -39,7 +39,7 @@ export const httpUrl = (ofWhat: string) =>
     return z.NEVER;
   });
 
-/** A bad entry is named if it cannot be a secret: at most three letters or digits, or only capitals. Any other gets its position. */
+/** The text of a bad entry, if it cannot be a secret: at most three letters or digits, or only capitals. Otherwise its position. */
 const nameOf = (text: string, index: number) => (/^(\w{1,3}|[A-Z_]{1,20})$/.test(text) ? text : `entry ${index + 1}`);
 
 const listOf = (rule: string, isEntry: (text: string) => boolean) =>
@@ -66,12 +66,12 @@ export const routerSecrets = z.string().transform((value, issues) => {
   return z.NEVER;
 });
 
-/** What stands for the country of numbers without one, such as those of satellite networks: the UN's code of the world. */
+/** Stands for the country of numbers without one, such as those of satellite networks: the UN's code for the world. */
 export const noCountry = '001';
 
 const isCountry = (text: string) => text === noCountry || isSupportedCountry(text);
 
-/** libphonenumber's types. `UNKNOWN` is ours, for numbers that it knows no type of, such as those of a range newer than its metadata. */
+/** libphonenumber's types. `UNKNOWN` is ours: its metadata gives such numbers no type, for example if their range is newer. */
 const types =
   'MOBILE, FIXED_LINE_OR_MOBILE, FIXED_LINE, VOIP, PERSONAL_NUMBER, TOLL_FREE, SHARED_COST, PREMIUM_RATE, PAGER, UAN, VOICEMAIL, UNKNOWN';
 
@@ -82,14 +82,14 @@ export const numberTypes = listOf(`types out of ${types}`, (text) => types.split
 const secondsOf = { s: 1, m: 60, h: 60 * 60, d: 24 * 60 * 60 };
 /** The maximum of a Node.js timer. */
 const maxLimitSeconds = 24 * secondsOf.d;
-/** A limit keeps the time of each SMS or wrong code that it counts; a budget keeps only sums. */
+/** A history stores the time of each SMS or wrong code; a budget stores only sums. */
 const [maxCount, maxBudgetCount] = [100, 1_000_000];
 
 /** @returns undefined if the text is not a limit that is small enough */
 function limitOf(text: string, max: number): Limit | undefined {
   const [, digits, time, unit] = /^([1-9]\d{0,8})\/([1-9]\d{0,8})([smhd])$/.exec(text) ?? [];
   const [count, seconds] = [Number(digits), Number(time) * secondsOf[unit as keyof typeof secondsOf]];
-  // Text in any other format has become NaN, of which this is false.
+  // Any other format gives NaN, and every comparison with NaN is false.
   return count <= max && seconds <= maxLimitSeconds ? { count, seconds } : undefined;
 }
 
@@ -141,7 +141,7 @@ export const budgets = z.string().transform((value, issues) => {
   return list;
 });
 
-/** It becomes part of a hash tag of Redis Cluster, which a brace would end. */
+/** The prefix becomes a hash tag of Redis Cluster, which a brace would end early. */
 export const redisPrefix = z.string().regex(/^[\w.-]{1,50}$/, 'must be 1 to 50 letters, digits, or any of ._-');
 
 export const redisUrl = z.string().transform((value, issues) => {
@@ -163,8 +163,8 @@ function canDecode(text: string): boolean {
 }
 
 /**
- * The variables that protect against SMS abuse have these prefixes. Ignoring a misspelt one would leave the server unprotected. Other programs
- * use two of the prefixes too, as in REDIS_HOST: with these, only a name that resembles one of ours is misspelt.
+ * The variables that protect against SMS abuse have these prefixes. Ignoring a misspelt one would leave the server unprotected. Other
+ * programs use `PHONE_` and `REDIS_` too, as in REDIS_HOST: of these, only a name that resembles one of ours counts as misspelt.
  */
 const [ourPrefix, oursAlone] = [/^(SMS|VERIFY|ZITADEL|PHONE|REDIS)_/i, /^(SMS|VERIFY|ZITADEL)_/i];
 

@@ -31,7 +31,7 @@ test('can become a contract without what is tagged as pii', () => {
   expect(errors).toBeUndefined();
   const fieldsOf = (type: string) =>
     assertObjectType(schema?.toAPISchema().toGraphQLJSSchema().getType(type)).getFields();
-  expect(Object.keys(fieldsOf('ContactPhone'))).toEqual(['isVerified']);
+  expect(Object.keys(fieldsOf('ContactPhone'))).toEqual(['isVerified', 'resendAvailableAt']);
   for (const result of ['SetContactPhoneResult', 'ResendResult']) {
     expect(Object.keys(fieldsOf(result))).toEqual(['details', 'user', 'resendAvailableAt']);
   }

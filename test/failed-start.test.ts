@@ -1,6 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { expect, test } from 'vitest';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { startChild } from './support/child.js';
 import { hasRedis } from './support/has-redis.js';
 import { startRedis } from './support/redis.js';
@@ -43,4 +47,21 @@ test.for([
   expect(child.output.stderr).toBe('');
   if (redis) expect(child.output.stdout).toContain('Redis');
   taken.close();
+});
+
+test.runIf(hasRedis)('leaves nothing open when it does not support its Redis', async () => {
+  const nodes = join(tmpdir(), randomUUID());
+  onTestFinished(() => rmSync(nodes, { force: true }));
+  await using redis = await startRedis('--cluster-enabled', 'yes', '--cluster-config-file', nodes);
+  await using child = startChild(start('{}'), {
+    ZITADEL_URL: 'http://127.0.0.1:1',
+    HOST: '127.0.0.1',
+    PORT: '0',
+    REDIS_URL: `${redis.url}/1`,
+  });
+
+  expect(await child.exited).toBe(0);
+
+  expect(child.output.stdout).toBe('not started: REDIS_URL must select database 0: a Redis Cluster has no other.\n');
+  expect(child.output.stderr).toBe('');
 });

@@ -1,4 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
+import { hasRedis } from './support/has-redis.js';
+import { startRedis } from './support/redis.js';
 import { openSocket, refusesConnections } from './support/sockets.js';
 import { openStage } from './support/stage.js';
 import { until } from './support/until.js';
@@ -10,7 +12,10 @@ afterEach(() => {
 
 const readiness = async (url: string) => {
   const response = await fetch(`${url}/health/ready`);
-  return { httpStatus: response.status, ...((await response.json()) as { status: string; zitadel: string }) };
+  return {
+    httpStatus: response.status,
+    ...((await response.json()) as { status: string; zitadel: string; redis?: string }),
+  };
 };
 const ready = (zitadel: string) => ({ httpStatus: 200, status: 'ok', zitadel });
 const html = { 'content-type': 'text/html' };
@@ -146,4 +151,28 @@ test('reports not ready but keeps serving during SHUTDOWN_DELAY_MS', async () =>
   expect(inTime.errors).toBeUndefined();
   vi.useRealTimers();
   await stage[Symbol.asyncDispose]();
+});
+
+test.runIf(hasRedis)('reports whether Redis is up, stays ready without it, and disconnects at shutdown', async () => {
+  await using redis = await startRedis();
+  await redis.stop();
+  await using stage = await openStage({ SMS_LIMITS: '', REDIS_URL: redis.url });
+  const { url } = stage;
+  await until(async () => (await readiness(url)).zitadel === 'up');
+  const reports = (state: 'up' | 'down') => until(async () => (await readiness(url)).redis === state);
+
+  expect(await readiness(url)).toEqual({ ...ready('up'), redis: 'down' });
+  expect((await stage.resend()).errors).toBeUndefined();
+  await redis.start();
+  await reports('up');
+  expect(await readiness(url)).toEqual({ ...ready('up'), redis: 'up' });
+  await redis.stop();
+  await reports('down');
+  expect((await readiness(url)).httpStatus).toBe(200);
+  await redis.start();
+  await reports('up');
+  expect(await redis.clients()).toBe(1);
+
+  await stage.closeServer();
+  await until(async () => (await redis.clients()) === 0);
 });

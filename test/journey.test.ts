@@ -52,7 +52,7 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
   expect((await step('resend-contact-phone-code')).errors).toBeUndefined();
   const [first, second] = zitadel.outbox.map(({ code }) => code);
   expect((await verify(first)).errors).toMatchObject([{ extensions: invalidCode }]);
-  expect(await read()).toEqual({ number: '+41795550103', isVerified: false });
+  expect(await read()).toEqual({ number: '+41795550103', isVerified: false, resendAvailableAt: null });
   const verified = await verify(second);
   expect(verified.errors).toBeUndefined();
   expect(verified.data?.verifyContactPhone).toMatchObject({

@@ -8,6 +8,7 @@ import { formatError, maskError } from '../src/graphql/mask-error.js';
 import { createSchema } from '../src/graphql/schema.js';
 import { createLogger } from '../src/logger.js';
 import { startServer } from '../src/server.js';
+import { gate } from './support/gate.js';
 import { leaveForLogTest, openStage, post, resend, zitadelApi } from './support/stage.js';
 
 const mask = (error: GraphQLError, kind?: 'query' | 'mutation'): GraphQLFormattedError =>
@@ -119,13 +120,21 @@ test('answers HTTP 200 with a bare code when a fault of its own comes up', async
     headers: { authorization: 'Bearer S3CR3T' },
     body: 'S3CR3T',
   });
+  const reading = gate();
+  zitadel.misbehave({ hold: reading.opened });
+
+  const inFlight = resend(server.url);
+  await zitadel.called(1);
+  // It hits the write, after the read.
   Object.defineProperty(config.zitadel, 'instanceHost', {
+    configurable: true,
     get() {
       throw fault;
     },
   });
-
-  const answer = await resend(server.url);
+  reading.open();
+  const answer = await inFlight;
+  Object.defineProperty(config.zitadel, 'instanceHost', { value: undefined });
   const next = await resend(server.url);
 
   expect(answer).toMatchObject({ status: 200, data: { resendContactPhoneCode: null } });
@@ -145,7 +154,7 @@ test('answers HTTP 200 with a bare code when a fault of its own comes up', async
     },
   });
   expect(lines.join('')).not.toContain('S3CR3T');
-  expect(zitadel.calls).toEqual([]);
+  expect(zitadel.writes).toEqual([]);
   leaveForLogTest(lines, zitadel);
 });
 

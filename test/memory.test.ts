@@ -48,7 +48,7 @@ test('does not keep the text of a long document with little content', slow, asyn
   expect(bytes).toBeLessThan(3 * megabyte);
 });
 
-test('keeps only the counts of 300 SMS, and no document that contained a user id', slow, async () => {
+test('keeps only the times of 300 SMS, and no document that contained a user id', slow, async () => {
   const people = crowd(301).map((person) => ({ ...person, phone: { ...person.phone, isVerified: false } }));
   await using server = await openMeasured({ SMS_LIMITS: '' }, { moreUsers: people });
 

@@ -55,7 +55,8 @@ test('counts requests, calls, SMS and batches in agreement with ZITADEL', async 
   const series = await readMetrics(stage.metricsUrl);
   expect(ofName(series, 'requests_total')).toEqual({
     'field="resendContactPhoneCode",code="OK"': 2,
-    'field="resendContactPhoneCode",code="RATE_LIMITED"': 2,
+    'field="resendContactPhoneCode",code="RATE_LIMITED"': 1,
+    'field="resendContactPhoneCode",code="FORBIDDEN"': 1,
     'field="resendContactPhoneCode",code="FAILED_PRECONDITION"': 1,
     'field="setContactPhone",code="UPSTREAM_UNAVAILABLE"': 1,
     'field="setContactPhone",code="RATE_LIMITED"': 1,
@@ -80,8 +81,9 @@ test('counts requests, calls, SMS and batches in agreement with ZITADEL', async 
     'rpc="ListUsers",status="503",code="UPSTREAM_UNAVAILABLE"': 1,
     'rpc="ListUsers",status="other",code="UPSTREAM_ERROR"': 1,
     'rpc="ListUsers",status="200",code="OK"': 1,
-    // The read before each SMS that the limits allowed.
-    'rpc="GetUserByID",status="200",code="OK"': 3,
+    // The user is read before each SMS, even one that the limits then refuse.
+    'rpc="GetUserByID",status="200",code="OK"': 5,
+    'rpc="GetUserByID",status="404",code="FORBIDDEN"': 1,
     'rpc="GetUserByID",status="404",code="NOT_FOUND"': 1,
   });
   expect(sum(calls)).toBe(zitadel.calls.length);
@@ -91,15 +93,15 @@ test('counts requests, calls, SMS and batches in agreement with ZITADEL', async 
     'outcome="UNKNOWN",country="CH"': 1,
   });
   expect(zitadel.outbox).toHaveLength(2);
-  expect(ofName(series, 'limited_total')).toEqual({ 'reason="SMS_TO_USER"': 2, 'reason="SMS_BUDGET"': 1 });
+  expect(ofName(series, 'limited_total')).toEqual({ 'reason="SMS_TO_USER"': 1, 'reason="SMS_BUDGET"': 1 });
   // The read of a hundred that got a 503 was repeated.
-  expect(ofName(series, 'batch_size_bucket')).toMatchObject({ 'le="1"': 4, 'le="50"': 5, 'le="100"': 7 });
-  expect(ofName(series, 'batch_size_sum')).toEqual({ '': 254 });
+  expect(ofName(series, 'batch_size_bucket')).toMatchObject({ 'le="1"': 7, 'le="50"': 8, 'le="100"': 10 });
+  expect(ofName(series, 'batch_size_sum')).toEqual({ '': 257 });
   expect(series['process_cpu_seconds_total']).toBeGreaterThan(0);
   expect(JSON.stringify(series)).not.toContain('made_up');
 });
 
-test('counts SMS by country, from zero for the listed ones', async () => {
+test('counts SMS by country, from zero for those in SMS_COUNTRIES', async () => {
   await using stage = await openStage({ SMS_COUNTRIES: 'AT,DE,CH' });
   const { userId } = users.phoneless;
   const smsSent = async () => ofName(await readMetrics(stage.metricsUrl), 'sms_sent_total');
@@ -124,7 +126,7 @@ test('counts SMS by country, from zero for the listed ones', async () => {
   });
 });
 
-test('counts SMS by country as they are seen if none is listed', async () => {
+test('counts SMS by country, once they have had one, if SMS_COUNTRIES is empty', async () => {
   await using stage = await openStage();
   const smsSent = async () => ofName(await readMetrics(stage.metricsUrl), 'sms_sent_total');
   expect(await smsSent()).toEqual({});
@@ -192,7 +194,7 @@ test('shows whether ZITADEL is up, and nothing until that is known', async () =>
   ] as const) {
     other.zitadel.misbehaveWhenProbed(misbehaviour);
     vi.advanceTimersByTime(30_000);
-    // A scrape starts the probe that is due: operators need no readiness checks.
+    // A scrape starts a probe that is due, so the gauge needs no readiness checks.
     await until(async () => (await readMetrics(stage.metricsUrl))['contact_phone_zitadel_up'] === up);
     expect((await readStates(stage)).reported).toEqual({ zitadel: state });
   }

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { MemoryCounter } from '../src/limits/counters.js';
+import { MemoryStore } from '../src/limits/memory-store.js';
 import { ZitadelClient } from '../src/zitadel/zitadel-client.js';
 import { mutationNames, mutations, type Mutation } from './support/mutations.js';
 import { readMany, readOne, user } from './support/reads.js';
@@ -87,8 +87,7 @@ test.for([
   ['verify-contact-phone', 'a wrong code was refused', ['VerifyPhone']],
 ] as const)('%s has an unknown outcome if a fault of our own occurs after %s', async ([name, , rpcs]) => {
   await using stage = await openStage({ SMS_LIMITS: '', VERIFY_LIMIT: '' });
-  // Occurs when the limits count what was done, or release what was in flight.
-  vi.spyOn(MemoryCounter.prototype, 'delete').mockImplementation(() => {
+  vi.spyOn(MemoryStore.prototype, 'settle').mockImplementation(() => {
     throw new TypeError('a fault after the answer');
   });
 

@@ -28,6 +28,18 @@ test.for([
   ['phones under many names', ofUsers(times(48, (i) => `a${i}: contactPhone { number }`)), 5_000, phones],
   ['phones under two names', ofUsers('contactPhone { number } b: contactPhone { number }'), 2_501, phones],
   [
+    'times under two names',
+    ofUsers('contactPhone { a: resendAvailableAt b: resendAvailableAt number }'),
+    2_501,
+    phones,
+  ],
+  [
+    'a time under a long name',
+    ofUsers(`contactPhone { ${'a'.repeat(99)}: resendAvailableAt ${times(20, (i) => `a${i}: number`)} }`),
+    3_000,
+    bytes,
+  ],
+  [
     'phones under names out of fragments',
     `${ofUsers('...A ... on User { ...A b: contactPhone { number } }')} fragment A on User { a: contactPhone { number } }`,
     2_501,

@@ -37,7 +37,7 @@ test.for([
   stage.zitadel.misbehave(misbehaviour, misbehaviour);
   const twice = await readOne(stage.graphql, unverified);
 
-  expect(one.data?.contactPhone).toEqual(users.unverified.phone);
+  expect(one.data?.contactPhone).toMatchObject(users.unverified.phone);
   expect(many.data?._entities).toEqual([
     { contactPhone: users.unverified.phone },
     { contactPhone: users.verified.phone },

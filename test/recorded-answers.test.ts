@@ -126,7 +126,11 @@ function expectedOf({ call, mode, body }: RecordedAnswer) {
   };
   const { user: one, result: some = [] } = json;
   const base = { status: 200, errors: [] as object[] };
-  if (call === 'GetUserByID') return { userIds: [one?.userId ?? ''], expected: { ...base, data: one && phoneOf(one) } };
+  if (call === 'GetUserByID') {
+    const phone = one && phoneOf(one);
+    const data = phone && { ...phone, resendAvailableAt: null };
+    return { userIds: [one?.userId ?? ''], expected: { ...base, data } };
+  }
   if (call === 'ListUsers') {
     const data = [...some.map(phoneOf), null, null].map((contactPhone) => ({ contactPhone }));
     const userIds = [...some.map(({ userId }) => userId), '1', '2'];

@@ -2,24 +2,21 @@ import { setTimeout } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
-import { callerKeyOf } from '../src/limits/limits.js';
-import { fiftyAtOnce } from './support/fifty-at-once.js';
+import { callerOf } from '../src/limits/callers.js';
+import { allAtOnce } from './support/fifty-at-once.js';
 import { stopClock } from './support/clock.js';
+import { crowd, moreTokens } from './support/crowd.js';
 import { gate } from './support/gate.js';
+import { extensionsOf, limited, openLine, tally } from './support/line.js';
 import { bearer, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
+import { answered } from './support/zitadel.js';
 
 // Works as usual, but counts calls.
-vi.mock('../src/limits/limits.js', { spy: true });
-beforeEach(() => void vi.mocked(callerKeyOf).mockClear());
+vi.mock('../src/limits/callers.js', { spy: true });
+beforeEach(() => void vi.mocked(callerOf).mockClear());
 
 const self = bearer(tokens.self.token);
 
-const extensionsOf = ({ errors }: GraphQLAnswer<object>) => errors?.map(({ extensions }) => extensions);
-const limited = (retryAfter: number, reason = 'SMS_TO_USER') => [
-  { code: 'RATE_LIMITED', reason, outcome: 'NOT_DONE', retryAfter },
-];
-/** While the same caller already has an SMS sent to the same user. */
-const inProgress = limited(1, 'IN_PROGRESS');
 const availableAt = ({ data }: GraphQLAnswer) => data?.resendContactPhoneCode?.resendAvailableAt;
 
 const defaults = { SMS_LIMITS: '' };
@@ -39,14 +36,14 @@ test('sends one SMS in 30 seconds, and reports when another may be sent', async 
   expect(extensionsOf(tooEarly)).toEqual(limited(20));
   clock.move(19.499);
   expect(extensionsOf(await stage.resend())).toEqual(limited(1));
-  expect(stage.rpcs()).toEqual(['GetUserByID', 'ResendPhoneCode']);
+  expect(stage.zitadel.writes).toHaveLength(1);
 
   clock.move(0.001);
   expect((await stage.resend()).errors).toBeUndefined();
   expect(stage.zitadel.outbox).toHaveLength(2);
 });
 
-test('sends 5 SMS in 10 minutes and 20 in 24 hours, and reports when all windows allow another', async () => {
+test('sends 5 SMS in 10 minutes and 20 in 24 hours, and reports when all limits allow another', async () => {
   const clock = stopClock();
   await using stage = await openStage(defaults);
   const began = Date.now();
@@ -55,7 +52,7 @@ test('sends 5 SMS in 10 minutes and 20 in 24 hours, and reports when all windows
   for (let times = 1; times <= 20; times += 1) {
     const sent = await stage.resend();
     expect(sent.errors).toBeUndefined();
-    // Every fifth SMS uses up a window of ten minutes, which starts with its first SMS. The twentieth uses up the day.
+    // Here every fifth SMS has to wait until the one five before it is ten minutes old. The twentieth uses up the day.
     const minutes = Math.floor((times - 1) / 5) * 600;
     const next = times === 20 ? at(86_400) : times % 5 === 0 ? at(minutes + 600) : clock.in(30);
     expect(availableAt(sent)).toBe(next);
@@ -85,7 +82,7 @@ test('counts per user across callers and mutations, but only what ZITADEL sends'
   expect([returned, alsoReturned, marked].map(({ errors }) => errors)).toEqual([undefined, undefined, undefined]);
   expect(returned.data?.resendContactPhoneCode?.resendAvailableAt).toBeNull();
   expect(alsoReturned.data?.setContactPhone?.resendAvailableAt).toBeNull();
-  // Another user has a limit of their own.
+  // Each user has their own limit.
   const other = await stage.run('set-contact-phone', { userId: users.phoneless.userId, number: '+41795550103' });
   expect(other.data?.setContactPhone?.resendAvailableAt).toBe(clock.in(0));
   expect(stage.zitadel.outbox).toHaveLength(3);
@@ -115,42 +112,75 @@ test('does not count what ZITADEL rejects or never received', async () => {
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-test('of 50 simultaneous resends by one caller, sends exactly one SMS', async () => {
-  await using stage = await openStage(defaults);
-
-  const answers = await fiftyAtOnce(stage.zitadel, 1, () => stage.resend());
-
-  expect(answers.filter(({ errors }) => !errors)).toHaveLength(1);
-  expect(answers.filter(({ errors }) => errors).map(extensionsOf)).toEqual(
-    Array.from({ length: 49 }, () => inProgress),
-  );
-  expect(stage.rpcs()).toEqual(['GetUserByID', 'ResendPhoneCode']);
-  expect(stage.zitadel.outbox).toHaveLength(1);
-});
-
-test('holds callers back for as long as their call may take, and lets them try again in a second', async () => {
+test('in any ten minutes sends at most 5 SMS, even at the worst moments', async () => {
   const clock = stopClock();
-  await using stage = await openStage({ SMS_LIMITS: '3/7s,5/10m' });
-  const [reading, sending] = [gate(), gate()];
-  stage.zitadel.misbehave({ hold: reading.opened }, { hold: sending.opened });
+  await using stage = await openStage(defaults);
+  let now = 0;
+  const sendAt = async (seconds: number) => {
+    clock.move(seconds - now);
+    now = seconds;
+    return extensionsOf(await stage.resend());
+  };
 
-  const inFlight = stage.resend();
-  await stage.zitadel.called(1);
-  // The read and the write share ten seconds.
-  clock.move(4.9);
-  expect(extensionsOf(await stage.resend())).toEqual(inProgress);
-  reading.open();
-  await stage.zitadel.called(2);
-  clock.move(5);
-  expect(extensionsOf(await stage.resend())).toEqual(inProgress);
-  sending.open();
+  // A fixed window that starts with its first SMS would allow four at its end, and five more right after it.
+  for (const seconds of [0, 480, 510, 540, 570]) expect(await sendAt(seconds)).toBeUndefined();
+  expect(await sendAt(599)).toEqual(limited(1));
+  expect(await sendAt(600)).toBeUndefined();
+  for (const seconds of [630, 660, 690]) expect(await sendAt(seconds)).toEqual(limited(1_080 - seconds));
 
-  expect((await inFlight).errors).toBeUndefined();
-  expect((await stage.resend()).errors).toBeUndefined();
-  expect(stage.rpcs()).toEqual(['GetUserByID', 'ResendPhoneCode', 'GetUserByID', 'ResendPhoneCode']);
+  // Trying all the time gives no more either.
+  const sent: number[] = [];
+  for (let seconds = 700; seconds < 5_000; seconds += 29) if (!(await sendAt(seconds))) sent.push(seconds);
+  for (const [index, seconds] of sent.entries())
+    expect(sent.slice(index).filter((later) => later < seconds + 600).length).toBeLessThanOrEqual(5);
+  expect(stage.zitadel.outbox).toHaveLength(20);
 });
 
-test('lets two callers that ZITADEL accepts each send one at the same moment, and counts both', async () => {
+test('sends exactly one SMS for 300 simultaneous resends with tokens of members and of the user', async () => {
+  const members = moreTokens(150, { may: ['user.read', 'user.write'] });
+  const ofUser = moreTokens(150, { userId: unverified });
+  await using line = await openLine({}, { moreTokens: [...members, ...ofUser] });
+
+  const answers = await allAtOnce(
+    line.zitadel,
+    members.flatMap((member, index) => [member, ofUser[index] ?? member]),
+    { reaching: 1, waiting: 8 },
+    line.resendAs,
+  );
+
+  expect(tally(answers)).toEqual({ sent: 1, 'SMS_TO_USER 30': 8, 'IN_PROGRESS 1': 291 });
+  expect(line.zitadel.writes).toHaveLength(1);
+  expect(line.zitadel.outbox).toHaveLength(1);
+});
+
+test('sends exactly one SMS for 50 simultaneous resends by one caller', async () => {
+  await using line = await openLine();
+
+  const answers = await allAtOnce(line.zitadel, Array(50).fill({}), { reaching: 1, waiting: 1 }, () => line.resend());
+
+  expect(tally(answers)).toEqual({ sent: 1, 'SMS_TO_USER 30': 1, 'IN_PROGRESS 1': 48 });
+  expect(line.zitadel.outbox).toHaveLength(1);
+});
+
+test('counts a call for as long as it is in flight, and its SMS from when it ended', async () => {
+  await using line = await openLine({ SMS_LIMITS: '1/7s,5/10m' });
+  const [writing] = line.holdWrites(1);
+
+  const first = line.resend();
+  await line.zitadel.written(1);
+  // Longer than the limit's seven seconds, but a call may take five minutes here.
+  line.clock.move(299);
+  const second = line.resend({}, self);
+  await line.waiting(1);
+  writing?.open();
+
+  expect(availableAt(await first)).toBe(line.clock.in(7));
+  expect(extensionsOf(await second)).toEqual(limited(7));
+  line.clock.move(7);
+  expect((await line.resend({}, self)).errors).toBeUndefined();
+});
+
+test('lets two callers send at the same moment if the limit allows both, and counts both', async () => {
   await using stage = await openStage({ SMS_LIMITS: '3/10m' });
   const answering = gate();
   stage.zitadel.misbehaveWhenWriting({ hold: answering.opened }, { hold: answering.opened });
@@ -164,121 +194,79 @@ test('lets two callers that ZITADEL accepts each send one at the same moment, an
   expect(extensionsOf(await stage.resend())).toMatchObject([{ code: 'RATE_LIMITED', reason: 'SMS_TO_USER' }]);
 });
 
-test('counts an unknown outcome as an SMS for this caller, but not for others', async () => {
+test.for([
+  ['a broken connection', { reset: true }, 'CONNECTION_LOST'],
+  ['an answer that says so', answered({}, 503), 'SAYS_UNAVAILABLE'],
+] as const)('counts an SMS of unknown outcome, for all callers: %s', async ([, misbehaviour, reason]) => {
   const clock = stopClock();
   await using stage = await openStage({ SMS_LIMITS: '1/30s,3/10m' });
   const unknown = async () => {
-    const answer = { status: 503, headers: { 'content-type': 'application/json' }, body: '{}' };
-    stage.zitadel.misbehaveWhenWriting({ answer });
-    return (await stage.resend()).errors?.[0]?.extensions;
+    stage.zitadel.misbehaveWhenWriting(misbehaviour);
+    return extensionsOf(await stage.resend());
   };
 
-  expect(await unknown()).toMatchObject({ code: 'UPSTREAM_UNAVAILABLE', outcome: 'UNKNOWN' });
-  expect(extensionsOf(await stage.resend())).toEqual(limited(30));
-  expect((await stage.resend({}, self)).errors).toBeUndefined();
+  expect(await unknown()).toMatchObject([{ code: 'UPSTREAM_UNAVAILABLE', reason, outcome: 'UNKNOWN' }]);
+  for (const headers of [manager, self]) expect(extensionsOf(await stage.resend({}, headers))).toEqual(limited(30));
   clock.move(30);
-  expect(await unknown()).toMatchObject({ outcome: 'UNKNOWN' });
-  // One sent and two unknown: the manager has to wait until the first unknown one is ten minutes old. The user does not.
+  expect(await unknown()).toMatchObject([{ outcome: 'UNKNOWN' }]);
   clock.move(30);
-  expect(extensionsOf(await stage.resend())).toEqual(limited(540));
   const sent = await stage.resend({}, self);
-  expect(availableAt(sent)).toBe(clock.in(30));
-  // After these ten minutes, two sent SMS count for both callers.
-  clock.move(540);
-  const last = await stage.resend();
-  expect(last.errors).toBeUndefined();
-});
-
-test('reports to callers with an unknown outcome when they may send again', async () => {
-  const clock = stopClock();
-  await using stage = await openStage({ SMS_LIMITS: '2/10m' });
-  stage.zitadel.misbehaveWhenWriting({ reset: true });
-
-  await stage.resend();
-  clock.move(60);
-  const sent = await stage.resend();
-
   expect(availableAt(sent)).toBe(clock.in(540));
-  expect(extensionsOf(await stage.resend())).toEqual(limited(540));
+  for (const headers of [manager, self]) expect(extensionsOf(await stage.resend({}, headers))).toEqual(limited(540));
+  expect(stage.zitadel.writes).toHaveLength(3);
 });
 
-test('remembers the unknown outcomes of a caller until their last window is over', async () => {
-  const clock = stopClock();
-  await using stage = await openStage({ SMS_LIMITS: '1/30s,2/1m' });
+test('refuses those who wait, with the exact time, when the outcome of the call in flight is unknown', async () => {
+  await using line = await openLine();
+  const writing = gate();
+  line.zitadel.misbehaveWhenWriting({ hold: writing.opened, reset: true });
+  const caller = line.resend();
+  await line.zitadel.written(1);
 
-  stage.zitadel.misbehaveWhenWriting({ reset: true });
-  await stage.resend();
-  clock.move(40);
-  stage.zitadel.misbehaveWhenWriting({ reset: true });
-  await stage.resend();
-  // The one-minute window is over, but the 30 seconds of the second are not.
-  clock.move(21);
-  expect(extensionsOf(await stage.resend())).toEqual(limited(9));
-  clock.move(9);
-  expect((await stage.resend()).errors).toBeUndefined();
+  const waiting = line.resend({}, self);
+  await line.waiting(1);
+  writing.open();
+
+  expect(extensionsOf(await caller)).toMatchObject([{ outcome: 'UNKNOWN' }]);
+  expect(extensionsOf(await waiting)).toEqual(limited(30));
 });
 
-test('does not let a flood of forged tokens delay the owner', { timeout: 120_000 }, async () => {
-  const clock = stopClock();
-  await using stage = await openStage(defaults);
+test('a flood of forged tokens uses up no SMS, and no place in line', async () => {
+  const others = moreTokens(8, { may: ['user.read', 'user.write'] });
+  await using line = await openLine({}, { moreTokens: others });
   const refusedLate = {
     get hold() {
       return setTimeout(50);
     },
   };
-  stage.zitadel.misbehave(...Array.from({ length: 1_001 }, () => refusedLate));
+  line.zitadel.misbehave(...Array.from({ length: 1_001 }, () => refusedLate));
+  const [writing] = line.holdWrites(1);
 
-  // More than there are connections to ZITADEL, but not more than fit in the queue.
+  // More than there are connections to ZITADEL, but no more than fit into the queue for them.
   const atOnce = pLimit(250);
   const flood = Array.from({ length: 1_000 }, (_, index) =>
-    atOnce(() => stage.resend({}, bearer(`forged-${String(index).padStart(5, '0')}`))),
+    atOnce(() => line.resend({}, bearer(`forged-${String(index).padStart(5, '0')}`))),
   );
-  await stage.zitadel.called(100);
-  const own = await stage.resend({}, self);
-
-  expect(own.errors).toBeUndefined();
-  // Once the owner's SMS is sent, nobody can send another one.
-  for (const { errors } of await Promise.all(flood)) {
-    expect(errors?.[0]?.extensions.reason).toMatch(/^(TOKEN_REFUSED|SMS_TO_USER)$/);
+  await line.zitadel.called(100);
+  const own = line.resend({}, self);
+  await line.zitadel.written(1);
+  const waiting = others.map((other) => line.resendAs(other));
+  await line.waiting(8);
+  for (const answer of flood) {
+    expect(extensionsOf(await answer)).toMatchObject([{ reason: 'TOKEN_REFUSED', outcome: 'NOT_DONE' }]);
   }
-  clock.move(30);
-  expect((await stage.resend({}, self)).errors).toBeUndefined();
-  expect(stage.zitadel.outbox).toHaveLength(2);
+  await line.waiting(8);
+  writing?.open();
+
+  expect((await own).errors).toBeUndefined();
+  for (const answer of waiting) expect(extensionsOf(await answer)).toEqual(limited(30));
+  line.clock.move(30);
+  expect((await line.resend({}, self)).errors).toBeUndefined();
+  expect(line.zitadel.writes).toHaveLength(2);
+  expect(line.zitadel.outbox).toHaveLength(2);
 });
 
-test('treats all callers with a nonstandard Authorization header as one caller', async () => {
-  await using stage = await openStage({ SMS_LIMITS: '9/10m' });
-  const answering = gate();
-  stage.zitadel.misbehaveWhenWriting({ hold: answering.opened });
-  const { token } = tokens.manager;
-  const disguised = (authorization: string) => stage.resend({}, { authorization });
-
-  const inFlight = disguised(`x Bearer ${token}`);
-  await stage.zitadel.written(1);
-  for (const other of [`Bearer  ${token}`, `Another Bearer ${token}`, `Bearer ${token} `.repeat(2)]) {
-    expect(extensionsOf(await disguised(other))).toEqual(inProgress);
-  }
-  // A caller with the standard form is not affected.
-  expect((await stage.resend()).errors).toBeUndefined();
-  answering.open();
-  expect((await inFlight).errors).toBeUndefined();
-});
-
-test.for([
-  [
-    'a header and claims',
-    'eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLg',
-    'eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLh',
-  ],
-  ['an opaque token', 'b3BhcXVlLXRva2VuIQ', 'b3BhcXVlLXRva2VuIR=='],
-] as const)('identifies %s by its decoded Base64', ([, one, same]) => {
-  const keys = [one, same, `${one}A`].map((token) => callerKeyOf(`Bearer ${token}`));
-
-  expect(keys[1]).toBe(keys[0]);
-  expect(keys[2]).not.toBe(keys[0]);
-});
-
-test('keeps all users together within the budget', async () => {
+test('sends all users together no more SMS than the budget allows', async () => {
   const clock = stopClock();
   await using stage = await openStage({ SMS_LIMITS: 'off', SMS_BUDGET: '3/1h' });
   const { userId } = users.phoneless;
@@ -294,14 +282,85 @@ test('keeps all users together within the budget', async () => {
   expect(refused.errors).toMatchObject([
     { extensions: { code: 'FAILED_PRECONDITION', reason: 'ALREADY_VERIFIED', outcome: 'NOT_DONE' } },
   ]);
-  expect(availableAt(first)).toBe(new Date(Date.now() - 60_000).toISOString());
-  expect(second.data?.setContactPhone?.resendAvailableAt).toBe(clock.in(3_540));
-  expect(extensionsOf(await stage.resend())).toEqual(limited(3_540, 'SMS_BUDGET'));
+  expect([first.errors, second.errors]).toEqual([undefined, undefined]);
+  // It shows only the limits per user, and there are none.
+  expect(availableAt(first)).toBeNull();
+  // An SMS counts for an hour after its bucket, a minute here. These came at the start of theirs, so they count for 61 minutes.
+  expect(extensionsOf(await stage.resend())).toEqual(limited(3_600, 'SMS_BUDGET'));
+  expect(extensionsOf(await stage.resend({}, self))).toEqual(limited(3_600, 'SMS_BUDGET'));
   expect(stage.zitadel.writes).toHaveLength(4);
-  expect(stage.lines.filter((line) => line.includes('SMS_BUDGET is used up'))).toHaveLength(1);
 
-  clock.move(3_540);
-  expect((await stage.resend()).errors).toBeUndefined();
+  clock.move(3_600);
+  // The two SMS of the first bucket stop counting together.
+  for (const expected of [undefined, undefined, limited(60, 'SMS_BUDGET')])
+    expect(extensionsOf(await stage.resend())).toEqual(expected);
+  expect(warningsOf(stage.lines)).toEqual([
+    'SMS_BUDGET is used up: no SMS will be sent to anyone for a while',
+    'SMS_BUDGET is used up: no SMS will be sent to anyone for a while',
+  ]);
+});
+
+const warningsOf = (lines: readonly string[]) =>
+  lines
+    .map((line) => JSON.parse(line) as { level: number; msg: string })
+    .filter(({ level, msg }) => level === 40 && msg.includes('SMS_BUDGET'))
+    .map(({ msg }) => msg);
+
+test('of 300 users at once, sends exactly as many SMS as the budget allows', async () => {
+  const people = crowd(300).map((person) => ({ ...person, phone: { ...person.phone, isVerified: false } }));
+  await using line = await openLine({ SMS_BUDGET: '10/1h' }, { moreUsers: people });
+  const resend = ({ userId }: { userId: string }) => line.resend({ userId });
+
+  const answers = await allAtOnce(line.zitadel, people, { reaching: 10 }, resend);
+
+  expect(tally(answers)).toEqual({ sent: 10, 'IN_PROGRESS 1': 290 });
+  expect(warningsOf(line.lines)).toEqual([]);
+
+  const unsent = people.filter(({ userId }) => line.zitadel.outbox.every((sms) => sms.userId !== userId));
+  const again = await Promise.all(unsent.map(resend));
+  expect(tally(again)).toEqual({ 'SMS_BUDGET 3660': 290 });
+  expect(line.zitadel.writes).toHaveLength(10);
+  expect(warningsOf(line.lines)).toHaveLength(1);
+});
+
+test('also counts the SMS to each country that has its own budget', async () => {
+  await using stage = await openStage({ SMS_LIMITS: 'off', SMS_BUDGET: '9/1h,CH:2/1h' });
+  const { userId } = users.phoneless;
+  const set = async (number: string) =>
+    extensionsOf(await stage.run('set-contact-phone', { userId, number }))?.[0]?.reason;
+  const swiss = (index: number) => `+4179555010${index}`;
+  const german = (index: number) => `+491511234567${index}`;
+
+  for (const number of [swiss(1), swiss(2), german(1)]) expect(await set(number)).toBeUndefined();
+  expect(await set(swiss(3))).toBe('SMS_BUDGET');
+  expect((await stage.resend()).errors).toMatchObject([{ extensions: { reason: 'SMS_BUDGET' } }]);
+  for (const index of [2, 3, 4, 5, 6, 7]) expect(await set(german(index))).toBeUndefined();
+  for (const number of [german(8), swiss(3)]) expect(await set(number)).toBe('SMS_BUDGET');
+
+  expect(stage.zitadel.outbox).toHaveLength(9);
+  expect(warningsOf(stage.lines)).toEqual([
+    'SMS_BUDGET is used up: no SMS will be sent to numbers of CH for a while',
+    'SMS_BUDGET is used up: no SMS will be sent to anyone for a while',
+  ]);
+});
+
+test('stays within the budget in any ten minutes, and counts each SMS at most a sixtieth of that too long', async () => {
+  const clock = stopClock();
+  await using stage = await openStage({ SMS_LIMITS: 'off', SMS_BUDGET: '5/10m' });
+  const [budget, sixtieth, step] = [600, 10, 3];
+
+  const sent: number[] = [];
+  // The first bucket gets one SMS, at its end. The second one gets several, from its start.
+  clock.move(8);
+  for (let now = 0; now < 3 * budget; now += step) {
+    if (!(await stage.resend()).errors) sent.push(now);
+    clock.move(step);
+  }
+
+  const returned = sent.slice(5).map((now, index) => now - (sent[index] ?? 0));
+  expect(returned.length).toBeGreaterThanOrEqual(5);
+  expect(Math.min(...returned)).toBeGreaterThanOrEqual(budget);
+  expect(Math.max(...returned)).toBeLessThan(budget + sixtieth + step);
 });
 
 test.for([
@@ -325,19 +384,19 @@ test.for([
   expect(availableAt(await stage.resend())).toBe(clock.in(30));
 });
 
-test('has a budget besides the limits, and a call that it stops does not hold the user', async () => {
+test('applies the budget besides the limits per user, and an SMS that it refuses does not count for the user', async () => {
   const clock = stopClock();
   await using stage = await openStage({ ...defaults, SMS_BUDGET: '1/10s' });
 
   const sent = await stage.resend();
   expect(availableAt(sent)).toBe(clock.in(30));
   const other = { userId: users.phoneless.userId, number: '+41795550103' };
-  expect(extensionsOf(await stage.run('set-contact-phone', other))).toEqual(limited(10, 'SMS_BUDGET'));
-  clock.move(10);
+  expect(extensionsOf(await stage.run('set-contact-phone', other))).toEqual(limited(11, 'SMS_BUDGET'));
+  clock.move(11);
   expect((await stage.run('set-contact-phone', other)).errors).toBeUndefined();
 });
 
-test('limits nothing when switched off', async () => {
+test('limits nothing when turned off', async () => {
   await using stage = await openStage({ SMS_LIMITS: 'off' });
 
   const answers = await Promise.all(Array.from({ length: 25 }, () => stage.resend()));
@@ -361,5 +420,5 @@ test('checks each mutation of one document, and hashes the token once for all', 
   expect(Object.values(data ?? {}).map(Boolean)).toEqual([true, true, false]);
   const refused = { code: 'RATE_LIMITED', reason: 'SMS_TO_USER', outcome: 'NOT_DONE' };
   expect(errors).toMatchObject([{ path: ['third'], extensions: refused }]);
-  expect(callerKeyOf).toHaveBeenCalledTimes(1);
+  expect(callerOf).toHaveBeenCalledTimes(1);
 });

@@ -11,7 +11,7 @@ const typedNotAllowed = {
   outcome: 'NOT_DONE',
   argument: 'number',
 };
-/** For the number that the user has already: no argument is at fault. */
+/** If it is the number that the user has already, no argument is at fault. */
 const notAllowed = { code: 'FAILED_PRECONDITION', reason: 'NUMBER_NOT_ALLOWED', outcome: 'NOT_DONE' };
 
 /** A valid number of each type. */
@@ -28,7 +28,7 @@ const ofType = {
   UAN: '+41581234567',
   VOICEMAIL: '+41860791234567',
 };
-/** Not valid by libphonenumber's metadata, but somewhere in Switzerland. Someone may have set it elsewhere. */
+/** A Swiss number that libphonenumber's metadata does not cover. It may have been set elsewhere. */
 const ofUnknownType = '+41981466019';
 const refusedTypes = ['FIXED_LINE', 'TOLL_FREE', 'SHARED_COST', 'PREMIUM_RATE', 'PAGER', 'UAN', 'VOICEMAIL'] as const;
 
@@ -75,7 +75,7 @@ test('sends SMS to the listed types of numbers only', async () => {
   expect(refused.errors?.map(({ extensions }) => extensions)).toEqual([typedNotAllowed]);
 });
 
-test('resends to a number whose type is unknown, unless that is not listed', async () => {
+test('resends to a number of unknown type, unless UNKNOWN is not listed', async () => {
   await using stage = await openStage();
   await using strict = await openStage({ SMS_NUMBER_TYPES: 'MOBILE' });
   for (const { zitadel } of [stage, strict]) zitadel.misbehave(userWith(ofUnknownType));
@@ -89,9 +89,9 @@ test('resends to a number whose type is unknown, unless that is not listed', asy
   expect(strict.rpcs()).toEqual(['GetUserByID']);
 });
 
-test('sends no SMS to what is no phone number, or to a number whose country is unknown', async () => {
+test('sends no SMS to text that is no phone number, or to a number of unknown country', async () => {
   await using stage = await openStage();
-  // The last one has the calling code of Great Britain and others, and is in none of their ranges.
+  // The last one has the calling code of Great Britain and others, but is in the ranges of none of them.
   const odd = ['no number at all', 'call +41791234567', '+999123456789', '+447700900123'];
 
   for (const number of odd) {

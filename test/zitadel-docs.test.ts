@@ -2,8 +2,13 @@ import { readFileSync } from 'node:fs';
 import { composeServices } from '@apollo/composition';
 import { buildSchema, parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
-import { MemoryCounter, type CreateCounter } from '../src/limits/counters.js';
-import { GuessLimiter, SmsBudgetLimiter, SmsLimiter } from '../src/limits/limiters.js';
+import { readConfig } from '../src/config.js';
+import { KnownCallers } from '../src/limits/callers.js';
+import { GuessLimit } from '../src/limits/guess-limit.js';
+import { MemoryStore } from '../src/limits/memory-store.js';
+import { Reservations } from '../src/limits/reservations.js';
+import { RedisStore } from '../src/limits/redis-store.js';
+import { SmsLimit } from '../src/limits/sms-limit.js';
 import { corpus, type Recorded } from './support/corpus.js';
 
 const page = readFileSync('docs/zitadel.md', 'utf8');
@@ -94,31 +99,33 @@ test('its examples for a User with another key compose; without them that fails;
 });
 
 test('its table of Redis keys lists all of them', async () => {
-  const keys = new Set(['contact-phone:connected:probe']);
-  /** Counts in memory, and notes under which keys. */
-  const create: CreateCounter = (name, limit) => {
-    const counter = new MemoryCounter(limit);
-    const noted = (key: string) => {
-      keys.add(`contact-phone:${name}:${key}`.replace('-60s:', '-<seconds>s:').replace(/:\d:/, ':<place>:'));
-      return key;
-    };
-    return {
-      get: (key) => counter.get(noted(key)),
-      add: (key) => counter.add(noted(key)),
-      restart: (key) => counter.restart(noted(key)),
-      delete: (key) => counter.delete(noted(key)),
-    };
+  const keys = new Set<string>();
+  /** A Redis that notes the keys, and is down. */
+  const redis = {
+    keyPrefix: '{contact-phone}:',
+    run: (_: unknown, used: readonly string[]) => {
+      for (const key of used)
+        keys.add(key.replace(/:[\w-]{43}$/, ':<hash of the number>').replace(/:CH$/, ':<country>'));
+      return Promise.resolve(undefined);
+    },
   };
-  const limit = { count: 5, seconds: 60 };
-  const sms = new SmsLimiter(create, [limit], 11);
-  const budget = new SmsBudgetLimiter(create, limit, () => {});
+  const config = readConfig({ ZITADEL_URL: 'http://127.0.0.1', SMS_BUDGET: '9/1h,CH:9/1h' }).limits;
+  const reservations = new Reservations(new MemoryStore(11_000), new RedisStore(redis, 11_000));
+  const known = new KnownCallers();
+  const guesses = new GuessLimit(reservations, known, config.verifyLimit);
+  const sms = new SmsLimit(reservations, known, guesses, config, () => {});
+  const caller = { tokenKey: '<caller>', subject: undefined, isGone: () => false };
+  const call = () => Promise.resolve();
 
-  for (const limiter of [sms, budget, new GuessLimiter(create, limit, 11)]) {
-    const reservation = await limiter.reserve('<user id>', '<caller>');
-    await reservation.settle('UNKNOWN');
-  }
+  await sms.run({ userId: '<user id>', number: '+41791234567', country: 'CH' }, caller, 1_000, call, () => 'DONE');
+  await guesses.run('<user id>', caller, () => Promise.resolve(true), call);
+  await guesses.clear('<user id>', caller);
+  // Of the connection.
+  keys.add('{contact-phone}:probe');
 
-  const listed = rowsOf('What is stored where').flatMap(([key = '']) => /^`(contact-phone:.*)`$/.exec(key)?.[1] ?? []);
+  const listed = rowsOf('What is stored where').flatMap(
+    ([key = '']) => /^`(\{contact-phone\}:.*)`$/.exec(key)?.[1] ?? [],
+  );
   expect(listed.toSorted()).toEqual([...keys].toSorted());
 });
 

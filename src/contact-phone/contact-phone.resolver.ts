@@ -11,10 +11,12 @@ import {
   VerificationCode,
   VerifyContactPhoneResult,
 } from './contact-phone.types.js';
+import type { PhoneReader } from './phone-reader.js';
 
 /** What the fields need to know of a request. */
 export interface ContactPhoneContext {
-  /** Acts on behalf of the caller. */
+  /** Both act on behalf of the caller. */
+  phones: PhoneReader;
   contactPhone: ContactPhoneService;
 }
 
@@ -31,9 +33,9 @@ export class ContactPhoneResolver {
   })
   contactPhone(
     @Arg('userId', () => ID, userIdArg) userId: string,
-    @Ctx() { contactPhone }: ContactPhoneContext,
+    @Ctx() { phones }: ContactPhoneContext,
   ): Promise<ContactPhone | null> {
-    return contactPhone.read(userId);
+    return phones.read(userId);
   }
 
   @Mutation(() => SetContactPhoneResult, {

@@ -87,6 +87,15 @@ export class ContactPhone {
 
   @Field(() => Boolean, { description: 'Whether the phone was verified with a code, or marked as verified.' })
   isVerified!: boolean;
+
+  /** graphql-js calls this only if the field is selected. */
+  @Field(() => DateTime, {
+    nullable: true,
+    description:
+      'Earliest time at which the limits per user allow another SMS. Until then, sending one fails with `RATE_LIMITED`. ' +
+      'Null if they allow one now. Limits on the number or on all users may still refuse it.',
+  })
+  resendAvailableAt!: () => Promise<string | null>;
 }
 
 // Another subgraph owns and describes the type. Composition keeps only one description, and warns about a second.
@@ -125,8 +134,8 @@ abstract class CodeResult extends ChangeResult {
   @Field(() => DateTime, {
     nullable: true,
     description:
-      'Earliest time another SMS can be sent to this user. Until then, that fails with `RATE_LIMITED`. ' +
-      'Null if no SMS was sent or no limit is configured.',
+      'Earliest time at which the limits per user allow another SMS. Until then, sending one fails with `RATE_LIMITED`. ' +
+      'Null if no SMS was sent, or if there are no limits per user. Limits on the number or on all users may still refuse one.',
   })
   resendAvailableAt?: string;
 }

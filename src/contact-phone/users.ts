@@ -106,6 +106,24 @@ export async function readBeforeResend(
   return { ...user, phone: user.phone };
 }
 
+/**
+ * Whether the caller may read the user.
+ *
+ * @throws {Failure} if that remains unknown
+ */
+export async function mayRead(
+  ...[zitadel, caller, userId, deadline]: Parameters<typeof readBeforeSet>
+): Promise<boolean> {
+  try {
+    await zitadel.getUserById(caller, userId, deadline);
+    return true;
+  } catch (error) {
+    const { verdict } = failureOf(error);
+    if (verdict.code === 'FORBIDDEN' || verdict.code === 'NOT_FOUND') return false;
+    throw error;
+  }
+}
+
 /** Explains a failure by reading the user. If they cannot be read, it stays as it is. */
 export async function explain(
   failure: Failure,
@@ -125,7 +143,9 @@ export async function explain(
 /** ZITADEL uses one error for several reasons. Finds the reason from the user's state; if it gives none, the verdict stays as it is. */
 export function explained(failure: Failure, user: ZitadelUser): Failure {
   if (!failure.facts.isAmbiguous) return failure;
-  return failure.with({ isAmbiguous: false }, verdictFor(user, failure.verdict));
+  // The caller has read the user, so the limit on strangers does not bind them.
+  const attemptsLeft = failure.facts.attemptsLeftOfReader;
+  return failure.with({ isAmbiguous: false, attemptsLeft }, verdictFor(user, failure.verdict));
 }
 
 function verdictFor({ isMachine, phone }: ZitadelUser, verdict: Verdict): Verdict {

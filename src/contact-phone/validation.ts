@@ -49,18 +49,23 @@ function badNumber(
 }
 
 /**
- * Refuses a number that no SMS may be sent to, by its country and its type: the standard defence against SMS pumping. It also refuses what
- * ZITADEL may hold but libphonenumber cannot parse, and a number whose country is unknown because several share its calling code.
+ * Refuses a number if no SMS may be sent to its country or type: the standard defence against SMS pumping. ZITADEL may also hold text that
+ * libphonenumber cannot parse, or a number that belongs to none of the countries sharing its calling code. These are refused too.
  *
- * @param number in E.164 format
+ * @param number the one that ZITADEL has, or would get
  * @param isTyped whether it is the caller's input, not the user's current number
- * @returns its country, `001` for a number without one
+ * @returns the number in E.164 format, and its country: `001` if it has none
  */
-export function checkSmsNumber({ countries, numberTypes }: SmsConfig, number: string, isTyped: boolean): string {
+export function checkSmsNumber(
+  { countries, numberTypes }: SmsConfig,
+  number: string,
+  isTyped: boolean,
+): { number: string; country: string } {
   const parsed = parsePhoneNumberFromString(number, { extract: false });
   const country = parsed?.isNonGeographic() ? noCountry : parsed?.country;
   const isListed = (one: string) => (countries.length > 0 ? countries.includes(one) : one !== noCountry);
-  if (country && isListed(country) && numberTypes.includes(parsed?.getType() ?? 'UNKNOWN')) return country;
+  if (parsed && country && isListed(country) && numberTypes.includes(parsed.getType() ?? 'UNKNOWN'))
+    return { number: parsed.number, country };
   const reason = 'NUMBER_NOT_ALLOWED';
   if (isTyped) throw new Failure({ code: 'BAD_USER_INPUT', reason }, { argument: 'number' });
   throw new Failure({ code: 'FAILED_PRECONDITION', reason });
@@ -72,9 +77,4 @@ export function readVerificationCode(value: unknown): string {
   if (/^\P{Cs}{1,20}$/u.test(code)) return code;
   const text = typeof value === 'string' ? undefined : 'The verification code must be a string.';
   throw new Failure({ code: 'BAD_USER_INPUT', reason: 'CODE_MALFORMED' }, { argument: 'verificationCode', text });
-}
-
-/** The country of a number in E.164 format; `001` if it has none. */
-export function smsCountryOf(number: string): string {
-  return parsePhoneNumberFromString(number, { extract: false })?.country ?? '001';
 }

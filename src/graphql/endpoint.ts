@@ -8,6 +8,7 @@ import type { RequestContext } from './apollo.js';
 import type { Config } from '../config.js';
 import { ContactPhoneService } from '../contact-phone/contact-phone.service.js';
 import type { PhoneChanges } from '../contact-phone/phone-changes.js';
+import { PhoneReader } from '../contact-phone/phone-reader.js';
 import { unsafeInteger } from '../contact-phone/validation.js';
 import type { ZitadelAnswer } from '../errors.js';
 import { graphqlPath } from '../http/http-server.js';
@@ -105,7 +106,8 @@ function createContext(
   { zitadel, limits, changes, sms }: Shared,
 ): RequestContext {
   const caller = callerOf(request, record);
-  return { contactPhone: new ContactPhoneService(zitadel, limits, changes, caller, sms), record };
+  const phones = new PhoneReader(zitadel, limits, caller);
+  return { phones, contactPhone: new ContactPhoneService(zitadel, limits, changes, phones, sms), record };
 }
 
 /**

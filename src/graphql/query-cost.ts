@@ -22,7 +22,7 @@ export const maxAnswerBytes = 2 * 1024 * 1024;
 
 /** Each blocks the event loop for a fraction of a millisecond. */
 export const maxRepresentations = 5_000;
-/** A phone under two aliases costs as much as two phones. */
+/** Each alias of a phone counts. A phone with several aliases of `resendAvailableAt` counts as that many: graphql-js awaits each. */
 export const maxPhones = 5_000;
 
 /** Valid ids have up to 200 Unicode characters: 400 UTF-16 units, or 800 bytes and two quotes in JSON. */
@@ -85,7 +85,7 @@ export class QueryCost {
     const representations = sum(entities.map((one) => one.representations.length));
     if (representations > maxRepresentations)
       throw tooMuch(`A request may ask for at most ${maxRepresentations} representations.`);
-    const phones = sum(entities.map((one) => one.representations.length * phonesOf(one.ofUser).length));
+    const phones = sum(entities.map((one) => one.representations.length * this.phonesIn(one, select.below)));
     if (phones > maxPhones)
       throw tooMuch(`A request may ask for at most ${maxPhones} contact phones; each alias counts.`);
     const bytes = sum(entities.map((one) => this.bytesOfEntities(one, select.below)));
@@ -118,6 +118,12 @@ export class QueryCost {
     });
   }
 
+  /** How many phones each representation counts as. */
+  private phonesIn({ ofUser }: Entities, below: Select): number {
+    const awaited = (nodes: readonly FieldNode[]) => named('resendAvailableAt', below(this.types.phone, nodes)).length;
+    return sum(phonesOf(ofUser).map(([, nodes]) => Math.max(1, awaited(nodes))));
+  }
+
   private bytesOfEntities({ key, representations, ofUser }: Entities, below: Select): number {
     const path = bytesOfKey(key) + '[,4999,]'.length;
     const ids = named('id', ofUser).length;
@@ -139,8 +145,8 @@ export class QueryCost {
   /** Either a phone or an error. */
   private bytesOfPhone(path: number, nodes: readonly FieldNode[], below: Select): number {
     const fields = below(this.types.phone, nodes);
-    const number = '"+123456789012345"'.length;
-    const there = sum([...fields.keys()].map((key) => bytesOfKey(key) + number)) + '{}'.length;
+    const longest = '"2026-11-23T19:04:05.123Z"'.length;
+    const there = sum([...fields.keys()].map((key) => bytesOfKey(key) + longest)) + '{}'.length;
     return Math.max(there, 'null'.length + maxErrorBytes + path);
   }
 

@@ -49,14 +49,14 @@ type Entity = User & { __typename: 'User' };
 async function resolveEntities(
   _source: unknown,
   { representations }: { representations: readonly Representation[] },
-  { contactPhone }: ContactPhoneContext,
+  { phones }: ContactPhoneContext,
   info: GraphQLResolveInfo,
 ): Promise<(Entity | Failure)[]> {
-  const entities = representations.map((representation) => entityOf(representation, contactPhone));
+  const entities = representations.map((representation) => entityOf(representation, phones));
   if (asksForPhones(info)) {
     const users = entities.filter((entity): entity is Entity => !(entity instanceof Failure));
-    const phones = await contactPhone.readAll(users.map(({ id }) => id));
-    for (const [index, user] of users.entries()) user.contactPhone = phones[index] ?? null;
+    const all = await phones.readAll(users.map(({ id }) => id));
+    for (const [index, user] of users.entries()) user.contactPhone = all[index] ?? null;
   }
   return entities;
 }
@@ -73,15 +73,12 @@ function asksForPhones({ schema, fragments, variableValues, fieldNodes }: GraphQ
  * An id must be a string, since a number may have lost digits.
  * https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec
  */
-function entityOf(
-  { __typename, id }: Representation,
-  contactPhone: ContactPhoneContext['contactPhone'],
-): Entity | Failure {
+function entityOf({ __typename, id }: Representation, phones: ContactPhoneContext['phones']): Entity | Failure {
   if (__typename !== 'User' || typeof id !== 'string') return invalidRepresentation;
   // No argument of `_entities` is called userId.
-  if (!contactPhone.isUserId(id)) return badUserId(id).with({ argument: undefined });
+  if (!phones.isUserId(id)) return badUserId(id).with({ argument: undefined });
   // A phone that `asksForPhones` missed is read one by one. Null in its place would mean that there is none.
-  return { __typename, id, contactPhone: () => contactPhone.read(id) };
+  return { __typename, id, contactPhone: () => phones.read(id) };
 }
 
 const invalidRepresentation = new Failure({ code: 'BAD_USER_INPUT', reason: 'REPRESENTATION_INVALID' });

@@ -107,7 +107,7 @@ export class Metrics {
     registers: this.registers,
   });
 
-  /** @param smsCountries counted from zero, so that a rate shows their first SMS too */
+  /** @param smsCountries countries whose counters start at 0, so that a rate includes their first SMS */
   constructor(smsCountries: readonly string[]) {
     for (const country of smsCountries) this.smsSent.inc({ outcome: 'DONE', country }, 0);
   }
@@ -163,7 +163,7 @@ export class Metrics {
     });
   }
 
-  /** Without a sample while the state is unknown: a 0 could raise an alarm at each start, and a NaN would turn every sum into NaN. */
+  /** Exports no sample while the state is unknown: a 0 would raise an alarm at each start, and a NaN would make every sum NaN. */
   private watchState(part: string, title: string, stateOf: () => string | undefined): void {
     new Gauge({
       name: `contact_phone_${part}_up`,

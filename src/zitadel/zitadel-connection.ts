@@ -34,7 +34,7 @@ export interface StartedCall {
   rpc: Rpc;
   /** The users that are read or changed. */
   userIds: readonly string[];
-  /** Where the SMS goes that it sends if it succeeds: a country code, `001` for a number without a country. undefined if it sends none. */
+  /** The country of the number that it sends an SMS to, or `001` if that has none; undefined if it sends no SMS. */
   smsCountry: string | undefined;
 }
 

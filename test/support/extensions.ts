@@ -9,6 +9,7 @@ export const extensionKeys = Object.keys({
   outcome: true,
   argument: true,
   retryAfter: true,
+  attemptsLeft: true,
   userId: true,
   zitadel: true,
 } satisfies Record<KeyOfUnion<ErrorExtensions>, true>);

@@ -19,7 +19,7 @@ export interface CodeResult extends ChangeResult {
   verificationCode: string | null;
   resendAvailableAt: string | null;
 }
-export type Phone = { number: string; isVerified: boolean } | null;
+export type Phone = { number: string; isVerified: boolean; resendAvailableAt?: string | null } | null;
 
 /** The API of ZITADEL that the stories use. */
 export const zitadelApi = process.env['TEST_ZITADEL_API'] ?? 'rest';

@@ -1,0 +1,88 @@
+import DataLoader from 'dataloader';
+import { Failure } from '../failure.js';
+import { failureOf } from '../failures.js';
+import type { Limits } from '../limits/limits.js';
+import type { Phone } from '../zitadel/messages.js';
+import type { ZitadelClient } from '../zitadel/zitadel-client.js';
+import type { Caller } from '../zitadel/zitadel-connection.js';
+import { createUserLoader, type UserLoader } from './users.js';
+import { badUserId } from './validation.js';
+
+export interface ContactPhone extends Phone {
+  /** When another SMS may be sent to its user. graphql-js calls this only if the field is selected. */
+  resendAvailableAt: () => Promise<string | null>;
+}
+
+/** Reads contact phones, on behalf of the caller of one request. One instance per request. Every method throws only Failures. */
+export class PhoneReader {
+  private users: UserLoader | undefined;
+  private smsOpensAt: DataLoader<string, Date | null> | undefined;
+
+  /** @param caller undefined if the request has no usable `Authorization` */
+  constructor(
+    private readonly zitadel: ZitadelClient,
+    private readonly limits: Limits,
+    readonly caller: Caller | undefined,
+  ) {}
+
+  /** Whether this can be the id of a user. */
+  isUserId(userId: string): boolean {
+    return this.zitadel.isUserId(userId);
+  }
+
+  /** Refuses an anonymous caller or a bad id, before any call. */
+  admit(userId: string): Caller {
+    if (!this.caller) throw new Failure({ code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING' });
+    if (!this.isUserId(userId)) throw badUserId(userId);
+    return this.caller;
+  }
+
+  /** Reads the user's phone; null if they have none. */
+  async read(userId: string): Promise<ContactPhone | null> {
+    const [phone] = await this.readAll([userId]);
+    if (phone instanceof Failure) throw phone;
+    return phone ?? null;
+  }
+
+  /** Reads the phones of many users: for each one the phone, null if they have none, or why it could not be read. */
+  async readAll(userIds: readonly string[]): Promise<(ContactPhone | null | Failure)[]> {
+    const refused = new Map<string, Failure>();
+    for (const userId of userIds) {
+      try {
+        this.admit(userId);
+      } catch (error) {
+        refused.set(userId, failureOf(error).with(this.isUserId(userId) ? { userId } : {}));
+      }
+    }
+    if (this.caller) this.users ??= createUserLoader(this.zitadel, this.caller);
+    const users = await this.users?.load(userIds.filter((userId) => !refused.has(userId)));
+    return userIds.map((userId) => {
+      const user = users?.get(userId);
+      if (user && !(user instanceof Failure)) return user.phone && this.of(userId, user.phone);
+      return refused.get(userId) ?? (user ?? userUnknown).with({ userId });
+    });
+  }
+
+  /** Makes a contact phone of what is known already. */
+  of(userId: string, { number, isVerified }: Phone): ContactPhone {
+    let found: Promise<string | null> | undefined;
+    // One lookup for all aliases of the field.
+    return { number, isVerified, resendAvailableAt: () => (found ??= this.resendAvailableAt(userId)) };
+  }
+
+  private async resendAvailableAt(userId: string): Promise<string | null> {
+    const opensAt = await (this.smsOpensAt ??= this.createLoader()).load(userId);
+    return opensAt?.toISOString() ?? null;
+  }
+
+  /** Batches the lookups made in the same tick; no caching. Each user is looked up once: thousands of times could keep Redis busy. */
+  private createLoader(): DataLoader<string, Date | null> {
+    const loader = new DataLoader((userIds: readonly string[]) => {
+      loader.clearAll();
+      return this.limits.sms.opensAt(userIds);
+    });
+    return loader;
+  }
+}
+
+const userUnknown = new Failure({ code: 'NOT_FOUND', reason: 'USER_UNKNOWN' });
