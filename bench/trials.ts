@@ -2,6 +2,7 @@ import { measureHanging, reportHanging } from './hanging.js';
 import { measureHeldMemory, reportHeldMemory } from './held-memory.js';
 import { measureHostile, reportHostile } from './hostile.js';
 import { measureIdle, reportIdle } from './idle.js';
+import { measureLimits, reportLimits } from './limits.js';
 import { measureStalled, reportStalled } from './stalled.js';
 
 export interface Trial {
@@ -32,5 +33,9 @@ export const trials: Record<string, Trial> = {
     title: 'ZITADEL hangs on resends, but answers reads',
     run: async (isQuick, _only, scratch) =>
       reportHanging(await measureHanging(isQuick ? [140] : [140, 10_000], scratch)),
+  },
+  limits: {
+    title: 'What the limits cost',
+    run: async (isQuick, _only, scratch) => reportLimits(await measureLimits(isQuick ? 300 : 3_000, scratch)),
   },
 };
