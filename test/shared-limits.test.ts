@@ -1,31 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import type { EmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users, type EmbeddedToken } from '../src/embedded-zitadel/population.js';
 import { holdTimers, stopClock } from './support/clock.js';
 import { moreTokens } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { hasRedis } from './support/has-redis.js';
+import { errorsOf, guessesOf, reasonsOf, refusedFor, set, verify } from './support/limited.js';
 import { allAtOnce } from './support/processes.js';
-import { bearer, manager, post, run, unverified, type GraphQLAnswer } from './support/stage.js';
+import { bearer, manager, post, unverified } from './support/stage.js';
 import { openTwo, within } from './support/two-servers.js';
 import { until } from './support/until.js';
 import { answered } from './support/zitadel.js';
 
 const self = bearer(tokens.self.token);
-const refusedFor = (reason: string) => ({ code: 'RATE_LIMITED', reason, outcome: 'NOT_DONE' });
-
-const verify = (url: string, headers = manager, verificationCode = 'S3CR3T') =>
-  run(`${url}/graphql`, 'verify-contact-phone', { userId: unverified, verificationCode }, headers);
-const set = (url: string, userId: string, number: string, headers = manager) =>
-  run(`${url}/graphql`, 'set-contact-phone', { userId, number }, headers);
-
-const errorsOf = (answers: Pick<GraphQLAnswer<object>, 'errors'>[]) => answers.flatMap(({ errors }) => errors ?? []);
-const reasonsOf = (answers: Pick<GraphQLAnswer<object>, 'errors'>[]) => [
-  ...new Set(errorsOf(answers).map(({ extensions }) => extensions.reason)),
-];
-
-/** The codes that reached ZITADEL. */
-const guessesOf = ({ writes }: EmbeddedZitadel) => writes.filter(({ rpc }) => rpc === 'VerifyPhone');
 
 describe.runIf(hasRedis)('two servers with one Redis', () => {
   test('share the counts of SMS that were or may have been sent, of wrong codes, and of the budget', async () => {

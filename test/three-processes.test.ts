@@ -1,29 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import type { EmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users, type EmbeddedToken } from '../src/embedded-zitadel/population.js';
 import { crowd } from './support/crowd.js';
 import { hasRedis } from './support/has-redis.js';
+import { errorsOf, guessesOf, reasonsOf, refusedFor, set, verify } from './support/limited.js';
 import { allAtOnce, inLine, startProcesses } from './support/processes.js';
 import { startCluster } from './support/redis-cluster.js';
 import { startRedis } from './support/redis.js';
-import { bearer, manager, openStage, resend, run, unverified, type GraphQLAnswer } from './support/stage.js';
+import { bearer, openStage, resend, unverified } from './support/stage.js';
 import { within } from './support/two-servers.js';
 
 const self = bearer(tokens.self.token);
-const refusedFor = (reason: string) => ({ code: 'RATE_LIMITED', reason, outcome: 'NOT_DONE' });
-
-const verify = (url: string, headers = manager, verificationCode = 'S3CR3T') =>
-  run(`${url}/graphql`, 'verify-contact-phone', { userId: unverified, verificationCode }, headers);
-const set = (url: string, userId: string, number: string, headers = manager) =>
-  run(`${url}/graphql`, 'set-contact-phone', { userId, number }, headers);
-
-const errorsOf = (answers: Pick<GraphQLAnswer<object>, 'errors'>[]) => answers.flatMap(({ errors }) => errors ?? []);
-const reasonsOf = (answers: Pick<GraphQLAnswer<object>, 'errors'>[]) => [
-  ...new Set(errorsOf(answers).map(({ extensions }) => extensions.reason)),
-];
-
-/** The codes that reached ZITADEL. */
-const guessesOf = ({ writes }: EmbeddedZitadel) => writes.filter(({ rpc }) => rpc === 'VerifyPhone');
 
 /** Tokens that differ only in the last characters may be the same to ZITADEL, so the index comes first. */
 const tokenOf = (index: number, whose: string) => `${String(index).padStart(4, '0')}-token-of-${whose}`;

@@ -55,7 +55,7 @@ export class MemoryStore {
 
   /**
    * @param settlements for each history; a budget keeps the call unless the first is `remove`
-   * @param there after the same call in Redis: the history may have an owner there whom this process does not know
+   * @param there after the same call in Redis: there, the history may have an owner that this process does not know yet
    */
   settle(
     { histories, budgets }: Request,
