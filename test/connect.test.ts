@@ -2,11 +2,10 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { create, toBinary } from '@bufbuild/protobuf';
-import { ErrorDetailSchema } from '@zitadel/proto/zitadel/message_pb.js';
 import { expect, test } from 'vitest';
 import { startEmbeddedZitadel, type EmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { errorDetail } from './descriptors/error-detail.js';
 import { readMany, readOne, user } from './support/reads.js';
 import { bearer, openStage, run } from './support/stage.js';
 import { until } from './support/until.js';
@@ -111,9 +110,9 @@ async function refusedWith(detail: object) {
   return errors?.[0]?.extensions.zitadel;
 }
 
-const errorDetail = create(ErrorDetailSchema, { id: 'AUTH-AWfge', message: 'No' });
+const detail = errorDetail({ id: 'AUTH-AWfge', message: 'No' });
 const base64 = (...parts: Uint8Array[]) => Buffer.concat(parts).toString('base64');
-const value = base64(toBinary(ErrorDetailSchema, errorDetail));
+const value = base64(detail);
 
 test.for([[undefined], [null], ['text'], [1], [['AUTH-other']], [{ id: 'AUTH-other' }]])(
   'reads a detail from its bytes, whatever `debug` is: %o',
@@ -131,14 +130,14 @@ test('skips what it does not know in a detail', async () => {
 
   const answer = await refusedWith({
     type: 'zitadel.v1.ErrorDetail',
-    value: base64(toBinary(ErrorDetailSchema, errorDetail), unknown),
+    value: base64(detail, unknown),
   });
 
   expect(answer).toMatchObject({ id: 'AUTH-AWfge', details: [{ id: 'AUTH-AWfge', message: 'No' }] });
 });
 
 test('passes on a detail whose bytes are cut short, without an id', async () => {
-  const cut = base64(toBinary(ErrorDetailSchema, errorDetail).slice(0, 8));
+  const cut = base64(detail.slice(0, 8));
 
   const answer = await refusedWith({ type: 'zitadel.v1.ErrorDetail', value: cut });
 

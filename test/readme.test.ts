@@ -14,7 +14,8 @@ import { startChild } from './support/child.js';
 import { extensionKeys, zitadelKeys } from './support/extensions.js';
 import { openSocket } from './support/sockets.js';
 import { openStage, post, unverified, type GraphQLAnswer, type OperationData } from './support/stage.js';
-import { roverYaml, supergraphSdl } from './support/supergraph.js';
+import { supergraphSdl } from './gateways/supergraph.js';
+import { roverYaml } from './support/rover.js';
 
 const readme = readFileSync('README.md', 'utf8');
 const errorsPage = readFileSync('docs/errors.md', 'utf8');

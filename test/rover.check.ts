@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { startChild } from './support/child.js';
 import { openStage } from './support/stage.js';
-import { roverYaml } from './support/supergraph.js';
+import { roverYaml } from './support/rover.js';
 
 // Not part of `npm test`, since npx downloads Rover. As a dependency it breaks `npm ci`; older versions download their binary.
 

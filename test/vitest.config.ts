@@ -14,13 +14,22 @@ if (process.env['TEST_LOG_FOLDER'] === undefined) {
 
 /** Stories that call no ZITADEL, or call it over both APIs themselves. */
 const neutral = [
-  ...['body-memory', 'callers', 'composition', 'config', 'failed-start', 'generations', 'house', 'limit-stores'],
-  ...['logs', 'redis-connection', 'redis-faults', 'shared-limits', 'standard-output', 'three-processes'],
-  ...['connect', 'descriptors', 'embedded-zitadel', 'recorded-answers', 'recorded-requests', 'user-id', 'zitadel-docs'],
+  ...['body-memory', 'callers', 'config', 'failed-start', 'gateways/composition', 'generations', 'house'],
+  ...[
+    'limit-stores',
+    'logs',
+    'redis-connection',
+    'redis-faults',
+    'shared-limits',
+    'standard-output',
+    'three-processes',
+  ],
+  ...['connect', 'descriptors/descriptors', 'embedded-zitadel', 'recorded-answers', 'recorded-requests', 'user-id'],
+  ...['tools/released', 'zitadel-docs'],
 ];
 
 const stories = {
-  include: ['test/*.test.ts'],
+  include: ['test/*.test.ts', 'test/*/*.test.ts'],
   globalSetup: 'test/support/has-redis.ts',
   // On a machine with one core, Vitest would run group 0 last.
   sequence: { groupOrder: 1 },

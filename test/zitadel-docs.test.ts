@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { composeServices } from '@apollo/composition';
 import { buildSchema, parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { readConfig } from '../src/config.js';
@@ -9,6 +8,7 @@ import { MemoryStore } from '../src/limits/memory-store.js';
 import { Reservations } from '../src/limits/reservations.js';
 import { RedisStore } from '../src/limits/redis-store.js';
 import { SmsLimit } from '../src/limits/sms-limit.js';
+import { composeWith } from './gateways/supergraph.js';
 import { corpus, type Recorded } from './support/corpus.js';
 
 const page = readFileSync('docs/zitadel.md', 'utf8');
@@ -76,11 +76,6 @@ test('its table of permissions shows what was recorded, of every caller', () => 
 });
 
 test('its examples for a User with another key compose; without them that fails; a UUID as id composes too', () => {
-  const composeWith = (sdl: string) =>
-    composeServices([
-      { name: 'contact-phone', typeDefs: parse(readFileSync('schema/contact-phone.graphql', 'utf8')) },
-      { name: 'accounts', typeDefs: parse(sdl) },
-    ]);
   const blocks = [...page.matchAll(/^```graphql\n(.*?)^```/gms)].map(([, sdl = '']) => sdl);
   const [secondKey = '', stub = ''] = blocks;
   const [head = ''] = secondKey.split('\n');

@@ -1,9 +1,9 @@
-import { fromJson, toBinary, type JsonObject } from '@bufbuild/protobuf';
-import { ErrorDetailSchema } from '@zitadel/proto/zitadel/message_pb.js';
 import { gzipSync } from 'node:zlib';
+import type { JsonObject } from '@bufbuild/protobuf';
 import type { Misbehaviour } from '../../src/embedded-zitadel/embedded-zitadel.js';
 import type { Rpc } from '../../src/failure.js';
 import type { SetPhoneMode } from '../../src/zitadel/messages.js';
+import { errorDetail, typeName } from '../descriptors/error-detail.js';
 import { corpus, recorded, type Recorded } from './corpus.js';
 import { grpcCodes } from './zitadel.js';
 
@@ -53,11 +53,10 @@ function toConnect({ code, message, details }: RestError): object {
 }
 
 function connectDetail({ '@type': type, ...detail }: { '@type': string } & JsonObject) {
-  if (type !== detailPrefix + ErrorDetailSchema.typeName) {
+  if (type !== detailPrefix + typeName) {
     return { type: type.replace(detailPrefix, ''), value: '', debug: detail };
   }
-  const bytes = toBinary(ErrorDetailSchema, fromJson(ErrorDetailSchema, detail));
-  return { type: ErrorDetailSchema.typeName, value: Buffer.from(bytes).toString('base64').replace(/=+$/, '') };
+  return { type: typeName, value: Buffer.from(errorDetail(detail)).toString('base64').replace(/=+$/, '') };
 }
 
 /** An answer over REST as it would be over Connect: only errors of ZITADEL differ. */

@@ -5,12 +5,7 @@ import { startStandaloneServer } from '@apollo/server/standalone';
 import { composeServices, type CompositionResult } from '@apollo/composition';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { parse } from 'graphql';
-import { parse as parseYaml } from 'yaml';
-
-export const roverYaml = parseYaml(readFileSync('rover.yaml', 'utf8')) as {
-  federation_version: string;
-  subgraphs: Record<string, { routing_url: string; schema: { file: string } }>;
-};
+import { roverYaml } from '../support/rover.js';
 
 /** The subgraph that owns users. */
 const accountsSdl = `
@@ -49,6 +44,14 @@ export function compose(
   return composeServices(
     [...named, accounts].map((subgraph) => ({ ...subgraph, url: urls[subgraph.name] ?? subgraph.url })),
   );
+}
+
+/** Composes the committed schema with another subgraph that owns users. */
+export function composeWith(accountsSdl: string): CompositionResult {
+  return composeServices([
+    { name: 'contact-phone', typeDefs: parse(readFileSync('schema/contact-phone.graphql', 'utf8')) },
+    { name: 'accounts', typeDefs: parse(accountsSdl) },
+  ]);
 }
 
 /** The supergraph's SDL. */

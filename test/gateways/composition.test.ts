@@ -1,6 +1,7 @@
 import { assertObjectType, buildSchema } from 'graphql';
 import { expect, test } from 'vitest';
-import { compose, roverYaml, supergraphSdl } from './support/supergraph.js';
+import { roverYaml } from '../support/rover.js';
+import { compose, supergraphSdl } from './supergraph.js';
 
 test('composes with the subgraph that owns users, without an error and without a hint', () => {
   const { errors, hints } = compose();

@@ -7,7 +7,7 @@ import { ApolloGateway, RemoteGraphQLDataSource } from '@apollo/gateway';
 import { ApolloServer } from '@apollo/server';
 import { startStandaloneServer } from '@apollo/server/standalone';
 import { createGatewayRuntime, type GatewayConfigSupergraph } from '@graphql-hive/gateway-runtime';
-import { openStage } from './stage.js';
+import { openStage } from '../support/stage.js';
 import { openAccounts, supergraphSdl } from './supergraph.js';
 
 /** The router secret of the gateways. */

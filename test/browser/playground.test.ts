@@ -1,10 +1,10 @@
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { startChild } from './support/child.js';
-import { openPage } from './support/chromium.js';
-import { answersOn, nextOf, rawGet } from './support/raw-http.js';
-import { openSocket } from './support/sockets.js';
-import { openStage } from './support/stage.js';
+import { startChild } from '../support/child.js';
+import { openPage } from './chromium.js';
+import { answersOn, nextOf, rawGet } from '../support/raw-http.js';
+import { openSocket } from '../support/sockets.js';
+import { openStage } from '../support/stage.js';
 
 /** For people to look at; ignored by git. */
 const artefacts = 'test/artefacts';

@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { tokens, users } from '../src/embedded-zitadel/population.js';
-import { gateways, openSupergraph } from './support/gateways.js';
-import { bearer, manager, openStage, post, run, unverified, type OperationName } from './support/stage.js';
+import { tokens, users } from '../../src/embedded-zitadel/population.js';
+import { gateways, openSupergraph } from './gateways.js';
+import { bearer, manager, openStage, post, run, unverified, type OperationName } from '../support/stage.js';
 
 /** A frontend that calls the subgraph directly. */
 const openDirect = async () => {

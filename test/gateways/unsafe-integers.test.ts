@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { users } from '../src/embedded-zitadel/population.js';
-import { gateways, openSupergraph } from './support/gateways.js';
-import { manager, openStage, post, unverified } from './support/stage.js';
+import { users } from '../../src/embedded-zitadel/population.js';
+import { gateways, openSupergraph } from './gateways.js';
+import { manager, openStage, post, unverified } from '../support/stage.js';
 
 // JavaScript reads 301000000000000101 as 301000000000000100, which is the id of another user.
 const rounded = { ...users.unverified, userId: String(Number(unverified)) };

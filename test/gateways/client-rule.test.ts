@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { compileFunction } from 'node:vm';
 import { expect, test } from 'vitest';
-import type { Misbehaviour } from '../src/embedded-zitadel/embedded-zitadel.js';
-import { users } from '../src/embedded-zitadel/population.js';
-import type { Outcome } from '../src/errors.js';
-import { openBalancer, type Disturbance } from './support/balancer.js';
-import { gateways, openApolloGateway, openHiveGateway, secret, type OpenGateway } from './support/gateways.js';
-import { manager, openStage, unverified } from './support/stage.js';
-import { openAccounts, supergraphSdl } from './support/supergraph.js';
+import type { Misbehaviour } from '../../src/embedded-zitadel/embedded-zitadel.js';
+import { users } from '../../src/embedded-zitadel/population.js';
+import type { Outcome } from '../../src/errors.js';
+import { openBalancer, type Disturbance } from '../support/balancer.js';
+import { gateways, openApolloGateway, openHiveGateway, secret, type OpenGateway } from './gateways.js';
+import { manager, openStage, unverified } from '../support/stage.js';
+import { openAccounts, supergraphSdl } from './supergraph.js';
 
 interface Answer {
   data?: Record<string, object | null> | null;

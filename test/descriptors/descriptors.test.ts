@@ -8,11 +8,11 @@ import {
   UserService,
 } from '@zitadel/proto/zitadel/user/v2/user_service_pb.js';
 import { expect, test } from 'vitest';
-import { users } from '../src/embedded-zitadel/population.js';
-import { mutations } from './support/mutations.js';
-import { readMany, readOne, user } from './support/reads.js';
-import { manager, openStage, unverified } from './support/stage.js';
-import { grpcCodes } from './support/zitadel.js';
+import { users } from '../../src/embedded-zitadel/population.js';
+import { mutations } from '../support/mutations.js';
+import { readMany, readOne, user } from '../support/reads.js';
+import { manager, openStage, unverified } from '../support/stage.js';
+import { grpcCodes } from '../support/zitadel.js';
 
 // Validated against ZITADEL's own descriptors. `fromJson` rejects fields that the message does not have.
 

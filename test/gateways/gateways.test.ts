@@ -1,9 +1,9 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { tokens, users } from '../src/embedded-zitadel/population.js';
-import { crowd } from './support/crowd.js';
-import { extensionKeys } from './support/extensions.js';
-import { gateways, openApolloGateway, openSupergraph } from './support/gateways.js';
-import { bearer, manager, post, unverified } from './support/stage.js';
+import { tokens, users } from '../../src/embedded-zitadel/population.js';
+import { crowd } from '../support/crowd.js';
+import { extensionKeys } from '../support/extensions.js';
+import { gateways, openApolloGateway, openSupergraph } from './gateways.js';
+import { bearer, manager, post, unverified } from '../support/stage.js';
 
 const resendAndRead = `mutation ($userId: ID!, $mode: PhoneCodeMode!) {
   resendContactPhoneCode(userId: $userId, mode: $mode) {
