@@ -10,7 +10,7 @@ import {
   type Budget,
   type Settlement,
   type HistoryKind,
-  type Request,
+  type LimitedCall,
 } from '../src/limits/store.js';
 import { hasRedis } from './support/has-redis.js';
 import { startRedis } from './support/redis.js';
@@ -33,7 +33,7 @@ const unlimited = historyKind('unlimited', []);
 const budgets: Budget[] = [budgetOf('all', { count: 9, seconds: 600 }), budgetOf('CH', { count: 4, seconds: 10 })];
 
 /** An SMS to a user at a number. Only some are in the budget of Switzerland. */
-const sms = (userId: number, phone: number): Request => ({
+const sms = (userId: number, phone: number): LimitedCall => ({
   histories: [
     { kind: user, id: `u${userId}` },
     { kind: number, id: `n${phone}`, user: `u${userId}` },
@@ -41,18 +41,18 @@ const sms = (userId: number, phone: number): Request => ({
   budgets: phone === 0 ? budgets : budgets.slice(0, 1),
 });
 /** Many users without a number: mostly, the budgets limit these. */
-const crowd: Request[] = [3, 4, 5, 6, 7, 8].map((userId) => ({
+const crowd: LimitedCall[] = [3, 4, 5, 6, 7, 8].map((userId) => ({
   histories: [{ kind: user, id: `u${userId}` }],
   budgets,
 }));
-const guesses: Request[] = ['one', 'two'].map((caller) => ({
+const guesses: LimitedCall[] = ['one', 'two'].map((caller) => ({
   histories: [
     { kind: guess, id: caller },
     { kind: guess, id: 'all' },
   ],
   budgets: [],
 }));
-const withoutLimits: Request = { histories: [{ kind: unlimited, id: 'x' }], budgets: budgets.slice(1) };
+const withoutLimits: LimitedCall = { histories: [{ kind: unlimited, id: 'x' }], budgets: budgets.slice(1) };
 const requests = [
   ...[0, 1, 2].flatMap((userId) => [0, 1].map((phone) => sms(userId, phone))),
   ...crowd,
@@ -124,7 +124,7 @@ async function openStore() {
 
 /** A call in flight. */
 interface Call {
-  request: Request;
+  request: LimitedCall;
   process: number;
   from: number;
   reservation: Reservation;
@@ -176,12 +176,12 @@ describe.runIf(hasRedis)('both stores', () => {
         await client.flushAll();
         const memory = new MemoryStore(holdMs);
         const clock = stopAt(startsAt);
-        const open: { request: Request; atInMemory: number; atInRedis: number }[] = [];
+        const open: { request: LimitedCall; atInMemory: number; atInRedis: number }[] = [];
         for (const step of steps) {
           if (step.do === 'wait') clock.now += step.ms;
           opened.clock.now = clock.now;
           if (step.do === 'reserve') {
-            const request = requests[step.request] as Request;
+            const request = requests[step.request] as LimitedCall;
             const [one, other] = [memory.reserve(request), await store.reserve(request)];
             expect(other).toEqual(one);
             if (one.is === 'reserved' && other?.is === 'reserved')
@@ -231,7 +231,7 @@ describe.runIf(hasRedis)('both stores', () => {
             opened.clock.now = clock.now + ofRedis;
             if (step.do === 'reserve') {
               const process = turns[index] ?? 0;
-              const request = requests[step.request] as Request;
+              const request = requests[step.request] as LimitedCall;
               const reservation = await processes[process]?.reserve(request);
               if (reservation?.is === 'reserved') open.push({ request, process, from: clock.now, reservation });
             }
@@ -258,7 +258,7 @@ describe.runIf(hasRedis)('both stores', () => {
     await using opened = await openStore();
     const { store } = opened;
     const { clock } = opened;
-    const request: Request = { histories: [{ kind: guess, id: 'x' }], budgets: [budgets[0] as Budget] };
+    const request: LimitedCall = { histories: [{ kind: guess, id: 'x' }], budgets: [budgets[0] as Budget] };
     for (const index of [0, 1, 2]) {
       const reserved = await store.reserve(request);
       if (reserved?.is === 'reserved' && index < 2) await store.settle(request, reserved.at, ['keep']);
@@ -280,7 +280,7 @@ describe.runIf(hasRedis)('both stores', () => {
     const { store } = opened;
     const { clock } = opened;
     const budget = budgetOf('small', { count: 1, seconds: 600 });
-    const request: Request = { histories: [{ kind: unlimited, id: 'x' }], budgets: [budget] };
+    const request: LimitedCall = { histories: [{ kind: unlimited, id: 'x' }], budgets: [budget] };
     const reserved = await store.reserve(request);
     if (reserved?.is === 'reserved') await store.settle(request, reserved.at, ['keep']);
 
@@ -301,9 +301,9 @@ describe.runIf(hasRedis)('both stores', () => {
       const inMemory = stopAt(startsAt);
       const memory = new MemoryStore(holdMs);
       const budget = budgetOf('small', { count: 1, seconds });
-      const crashed: Request = { histories: [{ kind: user, id: 'a' }], budgets: [budget] };
-      const next: Request = { histories: [{ kind: user, id: 'b' }], budgets: [budget] };
-      const both = async (request: Request) => [memory.reserve(request), await store.reserve(request)];
+      const crashed: LimitedCall = { histories: [{ kind: user, id: 'a' }], budgets: [budget] };
+      const next: LimitedCall = { histories: [{ kind: user, id: 'b' }], budgets: [budget] };
+      const both = async (request: LimitedCall) => [memory.reserve(request), await store.reserve(request)];
       const same = (answer: object) => [answer, answer];
       expect(await both(crashed)).toEqual(same({ is: 'reserved', at: startsAt + holdMs }));
 
@@ -326,7 +326,7 @@ describe.runIf(hasRedis)('both stores', () => {
   test('do not release a reservation that a budget has lost meanwhile', async () => {
     await using opened = await openStore();
     const { client, store } = opened;
-    const request = (id: string): Request => ({
+    const request = (id: string): LimitedCall => ({
       histories: [{ kind: user, id }],
       budgets: [budgetOf('small', { count: 1, seconds: 600 })],
     });

@@ -18,8 +18,8 @@ const bearerToken = /^Bearer ([\w.~+/-]+=*)$/;
 /**
  * Identifies a caller by the SHA-256 of their token. Tokens are long and random, so the hash needs no key.
  *
- * One token must not pass for many callers. But ZITADEL also accepts a token that contains spaces or follows a word other than `Bearer`, and
- * ignores unused bits at the end of its Base64. So all nonstandard headers count as one caller, and the hash is of the decoded Base64.
+ * One token must not count as several callers. But ZITADEL also accepts it with spaces in it, after a word other than `Bearer`, or with
+ * different unused bits at the end of its Base64. So all nonstandard headers count as one caller, and the hash covers the decoded Base64.
  */
 export function callerOf(authorization: string, isGone: () => boolean): Caller {
   const token = bearerToken.exec(authorization)?.[1] ?? '';
@@ -39,7 +39,7 @@ function subjectIn(payload: Buffer | undefined): string | undefined {
   }
 }
 
-/** Only for a token that ZITADEL has accepted. All JWTs of one person have the same key, and so are one caller. */
+/** Call this only for a token that ZITADEL has accepted. All JWTs of one person have the same key, so they count as one caller. */
 export function authenticKeyOf({ tokenKey, subject }: Caller): string {
   return subject === undefined ? tokenKey : `of ${subject}`;
 }
@@ -51,11 +51,11 @@ const acceptedMs = 24 * 60 * 60 * 1000;
 const refusedMs = 60_000;
 const maxKnown = 100_000;
 
-/** Remembers which tokens and which writes ZITADEL has accepted or refused. */
+/** Tracks which tokens and which writes ZITADEL has accepted or refused. */
 export class KnownCallers {
   private readonly authenticated = new Generations<true>(acceptedMs, maxKnown);
   private readonly accepted = new Generations<true>(acceptedMs, maxKnown);
-  /** When that was. */
+  /** The time of each refusal. */
   private readonly refused = new Generations<number>(refusedMs, maxKnown);
 
   /** Whether ZITADEL has accepted the caller's token. */

@@ -1,15 +1,15 @@
 /**
  * A map whose entries expire some time after they were last set. It has two generations, and drops the older one as a whole. So it needs no
- * timer per key, and never iterates a Map from its start, which gets slow as deleted entries pile up there.
+ * timer per key, and never has to iterate a Map from its start, which gets slow as deleted entries pile up there.
  */
 export class Generations<Value> {
   private young = new Map<string, Value>();
   private old = new Map<string, Value>();
-  private turnsAt = 0;
+  private rotatesAt = 0;
 
   /**
-   * @param keepMs the shortest time to keep a value; the longest is twice that
-   * @param maxKeys of each generation; one more drops the older generation early
+   * @param keepMs the minimum time to keep a value; the maximum is twice that
+   * @param maxKeys per generation; one more key drops the older generation early
    */
   constructor(
     private readonly keepMs: number,
@@ -22,11 +22,11 @@ export class Generations<Value> {
 
   set(key: string, value: Value): void {
     const now = performance.now();
-    if (now >= this.turnsAt || this.young.size >= this.maxKeys) {
+    if (now >= this.rotatesAt || this.young.size >= this.maxKeys) {
       // If nothing was set for that long, both generations have expired.
-      this.old = now >= this.turnsAt + this.keepMs ? new Map<string, Value>() : this.young;
+      this.old = now >= this.rotatesAt + this.keepMs ? new Map<string, Value>() : this.young;
       this.young = new Map();
-      this.turnsAt = now + this.keepMs;
+      this.rotatesAt = now + this.keepMs;
     }
     this.young.set(key, value);
   }

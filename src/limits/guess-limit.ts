@@ -6,13 +6,13 @@ import type { Caller, KnownCallers } from './callers.js';
 import { refusal, type Reservation, type Reservations, type Refused } from './reservations.js';
 import { historyKind, type Settlement, type History, type HistoryKind } from './store.js';
 
-// A guess is a code that a caller tries. Only wrong ones count for the whole time of a limit.
+// A guess is a code that a caller tries. Only wrong guesses count for the full duration of a limit.
 
 /** For one user, by all callers together. */
 const perUser: Limit = { count: 25, seconds: 60 * 60 };
-/** Of these, by strangers: callers who may not read the user. ZITADEL lets anyone with a token try codes. */
+/** How many of those may come from strangers: callers who may not read the user. ZITADEL lets anyone with a token try codes. */
 const byStrangers: Limit = { count: 5, seconds: 60 * 60 };
-/** How long a guess with an unknown outcome counts: an outage of ZITADEL must not lock out the right code for long. */
+/** How long a guess with an unknown outcome counts: a ZITADEL outage must not lock out the right code for long. */
 const unknownMs = 60_000;
 
 /** Limits how many wrong codes may be tried for one user: by one caller, by strangers, and by all callers together. */
@@ -21,7 +21,7 @@ export class GuessLimit {
   private readonly forUser = historyKind('guesses', [perUser]);
   private readonly fromStrangers = historyKind('guesses-by-strangers', [byStrangers]);
 
-  /** @param limit for one caller and user; undefined for no limits at all */
+  /** @param limit per caller and user; undefined turns off all limits on guesses */
   constructor(
     private readonly reservations: Reservations,
     private readonly known: KnownCallers,
@@ -31,11 +31,11 @@ export class GuessLimit {
   }
 
   /**
-   * Tries a code, if the limits allow it. Reserves before the call, so that guesses in flight cannot exceed the limits.
+   * Tries a code, if the limits allow it. Reserves before the call, so guesses in flight cannot exceed the limits.
    *
    * @param mayRead whether the caller may read the user; called only if the caller cannot guess as a stranger
    * @param call tries the code
-   * @throws {Failure} RATE_LIMITED without making the call, or the failure of the call, with the attempts that are left
+   * @throws {Failure} RATE_LIMITED without making the call, or the call's failure with the remaining attempts
    */
   async run<Answer>(
     userId: string,
@@ -65,7 +65,7 @@ export class GuessLimit {
     return answer;
   }
 
-  /** Clears the caller's own guesses for the user, because they were of an earlier code. */
+  /** Clears the caller's own guesses for the user: they were for an earlier code. */
   clear(userId: string, caller: Caller): Promise<unknown> {
     return this.reservations.clear(this.historiesOf(userId, caller));
   }
@@ -79,7 +79,7 @@ export class GuessLimit {
   private async reserve(userId: string, caller: Caller, mayRead: () => Promise<boolean>): Promise<GuessReservation> {
     const [own] = this.historiesOf(userId, caller);
     const isOwn = (refused: Refused) => refused.is === 'full' && refused.index === 0;
-    // Another process may have cleared the caller's guesses since.
+    // Meanwhile, another process may have cleared the caller's guesses.
     let reserved = await this.tryToReserve(userId, caller, mayRead);
     if ('is' in reserved && own && isOwn(reserved) && (await this.reservations.wasCleared(own)))
       reserved = await this.tryToReserve(userId, caller, mayRead);
@@ -92,21 +92,21 @@ export class GuessLimit {
     caller: Caller,
     mayRead: () => Promise<boolean>,
   ): Promise<GuessReservation | Refused> {
-    const ofCaller = this.historiesOf(userId, caller);
-    const ofReader = [...ofCaller, { kind: this.forUser, id: userId }];
-    const ofStranger = [...ofReader, { kind: this.fromStrangers, id: userId }];
-    const asStranger = await this.reservations.reserve({ histories: ofStranger, budgets: [] });
-    if (asStranger.is === 'reserved') return { histories: ofStranger, reservation: asStranger };
-    // What opens last is not the strangers' limit: it refuses readers too.
-    if (asStranger.is === 'full' && asStranger.index < ofReader.length) return asStranger;
+    const callerHistories = this.historiesOf(userId, caller);
+    const readerHistories = [...callerHistories, { kind: this.forUser, id: userId }];
+    const strangerHistories = [...readerHistories, { kind: this.fromStrangers, id: userId }];
+    const asStranger = await this.reservations.reserve({ histories: strangerHistories, budgets: [] });
+    if (asStranger.is === 'reserved') return { histories: strangerHistories, reservation: asStranger };
+    // The limit that opens last also binds callers who may read the user, so there is no need to find out.
+    if (asStranger.is === 'full' && asStranger.index < readerHistories.length) return asStranger;
     // During the read, reserve only in the caller's own history: forged tokens must not block others.
-    const own = await this.reservations.reserve({ histories: ofCaller, budgets: [] });
+    const own = await this.reservations.reserve({ histories: callerHistories, budgets: [] });
     if (own.is !== 'reserved') return own;
     const isReader = await mayRead().finally(() => own.settle(['remove']));
     if (!isReader) return asStranger;
     this.known.noteAuthenticated(caller);
-    const asReader = await this.reservations.reserve({ histories: ofReader, budgets: [] });
-    return asReader.is === 'reserved' ? { histories: ofReader, reservation: asReader } : asReader;
+    const asReader = await this.reservations.reserve({ histories: readerHistories, budgets: [] });
+    return asReader.is === 'reserved' ? { histories: readerHistories, reservation: asReader } : asReader;
   }
 }
 
@@ -115,10 +115,10 @@ interface GuessReservation {
   reservation: Reservation;
 }
 
-/** By whether a wrong code was tried. */
+/** Keyed by whether a wrong code was tried. */
 const settlements: Record<Outcome, Settlement> = { DONE: 'keep', UNKNOWN: unknownMs, NOT_DONE: 'remove' };
 
-/** ZITADEL gives these answers only once it has accepted the caller's token. */
+/** ZITADEL answers with these only after it has accepted the caller's token. */
 const afterAuthentication: readonly ErrorCode[] = [
   'FORBIDDEN',
   'NOT_FOUND',

@@ -7,7 +7,7 @@ import { Reservations } from './reservations.js';
 import { allCountries, SmsLimit } from './sms-limit.js';
 import type { Budget } from './store.js';
 
-/** Limits how often an SMS may be sent, and how often a wrong code tried: see docs/limits.md. */
+/** Limits how often SMS may be sent and wrong codes tried: see docs/limits.md. */
 export interface Limits {
   sms: SmsLimit;
   guesses: GuessLimit;
@@ -17,13 +17,13 @@ export interface Limits {
 }
 
 /**
- * Creates the limits. They hold within this process, and while Redis is up, across all processes.
+ * Creates the limits. They apply within this process and, while Redis is up, across all processes.
  *
  * @param longestCallMs the longest that a limited call can take
- * @throws {ConfigError} if the Redis is of a kind that is not supported
+ * @throws {ConfigError} if this kind of Redis is not supported
  */
 export async function createLimits(config: LimitsConfig, longestCallMs: number, logger: Logger): Promise<Limits> {
-  // A second more, for processing the answer on a busy machine.
+  // One extra second to process the answer on a busy machine.
   const holdMs = longestCallMs + 1_000;
   const redis = config.redisUrl && (await connectRedis(config.redisUrl, config.redisPrefix, logger));
   if (redis && config.smsLimitsPerNumber.length > 0 && config.phoneHashKey === undefined) {
@@ -40,7 +40,7 @@ export async function createLimits(config: LimitsConfig, longestCallMs: number, 
   };
 }
 
-/** Imports the client only here: that takes a quarter of a second. */
+/** Imports the client only if needed, since importing takes a quarter of a second. */
 async function connectRedis(url: URL, prefix: string, logger: Logger) {
   const [{ RedisConnection }, { RedisStore: Store }] = await Promise.all([
     import('./redis-connection.js'),

@@ -1,9 +1,9 @@
 import type { Rank } from './callers.js';
 import type { ReserveResult } from './store.js';
 
-/** The caller who waits, and for how long. */
+/** A caller who waits, and for how long. */
 export interface Waiting {
-  /** Each caller has one place in a line: see `authenticKeyOf`. */
+  /** Each caller gets at most one place in a line: see `authenticKeyOf`. */
   readonly callerKey: string;
   readonly rank: Rank;
   /** Whether the caller has hung up. */
@@ -11,26 +11,26 @@ export interface Waiting {
   readonly maxMs: number;
 }
 
-/** Tries to reserve. If the result is `busy`, names the line to wait in; undefined if nobody waits for what is busy, such as a budget. */
+/** Tries to reserve. If the result is `busy`, `line` is the line to wait in, or undefined if the caller may not wait, as for a budget. */
 export type Attempt = () => { reserved: ReserveResult; line: string | undefined };
 
 interface Waiter extends Waiting {
   attempt: Attempt;
-  /** The line that they wait in now: once one history opens, another may be busy. */
+  /** The line that they are in now: when one history opens, another may be busy. */
   line: string | undefined;
   leave(reserved: ReserveResult): void;
 }
 
 /** The lowest goes first. */
 const order: Record<Rank, number> = { accepted: 0, unknown: 1, refused: 2 };
-/** In a longer line, the last would only run out of time. */
+/** In a longer line, the last callers would only time out. */
 const maxWaiting = 8;
 
-/** The callers of this process who wait for the outcome of a call in flight. Each busy history has a line of its own. */
+/** The callers in this process who wait for the outcome of a call in flight. Each busy history has its own line. */
 export class Lines {
   private readonly lines = new Map<string, Waiter[]>();
 
-  /** @returns the result of the last attempt: `busy` if the line had no room, or time ran out */
+  /** @returns the result of the last attempt: `busy` if the line was full or time ran out */
   wait(busy: ReturnType<Attempt>, waiting: Waiting, attempt: Attempt): Promise<ReserveResult> {
     return new Promise((resolve) => {
       const waiter: Waiter = {
@@ -51,7 +51,7 @@ export class Lines {
     });
   }
 
-  /** Call this when a call has ended. Lets all in the line try again, the best rank first: each reserves, is refused, or goes on waiting. */
+  /** Run this when a call has ended. Everyone in the line tries again, best rank first: each one reserves, is refused, or keeps waiting. */
   offer(line: string): void {
     const waiters = this.lines.get(line) ?? [];
     this.lines.delete(line);
@@ -63,7 +63,7 @@ export class Lines {
     }
   }
 
-  /** Whether a caller of a better rank waits in a line. */
+  /** Whether a caller with a better rank is waiting in the line. */
   hasBetter(rank: Rank, line: string): boolean {
     return this.waitersIn(line).some((waiter) => order[waiter.rank] < order[rank] && !waiter.isGone());
   }

@@ -1,6 +1,6 @@
 import { bucketsOfBudget, open, type Budget, type Availability } from './store.js';
 
-/** The calls of one budget, in memory: how many were settled in each bucket, and how many reservations end in each second. */
+/** One budget's calls, in memory: how many were settled in each bucket, and how many reservations end in each second. */
 export class BudgetCalls {
   private readonly settled = new Map<number, number>();
   private readonly inFlight = new Map<number, number>();
@@ -39,7 +39,7 @@ export class BudgetCalls {
     let excess = buckets.reduce((total, [, calls]) => total + calls, 0) - count;
     if (excess + inFlight < 0) return open;
     if (excess < 0) return { opensInMs: 0, isBusy: true };
-    // All calls of a bucket stop counting together, when the last of them must have left the window.
+    // All calls in a bucket stop counting together, once even the last one must have left the window.
     const [opening = oldest] =
       buckets.sort(([one], [other]) => one - other).find(([, calls]) => (excess -= calls) < 0) ?? [];
     return { opensInMs: (opening + bucketsOfBudget + 1) * bucketMs - now, isBusy: false };

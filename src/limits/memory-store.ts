@@ -5,26 +5,26 @@ import {
   type Settlement,
   type History,
   type HistoryKind,
-  type Request,
+  type LimitedCall,
   type ReserveResult,
   type Standing,
   type Availability,
 } from './store.js';
 
-/** A history. Its times are sorted, and those after now are reservations. */
+/** A history. Its times are sorted, and those in the future are reservations. */
 interface Entries {
   readonly times: readonly number[];
   readonly owner: string | undefined;
 }
 
-/** The store in the memory of this process. It uses `performance.now()`: setting the system clock must not affect the limits. */
+/** The store in this process's memory. It uses `performance.now()`, because setting the system clock must not affect the limits. */
 export class MemoryStore {
   private readonly kinds = new Map<HistoryKind, Generations<Entries>>();
   private readonly budgets = new Map<string, BudgetCalls>();
 
   /**
    * @param holdMs how long a reservation lasts: the longest time after which its call can still have an effect
-   * @param maxHistories of each kind; if there are more, the oldest may be forgotten early
+   * @param maxHistories per kind; if there are more, the oldest may be dropped early
    */
   constructor(
     private readonly holdMs: number,
@@ -32,7 +32,7 @@ export class MemoryStore {
   ) {}
 
   /** Reserves in all histories and budgets, or in none. */
-  reserve({ histories, budgets }: Request): ReserveResult {
+  reserve({ histories, budgets }: LimitedCall): ReserveResult {
     const now = performance.now();
     const entries = histories.map((history) => this.entriesOf(history, now));
     const all = [
@@ -46,7 +46,7 @@ export class MemoryStore {
 
     const at = now + this.holdMs;
     for (const [index, history] of histories.entries()) {
-      const { times, owner } = entries[index] ?? nothing;
+      const { times, owner } = entries[index] ?? noEntries;
       this.write(history, { times: withTime(times, at), owner });
     }
     for (const budget of budgets) this.callsOf(budget).reserve(at);
@@ -55,32 +55,32 @@ export class MemoryStore {
 
   /**
    * @param settlements for each history; a budget keeps the call unless the first is `remove`
-   * @param there after the same call in Redis: there, the history may have an owner that this process does not know yet
+   * @param inRedis the result of the same step in Redis, where a history may already have an owner that this process does not know
    */
   settle(
-    { histories, budgets }: Request,
+    { histories, budgets }: LimitedCall,
     at: number,
     settlements: readonly Settlement[],
-    there?: readonly Standing[],
+    inRedis?: readonly Standing[],
   ): Standing[] {
     const now = performance.now();
-    const entries = histories.map((history) => this.entriesOf(history, now) ?? nothing);
+    const entries = histories.map((history) => this.entriesOf(history, now) ?? noEntries);
     for (const budget of budgets) {
-      // If the history has lost the reservation, the budget may have too: then this one would be another call's.
+      // If the history has lost the reservation, the budget may have too. Then this would release another call's.
       if (entries[0]?.times.includes(at)) this.callsOf(budget).release(at);
       if (settlements[0] !== 'remove') this.callsOf(budget).settle(Math.min(at, now));
     }
     return histories.map((history, index) => {
       const { kind, user } = history;
-      let { times, owner } = entries[index] ?? nothing;
+      let { times, owner } = entries[index] ?? noEntries;
       const found = times.indexOf(at);
       if (found >= 0) times = times.toSpliced(found, 1);
       const settlement = settlements[index] ?? 'keep';
       if (settlement !== 'remove') {
         const earlyMs = settlement === 'keep' ? 0 : Math.max(0, kind.longestMs - settlement);
-        // The call can have had an effect no later than now, and no later than its reservation.
+        // If the call had an effect, it was before now, and before the reserved time.
         times = withTime(times, Math.min(at, now - earlyMs));
-        owner ??= there?.[index]?.owner ?? user;
+        owner ??= inRedis?.[index]?.owner ?? user;
       }
       const settled = times.length - countAfter(times, now);
       this.write(history, { times: times.slice(Math.max(0, settled - kind.largestCount)), owner });
@@ -123,9 +123,9 @@ export class MemoryStore {
   }
 }
 
-const nothing: Entries = { times: [], owner: undefined };
+const noEntries: Entries = { times: [], owner: undefined };
 
-function availabilityOf({ times, owner } = nothing, { kind, user }: History, now: number): Availability {
+function availabilityOf({ times, owner } = noEntries, { kind, user }: History, now: number): Availability {
   const settled = times.length - countAfter(times, now);
   let opensInMs = 0;
   let isBusy = false;
@@ -139,7 +139,7 @@ function availabilityOf({ times, owner } = nothing, { kind, user }: History, now
 }
 
 /** Counts a call in flight as if its SMS had been sent now. */
-function standingOf({ times, owner } = nothing, kind: HistoryKind, now: number): Standing {
+function standingOf({ times, owner } = noEntries, kind: HistoryKind, now: number): Standing {
   let opensInMs = 0;
   let remaining = kind.largestCount;
   for (const { count, seconds } of kind.limits) {

@@ -3,27 +3,27 @@ import { createClient, ErrorReply } from '@redis/client';
 import type { Logger } from 'pino';
 import { ConfigError } from '../config.js';
 
-/** A Lua script. Redis gets only its SHA-1, or the source if it does not have the script yet. */
+/** A Lua script. Redis is sent only its SHA-1, and the source if it does not have the script yet. */
 export type Script = Readonly<{ source: string; sha1: string }>;
 
 export const script = (source: string): Script => ({ source, sha1: createHash('sha1').update(source).digest('hex') });
 
-/** Connecting also succeeds where scripts cannot write: on a replica, without permission, or if Redis is full. So this writes a key. */
+/** Connecting succeeds even if scripts cannot write: on a replica, without permission, or when Redis is full. So this writes a key. */
 const probe = script(`return redis.call('SET', KEYS[1], '', 'PX', 1000)`);
 
-/** A slower answer counts as none. */
+/** A slower answer counts as no answer. */
 const slowMs = 200;
 const connectMs = 1_000;
-/** How long Redis is not used after it failed. */
+/** How long Redis is left alone after a failure. */
 const pauseMs = 1_000;
 
 /**
- * One connection to the Redis or Valkey that has the keys: a single server, or a master in a Cluster or behind a Sentinel. Once it fails or
- * is slow, requests do without Redis for a second instead of waiting. Then a new connection replaces it: it may be dead, or no longer that of
- * the master.
+ * One connection to the Redis or Valkey server with the keys: a standalone server, or a master in a Cluster or behind a Sentinel. If it fails
+ * or is slow, requests do without Redis for a second instead of waiting. Then a new connection replaces it: the old one may be dead, or its
+ * server may no longer be the master.
  */
 export class RedisConnection {
-  /** Every key begins with it. Its braces put all keys into one slot of a Cluster, since a script may use only keys of one slot. */
+  /** Every key begins with this. Its braces put all keys into one slot of a Cluster, because a script may only use keys of one slot. */
   readonly keyPrefix: string;
   private client: Client | undefined;
   private status: 'starting' | 'up' | 'down' | 'closed' = 'starting';
@@ -31,7 +31,7 @@ export class RedisConnection {
   /** URLs of the nodes to ask for the master. Each attempt asks the first and moves it to the end: the configured one may be dead. */
   private nodes = new Set<string>();
 
-  /** @param url of a single server, any node of a Cluster, or a Sentinel; all nodes must accept its user and password */
+  /** @param url of a standalone server, any node of a Cluster, or a Sentinel; all nodes must accept its user and password */
   constructor(
     private readonly url: URL,
     prefix: string,
@@ -45,9 +45,9 @@ export class RedisConnection {
   }
 
   /**
-   * Resolves once connected, or after little more than a second: then it keeps trying in the background.
+   * Resolves once connected, or after just over a second; it then keeps trying in the background.
    *
-   * @throws {ConfigError} if the Redis is of a kind that is not supported. Only the first attempt throws; later ones log it.
+   * @throws {ConfigError} if this kind of Redis is not supported. Only the first attempt throws; later ones log it.
    */
   async connect(): Promise<void> {
     try {
@@ -55,18 +55,18 @@ export class RedisConnection {
       this.status = 'up';
       this.logger.info('Redis is up: limits are shared across processes');
     } catch (error) {
-      this.leave(error);
+      this.fallBack(error);
     }
   }
 
-  /** @returns undefined if Redis is down or slow, or answers with an error. Even so, it may have run the script, or run it later. */
+  /** @returns undefined if Redis is down or slow, or answers with an error. Even then, it may have run the script, or may run it later. */
   async run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const { client } = this;
     if (this.status !== 'up' || !client) return undefined;
     try {
       return await within(slowMs, evaluate(client, script, [String(keys.length), ...keys, ...args]));
     } catch (error) {
-      this.lose(client, error);
+      this.onFailure(client, error);
       return undefined;
     }
   }
@@ -83,7 +83,7 @@ export class RedisConnection {
     this.nodes.delete(node);
     this.nodes.add(node);
     let client = await this.openAt(node);
-    // HELLO gives the mode, and unlike INFO needs no permission.
+    // HELLO returns the mode and, unlike INFO, needs no permission.
     const { mode } = await client.hello();
     const database = Number(this.url.pathname.slice(1));
     const ask = topology[mode];
@@ -97,28 +97,28 @@ export class RedisConnection {
   }
 
   private async openAt(url: string): Promise<Client> {
-    // Also if `leave` has destroyed it already: while it was connecting, that had no effect.
+    // Even if `fallBack` has destroyed it already: that has no effect on a client that is still connecting.
     this.client?.destroy();
     const client = createRedisClient(url);
     this.client = client;
-    client.on('error', (error: unknown) => this.lose(client, error));
+    client.on('error', (error: unknown) => this.onFailure(client, error));
     await client.connect();
     return client;
   }
 
   /** Ignores failures while connecting: `connect` handles those. */
-  private lose(client: Client, error: unknown): void {
-    if (this.status === 'up' && client === this.client) this.leave(error);
+  private onFailure(client: Client, error: unknown): void {
+    if (this.status === 'up' && client === this.client) this.fallBack(error);
   }
 
-  private leave(error: unknown): void {
+  private fallBack(error: unknown): void {
     this.client?.destroy();
     if (this.status === 'starting' && error instanceof ConfigError) throw error;
     if (this.status === 'closed') return;
     const code = codeOf(error);
     if (this.status !== 'down') {
       const err = code === undefined ? error : new Error(`Redis answered ${code}`);
-      this.logger.warn({ err }, 'Redis is down or slow: falling back to limits per process');
+      this.logger.warn({ err }, 'Redis is down or slow: falling back to per-process limits');
     }
     // MOVED means that a Cluster already has another master for the keys.
     const waitMs = this.status === 'up' && code === 'MOVED' ? 0 : pauseMs;
@@ -139,10 +139,10 @@ const createRedisClient = (url: string) =>
     commandOptions: { timeout: 0 },
   });
 
-/** The host is null or empty if it is that of the node that answered. */
+/** The host is null or empty if it is the node that answered. */
 type Address = { host: string | null; port: string | number };
 
-/** For each mode of a node, how to ask it for the nodes: first the master that has the key, then others to ask next time. */
+/** By a node's mode, how to ask it for addresses: first that of the master with the key, then those of nodes to ask next time. */
 const topology: Record<string, (client: Client, key: string, database: number) => Promise<Address[]>> = {
   async cluster(client, key, database) {
     if (database !== 0) throw new ConfigError('REDIS_URL must select database 0: a Redis Cluster has no other.');
@@ -183,7 +183,7 @@ const codeOf = (error: unknown) =>
 const stepMs = 10;
 
 /**
- * Rejects if there is no answer in time. Counts the time in steps, so that an answer that came while this process was blocked is read before
+ * Rejects if no answer arrives in time. Counts the time in steps: if the process was blocked, an answer that arrived meanwhile is read before
  * the time is up.
  */
 async function within<Answer>(ms: number, answer: Promise<Answer>): Promise<Answer> {

@@ -4,20 +4,20 @@ import {
   type Settlement,
   type History,
   type HistoryKind,
-  type Request,
+  type LimitedCall,
   type ReserveResult,
   type Standing,
 } from './store.js';
 
-/** The store in Redis, which all processes share. Each step is one script. A result of undefined means that Redis gave no answer. */
+/** The store in Redis, which all processes share. Each step is one script. The result is undefined if Redis gave no answer. */
 export class RedisStore {
   constructor(
     private readonly redis: Pick<RedisConnection, 'keyPrefix' | 'run'>,
     private readonly holdMs: number,
   ) {}
 
-  async reserve(request: Request): Promise<ReserveResult | undefined> {
-    const answer = await this.redis.run(reserve, this.keysOf(request), [this.ask(request)]);
+  async reserve(call: LimitedCall): Promise<ReserveResult | undefined> {
+    const answer = await this.redis.run(reserve, this.keysOf(call), [this.argumentFor(call)]);
     if (!answer) return undefined;
     const [is, number, opensInMs = 0] = answer as [ReserveResult['is'], number, number?];
     if (is === 'reserved') return { is, at: number };
@@ -26,34 +26,34 @@ export class RedisStore {
 
   /** @param cleared histories to clear in the same step */
   async settle(
-    request: Request,
+    call: LimitedCall,
     at: number,
     settlements: readonly Settlement[],
     cleared: readonly History[] = [],
   ): Promise<Standing[] | undefined> {
-    const keys = [...this.keysOf(request), ...cleared.flatMap((history) => this.keysToClear(history))];
+    const keys = [...this.keysOf(call), ...cleared.flatMap((history) => this.keysToClear(history))];
     const markMs = Math.max(0, ...cleared.map(({ kind }) => kind.longestMs)) + this.holdMs;
-    return toStandings(await this.redis.run(settle, keys, [this.ask(request, { at, settlements, markMs })]));
+    return toStandings(await this.redis.run(settle, keys, [this.argumentFor(call, { at, settlements, markMs })]));
   }
 
-  /** What these histories allow now, in one round trip. All must be of one kind. */
+  /** What these histories allow now, in one round trip. All must be of the same kind. */
   async standings(all: readonly History[]): Promise<Standing[] | undefined> {
     const [first] = all;
     if (!first) return [];
     const keys = all.map((history) => this.keyOf(history));
-    return toStandings(await this.redis.run(standings, keys, [this.askAbout(first)]));
+    return toStandings(await this.redis.run(standings, keys, [this.argumentAbout(first)]));
   }
 
-  /** Whether any process cleared the history, and it allows a call. A history that Redis merely lost has no such mark. */
+  /** Whether a process has cleared the history, and it allows a call. False for a history that Redis merely lost: it is not marked. */
   async wasCleared(history: History): Promise<boolean> {
-    return Number(await this.redis.run(wasCleared, this.keysToClear(history), [this.askAbout(history)])) > 0;
+    return Number(await this.redis.run(wasCleared, this.keysToClear(history), [this.argumentAbout(history)])) > 0;
   }
 
-  private askAbout({ kind }: History): string {
+  private argumentAbout({ kind }: History): string {
     return JSON.stringify({ hold: this.holdMs, limits: limitsOf(kind) });
   }
 
-  private ask({ histories, budgets }: Request, more: object = {}): string {
+  private argumentFor({ histories, budgets }: LimitedCall, more: object = {}): string {
     return JSON.stringify({
       hold: this.holdMs,
       histories: histories.map(({ kind, user }) => ({ limits: limitsOf(kind), user })),
@@ -62,7 +62,7 @@ export class RedisStore {
     });
   }
 
-  private keysOf({ histories, budgets }: Request): string[] {
+  private keysOf({ histories, budgets }: LimitedCall): string[] {
     return [
       ...histories.map((history) => this.keyOf(history)),
       ...budgets.map(({ name }) => `${this.redis.keyPrefix}budget:${name}`),

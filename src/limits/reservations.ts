@@ -5,7 +5,7 @@ import type { Rank } from './callers.js';
 import { Lines, type Attempt, type Waiting } from './line.js';
 import type { MemoryStore } from './memory-store.js';
 import type { RedisStore } from './redis-store.js';
-import type { Settlement, History, Request, ReserveResult, Standing } from './store.js';
+import type { Settlement, History, LimitedCall, ReserveResult, Standing } from './store.js';
 
 /** A reservation in all histories and budgets of one call. */
 export interface Reservation {
@@ -22,7 +22,7 @@ export interface Reservation {
 
 export type Refused = Exclude<ReserveResult, { is: 'reserved' }>;
 
-/** @param reason if what is full stays full whatever becomes of the calls in flight */
+/** @param reason for a limit that is full even without the calls in flight */
 export function refusal(reason: ErrorReason<'RATE_LIMITED'>, refused: Refused): Failure {
   if (refused.is === 'busy') return new Failure({ code: 'RATE_LIMITED', reason: 'IN_PROGRESS' }, { retryAfter: 1 });
   return new Failure({ code: 'RATE_LIMITED', reason }, { retryAfter: Math.ceil(refused.opensInMs / 1000) });
@@ -32,8 +32,8 @@ export function refusal(reason: ErrorReason<'RATE_LIMITED'>, refused: Refused): 
 const pollMs: Record<Rank, number> = { accepted: 5, unknown: 10, refused: 30 };
 
 /**
- * Reserves in memory, then in Redis while it is up. Memory comes first: it is cheap, and knows every call of this process, even those that
- * Redis has lost. Redis is settled first: settling memory wakes the next caller in line, who then needs room in Redis too.
+ * Reserves in memory, then in Redis while it is up. Memory comes first: it is cheap, and has every call of this process, even those that
+ * Redis has lost. Settling starts with Redis: settling in memory wakes the next caller in line, who then needs room in Redis too.
  */
 export class Reservations {
   private readonly lines = new Lines();
@@ -48,13 +48,13 @@ export class Reservations {
    *
    * @param waiting undefined to refuse instead of waiting
    */
-  async reserve(request: Request, waiting?: Waiting): Promise<Reservation | Refused> {
+  async reserve(call: LimitedCall, waiting?: Waiting): Promise<Reservation | Refused> {
     const waitsUntil = performance.now() + (waiting?.maxMs ?? 0);
     const attempt: Attempt = () => {
-      const reserved = this.memory.reserve(request);
-      const history = reserved.is === 'busy' ? request.histories[reserved.index] : undefined;
+      const reserved = this.memory.reserve(call);
+      const history = reserved.is === 'busy' ? call.histories[reserved.index] : undefined;
       const owner = history && this.memory.standing(history).owner;
-      // If a number has an owner, nobody else waits for it: they could fill the line.
+      // If a number has an owner, only they may wait for it: others could fill the line.
       const mayWait = owner === undefined || owner === history?.user;
       return { reserved, line: history && mayWait ? lineOf(history) : undefined };
     };
@@ -62,38 +62,38 @@ export class Reservations {
     const hasWaited = first.line !== undefined && waiting !== undefined;
     const inMemory = hasWaited ? await this.lines.wait(first, waiting, attempt) : first.reserved;
     if (inMemory.is !== 'reserved') return inMemory;
-    const inRedis = await this.reserveInRedis(request, waitsUntil, hasWaited, waiting);
+    const inRedis = await this.reserveInRedis(call, waitsUntil, hasWaited, waiting);
     if (inRedis && inRedis.is !== 'reserved') {
-      const removed = request.histories.map(() => 'remove' as const);
-      this.settleInMemory(request, inMemory.at, removed);
+      const removed = call.histories.map(() => 'remove' as const);
+      this.settleInMemory(call, inMemory.at, removed);
       return inRedis;
     }
     return {
       is: 'reserved',
       settle: async (settlements, cleared = []) => {
         // If Redis reserved, but its answer was lost, the reservation stays there, as if this process had crashed.
-        const there = inRedis && (await this.redis?.settle(request, inRedis.at, settlements, cleared));
-        const here = this.settleInMemory(request, inMemory.at, settlements, there);
+        const redisStandings = inRedis && (await this.redis?.settle(call, inRedis.at, settlements, cleared));
+        const standings = this.settleInMemory(call, inMemory.at, settlements, redisStandings);
         for (const history of cleared) this.memory.clear(history);
-        return here.map((standing, index) => stricter(standing, there?.[index]));
+        return standings.map((standing, index) => stricter(standing, redisStandings?.[index]));
       },
     };
   }
 
-  /** What these histories allow now, in one round trip to Redis. All must be of one kind. */
+  /** What these histories allow now, in one round trip to Redis. All must be of the same kind. */
   async standings(histories: readonly History[]): Promise<Standing[]> {
-    const there = await this.redis?.standings(histories);
-    return histories.map((history, index) => stricter(this.memory.standing(history), there?.[index]));
+    const inRedis = await this.redis?.standings(histories);
+    return histories.map((history, index) => stricter(this.memory.standing(history), inRedis?.[index]));
   }
 
-  /** Empties these histories, here and in Redis, and marks them as cleared for the other processes. */
+  /** Clears these histories in memory and in Redis, and marks them as cleared for the other processes. */
   async clear(histories: readonly History[]): Promise<[]> {
     if (histories.length > 0) await this.redis?.settle({ histories: [], budgets: [] }, 0, [], histories);
     for (const history of histories) this.memory.clear(history);
     return [];
   }
 
-  /** Whether another process has cleared the history. If so, clears it here too. */
+  /** Whether another process has cleared the history. If so, clears it in memory too. */
   async wasCleared(history: History): Promise<boolean> {
     const isCleared = (await this.redis?.wasCleared(history)) ?? false;
     if (isCleared) this.memory.clear(history);
@@ -102,34 +102,34 @@ export class Reservations {
 
   /** Polls while a history is busy, since other processes do not announce outcomes. Better ranks poll more often, so they tend to go first. */
   private async reserveInRedis(
-    request: Request,
+    call: LimitedCall,
     waitsUntil: number,
     hasWaited: boolean,
     waiting?: Waiting,
   ): Promise<ReserveResult | undefined> {
     if (!this.redis) return undefined;
     const wait = (rank: Rank) => pause(pollMs[rank] * (1 + Math.random()));
-    // The line of one process must not keep out a better rank in another one.
+    // A line in one process must not hold up a better rank in another.
     if (waiting?.rank === 'refused' || (hasWaited && waiting?.rank === 'unknown')) await wait(waiting.rank);
     for (;;) {
-      const reserved = await this.redis.reserve(request);
-      const isHistory = reserved?.is === 'busy' && reserved.index < request.histories.length;
+      const reserved = await this.redis.reserve(call);
+      const isHistory = reserved?.is === 'busy' && reserved.index < call.histories.length;
       if (!isHistory || !waiting || performance.now() >= waitsUntil || waiting.isGone()) return reserved;
-      // This process holds the only reservation in memory: give it up for a better rank in line here.
-      if (request.histories.some((history) => this.lines.hasBetter(waiting.rank, lineOf(history)))) return reserved;
+      // Give up the reservation in memory if a better rank is in line here: it is the only one that this process can hold.
+      if (call.histories.some((history) => this.lines.hasBetter(waiting.rank, lineOf(history)))) return reserved;
       await wait(waiting.rank);
     }
   }
 
   private settleInMemory(
-    request: Request,
+    call: LimitedCall,
     at: number,
     settlements: readonly Settlement[],
-    there?: readonly Standing[],
+    inRedis?: readonly Standing[],
   ): Standing[] {
-    const standings = this.memory.settle(request, at, settlements, there);
-    // A number's line comes before the user's: one user with many tokens could keep a number busy.
-    for (const history of request.histories.toReversed()) this.lines.offer(lineOf(history));
+    const standings = this.memory.settle(call, at, settlements, inRedis);
+    // The number's line comes before the user's: one user with many tokens could keep a number busy.
+    for (const history of call.histories.toReversed()) this.lines.offer(lineOf(history));
     return standings;
   }
 }

@@ -6,7 +6,7 @@ import { failureOf } from '../failures.js';
 import { authenticKeyOf, type Caller, type KnownCallers } from './callers.js';
 import type { GuessLimit } from './guess-limit.js';
 import { refusal, type Reservation, type Reservations } from './reservations.js';
-import { budgetOf, historyKind, type Budget, type History, type HistoryKind, type Request } from './store.js';
+import { budgetOf, historyKind, type Budget, type History, type HistoryKind, type LimitedCall } from './store.js';
 
 /** An SMS that is about to be sent. */
 export interface Sms {
@@ -20,7 +20,7 @@ export interface Sms {
 /** The name of the budget for all countries together. */
 export const allCountries = 'all';
 
-/** The longest that a caller waits in line. */
+/** How long a caller waits in line at most. */
 const maxWaitMs = 2_000;
 
 /** Limits how often an SMS may be sent to one user, to one number, and to all users together. */
@@ -41,7 +41,7 @@ export class SmsLimit {
   ) {
     this.users = historyKind('user', config.smsLimits);
     this.numbers = historyKind('number', config.smsLimitsPerNumber);
-    // With a random key, the hashes of each process differ: each limits numbers on its own.
+    // With a random key, each process has its own hashes, so it limits numbers on its own.
     this.hashKey = config.phoneHashKey ?? randomBytes(32);
     this.budgets = config.smsBudgets.map(({ country = allCountries, limit }) => budgetOf(country, limit));
     this.isOn = config.smsLimits.length + config.smsLimitsPerNumber.length + config.smsBudgets.length > 0;
@@ -63,10 +63,10 @@ export class SmsLimit {
     outcomeOf: (failure?: Failure) => Outcome,
   ): Promise<{ answer: Answer; opensAt: Date | null }> {
     this.known.noteAuthenticated(caller);
-    const request = this.requestFor(sms);
-    const reservation = await this.reserve(request, sms, caller, leftMs);
+    const limitedCall = this.limitedCallFor(sms);
+    const reservation = await this.reserve(limitedCall, sms, caller, leftMs);
     const settle = (outcome: Outcome, cleared: readonly History[]) => {
-      const settlements = request.histories.map(() => (outcome === 'NOT_DONE' ? 'remove' : 'keep'));
+      const settlements = limitedCall.histories.map(() => (outcome === 'NOT_DONE' ? 'remove' : 'keep'));
       return reservation ? reservation.settle(settlements, cleared) : this.reservations.clear(cleared);
     };
     let answer: Answer;
@@ -79,19 +79,19 @@ export class SmsLimit {
       throw error;
     }
     this.known.noteAccepted(caller, sms.userId);
-    // The caller's earlier guesses were of another code.
+    // The caller's earlier guesses were for another code.
     const [ofUser] = await settle(outcomeOf(), this.guesses.historiesOf(sms.userId, caller));
     return { answer, opensAt: this.users.limits.length > 0 && ofUser ? inMs(ofUser.opensInMs) : null };
   }
 
-  /** When another SMS may be sent to each of these users, by the limits per user only: null if one may be sent now. */
+  /** When another SMS may be sent to each of these users, by the limits per user only; null if one may be sent now. */
   async opensAt(userIds: readonly string[]): Promise<(Date | null)[]> {
     if (this.users.limits.length === 0) return userIds.map(() => null);
     const standings = await this.reservations.standings(userIds.map((id) => ({ kind: this.users, id })));
     return standings.map(({ opensInMs }) => (opensInMs > 0 ? inMs(opensInMs) : null));
   }
 
-  private requestFor({ userId, number, country }: Sms): Request {
+  private limitedCallFor({ userId, number, country }: Sms): LimitedCall {
     const histories: History[] = [{ kind: this.users, id: userId }];
     if (this.numbers.limits.length > 0) {
       const id = createHmac('sha256', this.hashKey).update(number).digest('base64url');
@@ -102,27 +102,27 @@ export class SmsLimit {
 
   /** @returns undefined if there are no limits */
   private async reserve(
-    request: Request,
+    limitedCall: LimitedCall,
     { userId }: Sms,
     caller: Caller,
     leftMs: number,
   ): Promise<Reservation | undefined> {
     if (!this.isOn) return undefined;
-    const result = await this.reservations.reserve(request, {
+    const result = await this.reservations.reserve(limitedCall, {
       callerKey: authenticKeyOf(caller),
       rank: this.known.rankOf(caller, userId),
       isGone: () => caller.isGone(),
       maxMs: Math.min(leftMs, maxWaitMs),
     });
     if (result.is === 'reserved') return result;
-    const budget = request.budgets[result.index - request.histories.length];
+    const budget = limitedCall.budgets[result.index - limitedCall.histories.length];
     if (budget && result.is === 'full') this.onBudgetFull(budget, result.opensInMs);
     const reason = budget ? 'SMS_BUDGET' : result.index === 0 ? 'SMS_TO_USER' : 'SMS_TO_NUMBER';
     throw refusal(reason, result);
   }
 }
 
-/** The time in so many milliseconds, rounded up. */
+/** The time that is `ms` milliseconds from now, rounded up. */
 function inMs(ms: number): Date {
   return new Date(Math.ceil(Date.now() + ms));
 }

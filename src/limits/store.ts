@@ -1,21 +1,22 @@
 import type { Limit } from '../config.js';
 
 /**
- * The words that the two stores share. Both have two atomic steps: `reserve` before a limited call, and `settle` after it.
+ * The types that the two stores share. Both have two atomic steps: `reserve` before a limited call, and `settle` after it.
  *
  * A history is a short sorted list of times: when SMS were sent to a user, for example. A reservation is a time in the future: the latest
- * moment at which its call can still have an effect. If the process crashes, that time stays, and counts. There is no other state, except
- * for budgets: see docs/limits.md.
+ * moment at which its call can still have an effect. If the process crashes, that time stays, and counts. Only budgets have other state: see
+ * docs/limits.md.
  */
 
 /** Histories with the same limits, such as those of all users. */
 export interface HistoryKind {
-  /** Their keys in Redis begin with it. */
+  /** Follows the prefix in their Redis keys. */
   readonly name: string;
   /** Sorted by duration, and each longer one allows more. If there are none, a history holds only the calls in flight. */
   readonly limits: readonly Limit[];
-  /** The duration and the count of the last limit, or 0. A history holds no older times, and no more settled ones. */
+  /** The duration of the last limit, or 0. A history holds no older times. */
   readonly longestMs: number;
+  /** The count of the last limit, or 0. A history holds no more settled times. */
   readonly largestCount: number;
 }
 
@@ -28,11 +29,11 @@ export interface History {
   readonly kind: HistoryKind;
   /** For example, the id of a user. */
   readonly id: string;
-  /** Whose call it is. The first user whose call counts here owns the history: of its limits, only the shortest binds them. */
+  /** The user that the call is for. The first user with a call that counts here owns the history: only its shortest limit binds them. */
   readonly user?: string;
 }
 
-/** A limit on all users together. Its calls are counted in buckets of time, since a list of their times would be long. */
+/** A limit on all users together. Its calls are counted in buckets of time, because a list of their times would be long. */
 export interface Budget {
   readonly name: string;
   readonly count: number;
@@ -40,15 +41,15 @@ export interface Budget {
   readonly bucketMs: number;
 }
 
-/** A call counts until this many buckets have followed its own. So it stops counting at most one bucket, a sixtieth of the limit, late. */
+/** A call counts until this many more buckets have ended. So it counts for at most one bucket, a sixtieth of the limit, too long. */
 export const bucketsOfBudget = 60;
 
 export function budgetOf(name: string, { count, seconds }: Limit): Budget {
   return { name, count, bucketMs: Math.ceil((seconds * 1000) / bucketsOfBudget) };
 }
 
-/** Everything that limits one call. */
-export interface Request {
+/** The histories and budgets that limit one call. */
+export interface LimitedCall {
   readonly histories: readonly History[];
   readonly budgets: readonly Budget[];
 }
@@ -56,9 +57,9 @@ export interface Request {
 export type ReserveResult =
   /** @param at the time of the reservation, which identifies it in this store */
   | { readonly is: 'reserved'; readonly at: number }
-  /** @param index of what opens last: counts through the histories, then the budgets */
+  /** @param index of the history or budget that opens last; the budgets come after the histories */
   | { readonly is: 'full'; readonly index: number; readonly opensInMs: number }
-  /** It is full only because of calls in flight. */
+  /** Full only because of calls in flight. */
   | { readonly is: 'busy'; readonly index: number };
 
 /** Whether a history or a budget allows another call. */
