@@ -107,17 +107,17 @@ export type ErrorReason<Code extends ErrorCode = ErrorCode> = {
  */
 export type Outcome = 'DONE' | 'NOT_DONE' | 'UNKNOWN';
 
-/** ZITADEL's own answer, as far as it is known. */
+/** ZITADEL's answer, as far as it is known. */
 export interface ZitadelAnswer {
   /** The google.rpc.Code in the body. */
   code?: number;
   /** The name of that code. */
   status?: string;
   httpStatus: number;
-  /** Such as `COMMAND-ieJ2e`. ZITADEL does not promise its ids, and reuses them: rely on `reason` instead. */
+  /** Such as `COMMAND-ieJ2e`. ZITADEL does not guarantee its ids, and reuses them: rely on `reason` instead. */
   id?: string;
   /**
-   * ZITADEL's own text, in the caller's preferred language or the instance's default. It and `details` are absent if the error is about
+   * ZITADEL's text, in the caller's preferred language or the instance's default. It and `details` are absent if the error is about
    * internals of the user service.
    */
   message?: string;
@@ -133,7 +133,7 @@ interface Extensions<Code extends ErrorCode> {
   argument?: 'userId' | 'number' | 'verificationCode';
   /** Seconds after which trying again may help. Absent if unknown. */
   retryAfter?: number;
-  /** Of `INVALID_VERIFICATION_CODE`: how many more codes the caller may try now. Absent if there is no limit. */
+  /** With `INVALID_VERIFICATION_CODE`: how many more codes the caller may try now. Absent if there is no limit. */
   attemptsLeft?: number;
   /** The user that could not be read. Some gateways drop the index of a list from `path`. */
   userId?: string;

@@ -68,7 +68,7 @@ interface Facts {
   attemptsLeft?: number | undefined;
   /** The same, if they may. */
   attemptsLeftOfReader?: number | undefined;
-  /** Whether ZITADEL gives several reasons this error, so that reading the user may show which it was. */
+  /** Whether ZITADEL uses this error for several reasons. Reading the user may show which one it was. */
   isAmbiguous?: boolean;
   call?: FailedCall;
   zitadel?: ZitadelAnswer | undefined;
@@ -76,7 +76,7 @@ interface Facts {
   cause?: unknown;
 }
 
-/** The end of a message. It names the outcome, unless nothing was done. */
+/** Appended to a message, to name the outcome unless nothing was done. */
 const outcomeTexts: Record<Outcome, string> = {
   DONE: ' The change itself was made.',
   NOT_DONE: '',

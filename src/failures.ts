@@ -16,20 +16,20 @@ const reads: readonly Rpc[] = ['GetUserByID', 'ListUsers', 'Probe'];
 /** The only codes that can have a `retryAfter`. */
 export const codesWithRetryAfter: readonly ErrorCode[] = ['RATE_LIMITED', 'UPSTREAM_UNAVAILABLE'];
 
-/** The conditions that a failed call must meet, and from `is` on, what it then means. */
+/** The conditions that a failed call must meet and, from `is` on, what the failure then means. */
 interface Rule {
   rpc?: Rpc;
   kind?: FailedCall['kind'];
   sent?: boolean;
   http?: readonly (number | '2xx' | '3xx')[];
   status?: GrpcCode;
-  /** null: there is no id. */
+  /** null matches an error without an id. */
   id?: string | RegExp | null;
   /** How ZITADEL's message begins: for errors without an id. */
   says?: string;
   is: Verdict;
   /**
-   * Of a write; NOT_DONE if left out. Regardless of this, a call that was not sent is NOT_DONE, and an HTTP status of 500 or more is UNKNOWN,
+   * Of a write; NOT_DONE if omitted. Regardless of this, a call that was not sent is NOT_DONE, and an HTTP status of 500 or more is UNKNOWN,
    * except for UNIMPLEMENTED.
    */
   outcome?: 'UNKNOWN';
@@ -37,7 +37,7 @@ interface Rule {
   argument?: 'number';
   /** The exception to what counts as a wrong code: see `mayBeWrongCode`. */
   isNeverWrongCode?: true;
-  /** ZITADEL gives several reasons this error. Reading the user may show which it was. */
+  /** ZITADEL uses this error for several reasons. Reading the user may show which one it was. */
   isAmbiguous?: true;
   /** The usual cause: a hint for the operator. */
   usually?: string;
@@ -97,9 +97,9 @@ const rules: readonly Rule[] = [
 const otherwise: Rule = { is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN' };
 
 /**
- * Turns a failed call into a Failure, by the rules. What only the log needs is left out if it is not logged: most refusals are not.
+ * Turns a failed call into a Failure, by the rules. Builds a cause only if the log will show one, which it does not for most refusals.
  *
- * @param cause for the log, such as an error of the network
+ * @param cause for the log, such as a network error
  */
 export function failedCall(call: FailedCall, cause?: unknown): Failure {
   const rule = rules.find((one) => fits(one, call)) ?? otherwise;
@@ -118,7 +118,7 @@ export function failedCall(call: FailedCall, cause?: unknown): Failure {
   });
 }
 
-/** Turns anything thrown into a Failure. Unless it is one already, it is a fault of this server. */
+/** Turns anything thrown into a Failure. Anything that is not one already is a fault of this server. */
 export function failureOf(thrown: unknown): Failure {
   return thrown instanceof Failure ? thrown : new Failure({ code: 'INTERNAL_SERVER_ERROR' }, { cause: thrown });
 }
@@ -164,8 +164,8 @@ function outcomeOf(call: FailedCall, { outcome }: Rule): Outcome {
   return httpStatus >= 500 && statusOf(call) !== 'UNIMPLEMENTED' ? 'UNKNOWN' : (outcome ?? 'NOT_DONE');
 }
 
-/** @param withWords whether to include ZITADEL's message and details, which must not reach clients if they are about internals */
-function answerOf(call: FailedCall, withWords: boolean): ZitadelAnswer | undefined {
+/** @param withText whether to include ZITADEL's message and details, which must not reach clients if they are about internals */
+function answerOf(call: FailedCall, withText: boolean): ZitadelAnswer | undefined {
   const { httpStatus, code, id, message, details } = call;
   if (httpStatus === undefined) return undefined;
   const status = statusOf(call);
@@ -174,8 +174,8 @@ function answerOf(call: FailedCall, withWords: boolean): ZitadelAnswer | undefin
     ...(status && { status }),
     httpStatus,
     ...(id !== undefined && { id }),
-    ...(withWords && message !== undefined && { message }),
-    ...(withWords && details && { details }),
+    ...(withText && message !== undefined && { message }),
+    ...(withText && details && { details }),
   };
 }
 

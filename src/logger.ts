@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import { destination as sonicBoom, pino, type DestinationStream, type Logger } from 'pino';
 import type { LogConfig } from './config.js';
 
-// What is logged, and how it gets out.
+// What is logged, and how it is written.
 
 export type { Logger };
 
@@ -29,14 +29,14 @@ export async function createLogger(
 }
 
 /** The fields of a request's log line that the format for people leaves out. */
-const ofRequests =
+const requestFields =
   'requestId,operation,kind,field,code,reason,outcome,errors,zitadelErrorId,userId,users,upstreamCalls,upstreamMs,totalMs,httpStatus';
 
 /** Loaded only if needed. */
 async function forPeople(destination: DestinationStream): Promise<DestinationStream> {
   const { prettyFactory } = await import('pino-pretty');
   const prettify = prettyFactory({
-    ignore: `pid,hostname,${ofRequests}`,
+    ignore: `pid,hostname,${requestFields}`,
     translateTime: 'SYS:HH:MM:ss',
     messageFormat({ msg, operation, field, code, zitadelErrorId, totalMs }) {
       if (code === undefined) return String(msg);
@@ -119,13 +119,13 @@ function stackOf(error: Error): string | undefined {
 }
 
 /** About 3,000 request lines. */
-const maxWaitingCharacters = 1024 * 1024;
+const maxBufferedCharacters = 1024 * 1024;
 /** How long writing the last lines may take before the process exits. */
 const flushMs = 1_000;
 
 /**
- * Standard output that never blocks the service, as a pipe that nobody reads would. Lines beyond a bound are dropped until all waiting
- * lines have been read; then the number of dropped lines is reported.
+ * Standard output that never blocks the server, even if nothing reads the pipe. Lines beyond a limit are dropped until all buffered lines have
+ * been read; then the number of dropped lines is reported.
  */
 export class StandardOutput {
   private dropped = 0;
@@ -133,7 +133,7 @@ export class StandardOutput {
 
   /**
    * @param stream `process.stdout`, whose writes to a pipe are asynchronous (not on Windows, nor to a terminal or a file)
-   * @param onDropped called with the number of dropped lines once everything waiting has been read
+   * @param onDropped called with the number of dropped lines once everything buffered has been read
    */
   constructor(
     private readonly stream: Writable,
@@ -145,12 +145,12 @@ export class StandardOutput {
   }
 
   readonly write = (line: string): void => {
-    this.isDropping ||= this.stream.writableLength >= maxWaitingCharacters;
+    this.isDropping ||= this.stream.writableLength >= maxBufferedCharacters;
     if (this.isDropping) this.dropped += 1;
     else this.stream.write(line);
   };
 
-  /** Waits until everything is written, for one second at most. */
+  /** Waits until everything is written, but at most one second. */
   async flush(): Promise<void> {
     if (this.stream.writableLength === 0) return;
     let timer: NodeJS.Timeout | undefined;

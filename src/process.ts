@@ -1,9 +1,9 @@
 import { ConfigError, type Config } from './config.js';
 import { StandardOutput, summariseError, type Logger } from './logger.js';
 
-// The life of the process: start, signals, uncaught errors, and a shutdown that always ends.
+// The life of the process: startup, signals, uncaught errors, and a shutdown that always completes.
 
-/** npm and a terminal may deliver the same signal twice. A person who sends a second one has waited for longer. */
+/** npm and a terminal may deliver the same signal twice. A person takes longer to send a second one. */
 const secondSignalMs = 1_000;
 
 interface Running extends AsyncDisposable {
@@ -11,9 +11,9 @@ interface Running extends AsyncDisposable {
 }
 
 /**
- * Runs what `start` returns until SIGTERM or SIGINT, then shuts it down and exits with 0. Exits with 1, and logs why, if it does not
- * start, does not shut down cleanly, is forced by a second signal, or if an uncaught error leaves the process in an unknown state. Even
- * then, requests in flight still get their answers.
+ * Runs what `start` returns until SIGTERM or SIGINT, then shuts it down and exits with 0. Exits with 1, and logs why, if startup or shutdown
+ * fails, a second signal arrives, or an uncaught error leaves the process in an unknown state. Even after an uncaught error, requests in
+ * flight are answered.
  */
 export async function run(start: (output: StandardOutput) => Promise<Running>): Promise<void> {
   let running: Running | undefined;

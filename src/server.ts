@@ -22,7 +22,7 @@ export interface RunningServer {
   metricsUrl: string;
   logger: Logger;
   /**
-   * Stops accepting connections, waits for the requests in flight, and closes everything. Happens once, even if called again.
+   * Stops accepting connections, waits for the requests in flight, and closes everything. Does this only once, even if called again.
    *
    * @throws {CutOffError} if that took too long
    * @throws {AggregateError} if something could not be closed
@@ -88,11 +88,11 @@ async function build(
   recordFaults(http, logger);
   const metrics = new Metrics(config.sms.countries);
   const requests = recordRequests(http, graphqlPath, tracing, [createRequestLog(logger), metrics.add]);
-  const stateOfParts = () => ({ zitadel: connection.health.state, ...limits.state() });
-  metrics.serve(metricsHttp ?? http, requests.inFlight, stateOfParts);
-  const health = serveHealth(http, stateOfParts);
+  const dependencyStates = () => ({ zitadel: connection.health.state, ...limits.state() });
+  metrics.serve(metricsHttp ?? http, requests.inFlight, dependencyStates);
+  const health = serveHealth(http, dependencyStates);
   if (config.playground) {
-    // Loaded only if needed: loading is slow.
+    // Imported only if needed: importing is slow.
     const { servePlayground } = await import('./http/playground.js');
     await servePlayground(http, examples);
   }

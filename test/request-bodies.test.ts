@@ -109,7 +109,7 @@ test.for(['deflate', 'zstd', 'gzip, br', 'gzip, gzip', 'constructor'])(
       const { status, headers, text } = await send(url, deflateSync(request), encoding);
       expect([status, headers.get('accept-encoding')]).toEqual([415, 'gzip, br']);
       expect(JSON.parse(text)).toMatchObject({
-        errors: [{ message: 'Set Content-Encoding to gzip or br, or leave it out.', extensions }],
+        errors: [{ message: 'Set Content-Encoding to gzip or br, or omit it.', extensions }],
       });
     }
     expect(stage.zitadel.calls).toEqual([]);

@@ -13,9 +13,9 @@ import {
 } from './contact-phone.types.js';
 import type { PhoneReader } from './phone-reader.js';
 
-/** What the fields need to know of a request. */
+/** The part of a request's context that the fields use. */
 export interface ContactPhoneContext {
-  /** Both act on behalf of the caller. */
+  /** Both act for the caller. */
   phones: PhoneReader;
   contactPhone: ContactPhoneService;
 }
@@ -41,7 +41,7 @@ export class ContactPhoneResolver {
   @Mutation(() => SetContactPhoneResult, {
     nullable: true,
     description:
-      "Sets or replaces the user's contact phone. Unless it is marked as verified, it then needs to be verified. " +
+      "Sets or replaces the user's contact phone. The new phone is unverified unless the mode is `MARK_VERIFIED`. " +
       'Fails with `FAILED_PRECONDITION` if the user already has this number.',
   })
   setContactPhone(
@@ -61,7 +61,7 @@ export class ContactPhoneResolver {
     nullable: true,
     description:
       "Creates a new verification code for the user's unverified contact phone. " +
-      'Fails with `FAILED_PRECONDITION` if there is no phone, or it is already verified. ' +
+      'Fails with `FAILED_PRECONDITION` if there is no phone or it is already verified. ' +
       'Not idempotent: every call invalidates the previous code and may send another SMS, ' +
       'even if it fails with the outcome `UNKNOWN`.',
   })
@@ -82,11 +82,11 @@ export class ContactPhoneResolver {
     description:
       'Verifies the contact phone with the most recent code. ' +
       'Any other code fails with `INVALID_VERIFICATION_CODE`. ' +
-      'If the phone is already verified, or there is none, fails with `FAILED_PRECONDITION`, and `extensions.reason` says which.',
+      'Fails with `FAILED_PRECONDITION` if there is no phone or it is already verified: `extensions.reason` says which.',
   })
   verifyContactPhone(
     @Arg('userId', () => ID, userIdArg) userId: string,
-    @Arg('verificationCode', () => VerificationCode, { description: 'The code that the user got.' })
+    @Arg('verificationCode', () => VerificationCode, { description: 'The code that the user received.' })
     verificationCode: unknown,
     @Ctx() { contactPhone }: ContactPhoneContext,
   ): Promise<VerifyContactPhoneResult> {

@@ -14,7 +14,7 @@ import type { ContactPhone, PhoneReader } from './phone-reader.js';
 import { explain, explained, mayRead, readBeforeResend, readBeforeSet } from './users.js';
 import { checkSmsNumber, readPhoneNumber, readVerificationCode } from './validation.js';
 
-/** The user after a change. What the change does not show of the phone is read, if it is selected. */
+/** The user after a change. If the change does not show the phone, it is read, but only if it is selected. */
 interface ChangedUser {
   id: string;
   contactPhone: ContactPhone | null | (() => Promise<ContactPhone | null>);
@@ -28,7 +28,7 @@ type SmsResult = CodeResponse & { resendAvailableAt?: string };
 type CodeResult = SmsResult & ChangeResult;
 
 /**
- * All changes of contact phones, on behalf of the caller of one request. One instance per request.
+ * All changes to contact phones, for the caller of one request. One instance per request.
  * Every method throws only Failures.
  */
 export class ContactPhoneService {
@@ -60,7 +60,7 @@ export class ContactPhoneService {
         return this.sendSms(caller, user, sms, deadline, () => set(sms.country));
       };
       const answer = mode === 'SEND_CODE' ? await sendCode() : await this.makeCode(caller, userId, set);
-      const contactPhone = this.phones.of(userId, { number, isVerified: mode === 'MARK_VERIFIED' });
+      const contactPhone = this.phones.toContactPhone(userId, { number, isVerified: mode === 'MARK_VERIFIED' });
       return { ...answer, user: { id: userId, contactPhone } };
     });
   }
@@ -128,7 +128,7 @@ export class ContactPhoneService {
     }
   }
 
-  /** Makes a call that sends an SMS, if the limits allow it. If ZITADEL refuses the call, the user as read before it shows the reason. */
+  /** Makes a call that sends an SMS, if the limits allow it. If ZITADEL refuses the call, the user as read before it shows why. */
   private async sendSms(
     caller: Caller,
     user: ZitadelUser,
@@ -143,7 +143,7 @@ export class ContactPhoneService {
     return { ...answer, ...(opensAt && { resendAvailableAt: opensAt.toISOString() }) };
   }
 
-  /** Makes a call that creates a code without an SMS. Then clears the caller's guesses, which were of an earlier code. */
+  /** Makes a call that creates a code without an SMS. Then clears the caller's guesses, which were for an earlier code. */
   private async makeCode<Answer>(caller: Caller, userId: string, call: () => Promise<Answer>): Promise<Answer> {
     const answer = await call();
     await this.limits.guesses.clear(userId, this.limitedCaller(caller));
@@ -155,7 +155,7 @@ export class ContactPhoneService {
   }
 }
 
-/** A failure without an outcome comes from a check before the write, but a fault of ours may come after it. */
+/** A failure without an outcome comes from a check before the write, but a fault of this server may come after it. */
 function outcomeOf({ verdict, facts }: Failure): Outcome {
   return facts.outcome ?? (verdict.code === 'INTERNAL_SERVER_ERROR' ? 'UNKNOWN' : 'NOT_DONE');
 }

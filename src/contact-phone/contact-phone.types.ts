@@ -8,20 +8,20 @@ export const PhoneNumber = new GraphQLScalarType({
   name: 'PhoneNumber',
   description:
     'A phone number as a string. In results it is in E.164 format: `+41791234567`. ' +
-    'As an argument it may be formatted as people type it, such as `+41 79 123 45 67`, if it begins with `+` and a country calling code, ' +
-    'is valid, and has no extension.',
+    'As an argument it may contain spaces and punctuation, as in `+41 79 123 45 67`. ' +
+    'It must begin with `+` and a country calling code, be valid, and have no extension.',
   specifiedByURL: 'https://www.itu.int/rec/T-REC-E.164',
 });
 
 export const VerificationCode = new GraphQLScalarType({
   name: 'VerificationCode',
   description:
-    'A verification code as a string of 1 to 20 characters, since it may begin with a zero. ' +
+    'A verification code of 1 to 20 characters, as a string: it may begin with a zero. ' +
     'It is case-sensitive. White space around it is ignored.',
   specifiedByURL: 'https://zitadel.com/docs/reference/api/user/zitadel.user.v2.UserService.VerifyPhone',
 });
 
-/** ZITADEL's own string, which was validated when its answer was read. A JavaScript Date would drop the microseconds. */
+/** ZITADEL's string, validated when its answer was read. A JavaScript Date would drop the microseconds. */
 export const DateTime = new GraphQLScalarType({
   name: 'DateTime',
   description:
@@ -37,7 +37,7 @@ const codeModes = {
   SEND_CODE: { description: 'ZITADEL sends the code to the phone by SMS.' },
   RETURN_CODE: {
     description:
-      'ZITADEL returns the code to the caller, who delivers it. Requires the permission `user.write`, even for your own user.',
+      'ZITADEL returns the code to the caller, who delivers it to the user. Requires the permission `user.write`, even for your own user.',
   },
 };
 registerEnumType(PhoneCodeMode, {
@@ -53,7 +53,7 @@ export enum SetPhoneMode {
 }
 registerEnumType(SetPhoneMode, {
   name: 'SetPhoneMode',
-  description: 'How a new phone is verified: with a code that the user gets in one of two ways, or without a code.',
+  description: 'How a new phone is verified: with a code that reaches the user in one of two ways, or without a code.',
   valuesConfig: {
     ...codeModes,
     MARK_VERIFIED: {
@@ -92,7 +92,7 @@ export class ContactPhone {
   @Field(() => DateTime, {
     nullable: true,
     description:
-      'Earliest time at which the limits per user allow another SMS. Until then, sending one fails with `RATE_LIMITED`. ' +
+      'The earliest time at which the limits per user allow another SMS. Until then, sending one fails with `RATE_LIMITED`. ' +
       'Null if they allow one now. Limits on the number or on all users may still refuse it.',
   })
   resendAvailableAt!: () => Promise<string | null>;
@@ -105,7 +105,7 @@ export class User {
   @Field(() => ID)
   id!: string;
 
-  /** In any form that graphql-js resolves itself: a function is called only if the field is selected, and an Error fails only this field. */
+  /** Any form that graphql-js can resolve: a function is called only if the field is selected, and an Error fails only this field. */
   @Field(() => ContactPhone, {
     nullable: true,
     description: 'The contact phone. Null without an error means that the user has none.',
@@ -127,22 +127,22 @@ abstract class CodeResult extends ChangeResult {
   @Directive('@tag(name: "pii")')
   @Field(() => String, {
     nullable: true,
-    description: 'The new code with the mode `RETURN_CODE`. Null with any other mode.',
+    description: 'The new code if the mode is `RETURN_CODE`, otherwise null.',
   })
   verificationCode?: string | null | undefined;
 
   @Field(() => DateTime, {
     nullable: true,
     description:
-      'Earliest time at which the limits per user allow another SMS. Until then, sending one fails with `RATE_LIMITED`. ' +
-      'Null if no SMS was sent, or if there are no limits per user. Limits on the number or on all users may still refuse one.',
+      'The earliest time at which the limits per user allow another SMS. Until then, sending one fails with `RATE_LIMITED`. ' +
+      'Null if no SMS was sent, or if there are no limits per user. Limits on the number or on all users may still refuse it.',
   })
   resendAvailableAt?: string;
 }
 
 @ObjectType({
   simpleResolvers: true,
-  description: 'The contact phone was set. A code for the previous one no longer works.',
+  description: 'The contact phone was set. Codes for the previous one no longer work.',
 })
 export class SetContactPhoneResult extends CodeResult {}
 

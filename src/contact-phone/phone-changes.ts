@@ -10,18 +10,18 @@ interface Queue {
   /** The RPC of all calls in flight. */
   rpc: ChangeRpc;
   inFlight: number;
-  /** First come, first served, except that all calls of an RPC start together. */
+  /** First come, first served, except that all calls of one RPC start together. */
   waiting: Set<{ rpc: ChangeRpc; start: () => void }>;
 }
 
-/** Longer than ZITADEL's reads lag, and than it takes to carry out a removal that it did not answer. */
+/** Longer than ZITADEL's reads lag, and longer than it takes to carry out a removal that it failed to answer. */
 const minForbiddenMs = 60_000;
 
 /** A removal that forbids resends by SMS. */
 interface Removal {
   /** On the clock of `performance.now()`. */
   until: number;
-  /** Whether the phone is gone. Otherwise ZITADEL may still carry the removal out. */
+  /** Whether the phone is certainly gone. If not, ZITADEL may still carry out the removal. */
   isCertain: boolean;
   /** See `ZitadelUser`. Undefined if unknown. */
   sequence?: string;
@@ -31,13 +31,13 @@ interface Removal {
  * Prevents resends by SMS to a removed phone. If its code is still pending, ZITADEL sends it ten times to an empty number, and every other
  * SMS of the instance has to wait. See docs/zitadel.md.
  *
- * So sets, removals and resends by SMS for one user never overlap in this process, and a removal forbids resends by SMS for a minute or
- * until the next set, since a read may still show the removed phone. Calls of the same RPC do overlap: anyone with a token can make them,
- * and callers that ZITADEL will reject must not delay others by more than a call or two.
+ * So sets, removals and resends by SMS for one user never overlap in this process. After a removal, resends by SMS are forbidden for a minute
+ * or until the next set, because a read may still show the removed phone. Calls of the same RPC do overlap: anyone with a token can make
+ * them, and callers that ZITADEL will reject must not delay others by more than a call or two.
  */
 export class PhoneChanges {
   private readonly queues = new Map<string, Queue>();
-  /** By user. All last equally long, so the first to end come first. */
+  /** By user. All last the same time, so Map order is expiry order. */
   private readonly removals = new Map<string, Removal>();
   private readonly forbiddenMs: number;
 
@@ -49,7 +49,7 @@ export class PhoneChanges {
   set<Answer>(userId: string, deadline: Deadline, call: () => Promise<Answer>): Promise<Answer> {
     return this.inTurn(userId, 'SetPhone', deadline, async () => {
       const answer = await call();
-      // ZITADEL may carry out a removal that it did not answer even after this.
+      // If ZITADEL did not answer a removal, it may still carry it out after this.
       if (this.removals.get(userId)?.isCertain) this.removals.delete(userId);
       return answer;
     });
@@ -98,7 +98,7 @@ export class PhoneChanges {
       if (until > now) break;
       this.removals.delete(id);
     }
-    // A removal that was not answered may still be carried out, even after this one.
+    // If an earlier removal was not answered, ZITADEL may still carry it out after this one.
     const isUnknown = this.removals.get(userId)?.isCertain === false;
     // Moves the user to the end.
     this.removals.delete(userId);
@@ -162,7 +162,7 @@ function wait(queue: Queue, rpc: ChangeRpc, waitMs: number): Promise<boolean> {
   });
 }
 
-/** Sequences are uint64: a JavaScript number would round them. An answer without one says nothing. */
+/** Sequences are uint64: a JavaScript number would round them. Without a sequence, the order is unknown. */
 function isAfter(one: string, other = '0'): boolean {
   return other !== '0' && BigInt(one) > BigInt(other);
 }

@@ -13,7 +13,7 @@ export interface ContactPhone extends Phone {
   resendAvailableAt: () => Promise<string | null>;
 }
 
-/** Reads contact phones, on behalf of the caller of one request. One instance per request. Every method throws only Failures. */
+/** Reads contact phones, for the caller of one request. One instance per request. Every method throws only Failures. */
 export class PhoneReader {
   private users: UserLoader | undefined;
   private smsOpensAt: DataLoader<string, Date | null> | undefined;
@@ -58,13 +58,13 @@ export class PhoneReader {
     const users = await this.users?.load(userIds.filter((userId) => !refused.has(userId)));
     return userIds.map((userId) => {
       const user = users?.get(userId);
-      if (user && !(user instanceof Failure)) return user.phone && this.of(userId, user.phone);
+      if (user && !(user instanceof Failure)) return user.phone && this.toContactPhone(userId, user.phone);
       return refused.get(userId) ?? (user ?? userUnknown).with({ userId });
     });
   }
 
-  /** Makes a contact phone of what is known already. */
-  of(userId: string, { number, isVerified }: Phone): ContactPhone {
+  /** Makes a contact phone from a phone that was already read or set. */
+  toContactPhone(userId: string, { number, isVerified }: Phone): ContactPhone {
     let found: Promise<string | null> | undefined;
     // One lookup for all aliases of the field.
     return { number, isVerified, resendAvailableAt: () => (found ??= this.resendAvailableAt(userId)) };
@@ -75,7 +75,7 @@ export class PhoneReader {
     return opensAt?.toISOString() ?? null;
   }
 
-  /** Batches the lookups made in the same tick; no caching. Each user is looked up once: thousands of times could keep Redis busy. */
+  /** Batches the lookups made in the same tick, each user once: thousands of lookups could keep Redis busy. No caching. */
   private createLoader(): DataLoader<string, Date | null> {
     const loader = new DataLoader((userIds: readonly string[]) => {
       loader.clearAll();

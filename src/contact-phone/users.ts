@@ -14,9 +14,9 @@ export type Users = ReadonlyMap<string, ZitadelUser | Failure>;
 export type UserLoader = DataLoader<readonly string[], Users>;
 
 /** ZITADEL has no maximum; a hundred keeps its answers small and fast. */
-const maxUsersInACall = 100;
+const maxUsersPerCall = 100;
 /** A request may ask for thousands of users. It must not use up the connections that others need. */
-const maxCallsAtOnce = 8;
+const maxConcurrentCalls = 8;
 
 /**
  * Batches the lookups made in the same tick: each user once, a hundred per call, all within one deadline. No caching. One instance per
@@ -25,7 +25,7 @@ const maxCallsAtOnce = 8;
  * Keys are lists of ids rather than ids: a promise per id cost a tenth of a request for a hundred users.
  */
 export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLoader {
-  const inTurn = pLimit(maxCallsAtOnce);
+  const inTurn = pLimit(maxConcurrentCalls);
 
   const readInto = async (
     users: Map<string, ZitadelUser | Failure>,
@@ -52,8 +52,8 @@ export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLo
       return users;
     }
     const calls = [];
-    for (let at = 0; at < ids.length; at += maxUsersInACall) {
-      const some = ids.slice(at, at + maxUsersInACall);
+    for (let at = 0; at < ids.length; at += maxUsersPerCall) {
+      const some = ids.slice(at, at + maxUsersPerCall);
       calls.push(inTurn(readInto, users, some, () => zitadel.listUsers(caller, some, deadline)));
     }
     await Promise.all(calls);
@@ -124,7 +124,7 @@ export async function mayRead(
   }
 }
 
-/** Explains a failure by reading the user. If they cannot be read, it stays as it is. */
+/** Explains a failure by reading the user. If they cannot be read, returns the failure unchanged. */
 export async function explain(
   failure: Failure,
   zitadel: ZitadelClient,
@@ -140,7 +140,7 @@ export async function explain(
   }
 }
 
-/** ZITADEL uses one error for several reasons. Finds the reason from the user's state; if it gives none, the verdict stays as it is. */
+/** ZITADEL uses some errors for several reasons. Finds the reason in the user's state; if there is none, keeps the verdict. */
 export function explained(failure: Failure, user: ZitadelUser): Failure {
   if (!failure.facts.isAmbiguous) return failure;
   // The caller has read the user, so the limit on strangers does not bind them.

@@ -5,7 +5,7 @@ import { Failure } from '../failure.js';
 // Parses what clients send, or refuses it. The messages never repeat the input, since they reach logs and other people.
 
 /**
- * Stands for an integer in the variables that JavaScript may have rounded. It contains a control character and has more than 20 characters,
+ * Replaces an integer in the variables that JavaScript may have rounded. It contains a control character and has more than 20 characters,
  * so it is never valid as a user id or a verification code.
  */
 export const unsafeInteger = '\u0000 an integer that JavaScript cannot hold';
@@ -28,14 +28,14 @@ const maxNumberLength = 100;
  */
 export function readPhoneNumber(value: unknown): string {
   if (typeof value !== 'string') throw badNumber('NUMBER_INVALID', 'The phone number must be a string.');
-  // Comes first: the cost of what follows grows with the length.
+  // Must come first: the cost of what follows grows with the length.
   if (value.length > maxNumberLength)
     throw badNumber('NUMBER_INVALID', `The phone number must have at most ${maxNumberLength} characters.`);
-  // Numbers copied from contacts come wrapped in invisible directional marks.
+  // Numbers copied from contacts may be wrapped in invisible directional marks.
   const text = value.replace(/\p{Cf}/gu, '').trim();
   if (!text.startsWith('+')) throw badNumber('NUMBER_WITHOUT_COUNTRY_CODE');
   const number = parsePhoneNumberFromString(text, { extract: false });
-  // The parameters of RFC 3966, such as `;isub=5`, would be ignored.
+  // libphonenumber ignores the parameters of RFC 3966, such as `;isub=5`.
   if (!number?.isValid() || text.includes(';')) throw badNumber('NUMBER_INVALID');
   if (number.ext !== undefined) throw badNumber('NUMBER_WITH_EXTENSION');
   return number.number;
@@ -52,7 +52,7 @@ function badNumber(
  * Refuses a number if no SMS may be sent to its country or type: the standard defence against SMS pumping. ZITADEL may also hold text that
  * libphonenumber cannot parse, or a number that belongs to none of the countries sharing its calling code. These are refused too.
  *
- * @param number the one that ZITADEL has, or would get
+ * @param number the number that ZITADEL has, or would get
  * @param isTyped whether it is the caller's input, not the user's current number
  * @returns the number in E.164 format, and its country: `001` if it has none
  */

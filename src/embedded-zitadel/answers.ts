@@ -92,9 +92,9 @@ const outboxHeaders = {
   refresh: '2',
 };
 
-/** A page with the SMS so far, latest first, that refreshes itself. */
+/** A page that lists the SMS so far, latest first, and refreshes itself. */
 export function outboxPage(outbox: readonly Sms[]): Answer {
-  // Numbers and codes are ZITADEL's own, digits and letters; a user id comes from the population.
+  // Nothing needs escaping: numbers are in E.164 format, codes are letters and digits, and user ids come from the population.
   const rows = outbox
     .toReversed()
     .map(({ userId, number, code }) => `<tr><td>${number || 'nobody'}</td><td>${code}</td><td>${userId}</td></tr>`)
@@ -110,7 +110,7 @@ export function outboxPage(outbox: readonly Sms[]): Answer {
   td:nth-child(2) { font: 1.1rem ui-monospace, monospace }
 </style>
 <h1>Outbox</h1>
-<p>The SMS that the embedded ZITADEL would have sent, the latest first. It forgets them when it ends.</p>
+<p>The SMS that the embedded ZITADEL would have sent, latest first. They are lost when it stops.</p>
 <table>
 <thead><tr><th>To</th><th>Verification code</th><th>User</th></tr></thead><tbody>
 ${rows || '<tr><td colspan="3">Nothing yet: send a mutation, such as the resend in the playground.</td></tr>'}

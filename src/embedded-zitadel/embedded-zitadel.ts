@@ -19,7 +19,7 @@ interface Options {
 
 const outboxPath = '/outbox';
 
-/** Starts a small in-memory ZITADEL on this machine, for the demo and for every test. It speaks REST and Connect. */
+/** Starts a small in-memory ZITADEL on this machine, for the demo and for every test. It serves REST and Connect. */
 export async function startEmbeddedZitadel({
   now = Date.now,
   onSms = () => {},
@@ -89,7 +89,7 @@ export interface EmbeddedZitadel {
   outboxUrl: string;
   /** Every call except probes, in order. */
   calls: Call[];
-  /** Those calls that are not reads. */
+  /** The calls that are not reads. */
   readonly writes: readonly Call[];
   /** Every health probe: a call without a token, for a user that cannot exist. */
   probes: Call[];
@@ -115,7 +115,7 @@ export interface EmbeddedZitadel {
 }
 
 export interface Call extends RawRequest {
-  /** Undefined if the request reached none. */
+  /** Undefined if the request reached no RPC. */
   rpc: Rpc | undefined;
   /** Decoded. Undefined for ListUsers. */
   userId: string | undefined;

@@ -27,7 +27,7 @@ const uint32 = z
 /** At most one field of a oneof may be set. */
 const atMostOne = (...fields: unknown[]) => fields.filter((field) => field !== undefined).length <= 1;
 
-/** The request of each RPC, with the fields that are read. Others are dropped, as ZITADEL does with unknown fields. */
+/** The request of each RPC, with the fields that are read. All others are dropped, as ZITADEL drops unknown fields. */
 const requests = {
   GetUserByID: z.object({ userId: text }),
   ListUsers: z.object({

@@ -41,7 +41,7 @@ export class UserService implements Rpcs {
     return carryOut(this.store.authenticate(headers), request);
   }
 
-  /** Checks that the user exists before the permission. */
+  /** Checks that the user exists before it checks the permission. */
   GetUserByID(caller: EmbeddedToken, { userId }: Requests['GetUserByID']): object {
     requireLength('GetUserByIDRequest.UserId', userId);
     const user = this.store.get(userId);

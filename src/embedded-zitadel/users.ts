@@ -19,7 +19,7 @@ export class UserStore {
         user.userId,
         {
           ...user,
-          // Made together with the phone, and expired.
+          // Created with the phone, and expired.
           code: user.phone && !user.phone.isVerified ? { value: 'L0NG4G', expiresAt: 0 } : undefined,
           creationDate,
           details: { sequence: '1', changeDate: creationDate, resourceOwner: user.organisation },
@@ -38,7 +38,7 @@ export class UserStore {
     return [...this.users.values()];
   }
 
-  /** Records a change of the user, and returns it: ZITADEL's answer to most writes. */
+  /** Records a change to the user, and returns it: ZITADEL's answer to most writes. */
   change(user: StoredUser): { details: object } {
     const sequence = String(BigInt(user.details.sequence) + 1n);
     user.details = { ...user.details, sequence, changeDate: this.moment() };

@@ -22,7 +22,7 @@ export interface RequestContext extends ContactPhoneContext {
   record: RequestRecord;
 }
 
-const notMasked = formatError(new GraphQLError(''), refusedRequest(500));
+const genericError = formatError(new GraphQLError(''), refusedRequest(500));
 
 /** Apollo Server, with every option set that would otherwise depend on NODE_ENV or on APOLLO_… variables. */
 export function createApollo(
@@ -30,7 +30,7 @@ export function createApollo(
   config: Config['graphql'],
   logger: Logger,
 ): ApolloServer<RequestContext> {
-  // Its messages quote errors. Only the message of an error is logged without what could be a secret.
+  // Its messages quote errors. The logger removes anything that could be a secret, but only from the message of an error.
   const log = (level: 'warn' | 'error') => (message: unknown) =>
     logger[level]({ err: new Error(String(message)) }, 'Apollo Server');
   const ignore = () => {};
@@ -43,7 +43,7 @@ export function createApollo(
     validationOptions,
     documentStore: new DocumentStore(),
     // Errors are masked below, where the operation is known. This is what a client sees if Apollo Server fails before that.
-    formatError: () => notMasked,
+    formatError: () => genericError,
     // Anyone could fill this cache, and behind a router it gains nothing.
     persistedQueries: false,
     includeStacktraceInErrorResponses: false,
@@ -102,8 +102,8 @@ function rootFieldOf({ selectionSet: { selections } }: OperationDefinitionNode):
 }
 
 /**
- * Refuses a whole operation before any of it runs: a query that asks for too much, and a mutation with a condition that is null. Mutations
- * are bounded by the alias limit.
+ * Refuses a whole operation before any of it runs: a query that asks for too much, or a mutation with a condition that is null. The alias
+ * limit bounds mutations.
  */
 function refuseOperations(schema: GraphQLSchema): ApolloServerPlugin {
   const cost = new QueryCost(schema);
@@ -125,7 +125,7 @@ function refuseOperations(schema: GraphQLSchema): ApolloServerPlugin {
   };
 }
 
-/** Without a status, Apollo Server would answer 500 to an error of a plugin. */
+/** Without a status, Apollo Server would answer 500 to an error that a plugin throws. */
 function withHttpStatus(originalError: Failure | GraphQLError): GraphQLError {
   const extensions = { code: 'BAD_USER_INPUT', http: { status: 200 } };
   return new GraphQLError(originalError.message, { originalError, extensions });

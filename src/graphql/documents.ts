@@ -16,7 +16,7 @@ import {
 } from 'graphql';
 import { Failure } from '../failure.js';
 
-// What a document may contain, and the store of parsed ones.
+// What a document may contain, and the cache of parsed documents.
 
 /** The schema has four levels, and each fragment counts as one more. */
 export const maxDepth = 10;
@@ -26,7 +26,7 @@ export const maxNameLength = 100;
 /** Generous for indented text with comments. For each error, graphql-js counts lines from the start of the document. */
 const maxLengthOfToken = 50;
 
-/** Finding the line of each error makes many errors in a long document slow. */
+/** graphql-js looks up the line of each error, so many errors in a long document are slow. */
 export const validationOptions = { maxErrors: 20, hideSuggestions: true };
 
 /** Stops the parser early. The longest example operation has 77 tokens. */
@@ -35,7 +35,7 @@ export const parseLimits = (maxTokens: number): ParseOptions => ({
   maxSourceLength: maxTokens * maxLengthOfToken,
 });
 
-/** Armor would throw, which Apollo Server answers with HTTP 500. A reported error is an ordinary validation error. */
+/** By default, Armor throws, and Apollo Server answers HTTP 500. A reported error is an ordinary validation error. */
 const limit = (n: number) => ({
   n,
   propagateOnRejection: false,
@@ -53,8 +53,8 @@ const nameLengths: ValidationRule = (context) => ({
 });
 
 /**
- * graphql-js wraps each of possibly hundreds of thousands of items in as many lists as its type has. It even does so for a variable in a
- * literal of a custom scalar, which no other rule type-checks. No argument takes a list of lists.
+ * Given a flat list for a type of nested lists, graphql-js wraps each item, perhaps hundreds of thousands, in that many lists. It does this
+ * even for a variable in a literal of a custom scalar, which no other rule type-checks. No argument takes a list of lists.
  */
 const noListsOfLists: ValidationRule = (context) => ({
   ListType(node) {
@@ -66,7 +66,7 @@ const noListsOfLists: ValidationRule = (context) => ({
 });
 
 /**
- * The limits of every document.
+ * The limits on every document.
  *
  * @param maxAliases each alias can be a call to ZITADEL, but gateways that merge queries need aliases too
  */
@@ -80,8 +80,8 @@ export const queryLimits = (maxAliases: number): ValidationRule[] => [
 ];
 
 /**
- * graphql-js finds a null in `@skip(if: $hidden)` only when it selects the fields below a mutation that was already carried out, and the
- * error would be at the path of the mutation itself.
+ * graphql-js finds a null in `@skip(if: $hidden)` below a mutation only after it has carried out the mutation, and would report the error at
+ * the path of the mutation itself.
  *
  * @param operation a mutation
  * @throws {Failure} if a condition is null
@@ -105,7 +105,7 @@ export function checkConditions(
   }
 }
 
-/** For all documents together, in bytes. A hundred operations of a typical frontend take a few hundred thousand. */
+/** For all documents together, in bytes. A hundred operations of a typical frontend take a few hundred kilobytes. */
 const maxBytes = 16 * 1024 * 1024;
 
 // Memory use of V8 on a 64-bit machine, measured on Node 20 and rounded up.
@@ -131,16 +131,16 @@ export class DocumentStore extends InMemoryLRUCache<DocumentNode> {
 
 /**
  * Detaches a document from its text, which uses more memory than everything else. Removes the locations, which reference every token, and
- * copies the strings, which V8 keeps as slices of the text. Without locations, errors during execution, of which there can be thousands,
- * also spend no time finding their line in the text.
+ * copies the strings, which V8 keeps as slices of the text. Without locations, thousands of errors during execution also spend no time finding
+ * their line in the text.
  *
  * @returns the remaining size in bytes
  */
 export function detach(document: DocumentNode): number {
   let bytes = bytesOfEntry;
-  // No recursion: values can be nested as deeply as the token limit allows. Nodes and arrays are walked alike, as keys with values.
-  const left: Record<string, unknown>[] = [document as unknown as Record<string, unknown>];
-  for (let node = left.pop(); node; node = left.pop()) {
+  // No recursion: values can be nested as deeply as the token limit allows. Nodes and arrays are both walked as keys with values.
+  const pending: Record<string, unknown>[] = [document as unknown as Record<string, unknown>];
+  for (let node = pending.pop(); node; node = pending.pop()) {
     bytes += Array.isArray(node) ? bytesOfList : bytesOfObject;
     for (const [key, value] of Object.entries(node)) {
       bytes += bytesOfProperty;
@@ -154,7 +154,7 @@ export function detach(document: DocumentNode): number {
         // The parser's arrays have spare capacity.
         const inner = Array.isArray(value) ? value.slice() : value;
         node[key] = inner;
-        left.push(inner as Record<string, unknown>);
+        pending.push(inner as Record<string, unknown>);
       }
     }
   }

@@ -36,7 +36,7 @@ interface Shared {
  */
 export function serveGraphQL(app: FastifyInstance, hooks: readonly onRequestHookHandler[], shared: Shared): void {
   app.post(graphqlPath, { onRequest: [...hooks, negotiate] }, async ({ body, raw, record }, reply) => {
-    if (!isParameters(body)) return refuse(reply, 400, noParameters);
+    if (!isParameters(body)) return refuse(reply, 400, invalidParameters);
     // Under load, this batches the execution of all requests that arrived in this turn of the event loop, and the sending of all answers
     // that are ready: see bench/README.md.
     await restOfTurn();
@@ -81,7 +81,7 @@ interface GraphQLParameters {
   extensions?: Record<string, unknown> | null;
 }
 
-const noParameters =
+const invalidParameters =
   'The body must be one GraphQL request: an object with `query` as a string, and optionally `variables` and `extensions` as objects.';
 
 function isParameters(body: unknown): body is GraphQLParameters {
@@ -144,7 +144,7 @@ async function execute(
   contextValue: RequestContext,
 ): Promise<{ httpStatus: number; json: string }> {
   if (variables) replaceUnsafeIntegers(variables);
-  // It treats null as omitted, which its types do not say.
+  // Apollo Server treats null as omitted, but its types do not say so.
   const request = { query, operationName, variables, extensions } as GraphQLRequest;
   const response = await apollo.executeOperation(request, { contextValue });
   const { body } = response;
@@ -161,28 +161,28 @@ async function execute(
  */
 function replaceUnsafeIntegers(variables: Record<string, unknown>): void {
   // No recursion: deeply nested JSON would overflow the stack. Arrays are walked like objects.
-  const left: Record<string, unknown>[] = [variables];
-  for (let values = left.pop(); values; values = left.pop()) {
+  const pending: Record<string, unknown>[] = [variables];
+  for (let values = pending.pop(); values; values = pending.pop()) {
     for (const key in values) {
       const value = values[key];
-      if (typeof value === 'object' && value !== null) left.push(value as Record<string, unknown>);
+      if (typeof value === 'object' && value !== null) pending.push(value as Record<string, unknown>);
       else if (Number.isInteger(value) && !Number.isSafeInteger(value)) values[key] = unsafeInteger;
     }
   }
 }
 
 /**
- * Serialises an answer. If it is too large, ZITADEL's status, message and details are left out of all errors: thousands of users may repeat
- * them. Its code and id stay, and no error is ever left out, because null without an error means that the user has no phone.
+ * Serialises an answer. If it is too large, omits ZITADEL's status, message and details from all errors: thousands of users may repeat them.
+ * ZITADEL's code and id stay. No error is ever omitted, because null without an error means that the user has no phone.
  */
 function writeAnswer(errors: readonly GraphQLFormattedError[] | undefined, data: unknown): string {
   // Errors first: https://spec.graphql.org/October2021/#note-6f005
   const body = JSON.stringify({ errors, data });
   if (!errors || Buffer.byteLength(body) <= maxAnswerBytes) return body;
-  return JSON.stringify({ errors: errors.map(withoutWords), data });
+  return JSON.stringify({ errors: errors.map(withoutText), data });
 }
 
-function withoutWords(error: GraphQLFormattedError): GraphQLFormattedError {
+function withoutText(error: GraphQLFormattedError): GraphQLFormattedError {
   const zitadel = error.extensions?.['zitadel'] as ZitadelAnswer | undefined;
   if (!zitadel) return error;
   const { code, httpStatus, id } = zitadel;

@@ -10,8 +10,8 @@ import { rebuildSentence } from './sentences.js';
 const maxLocations = 10;
 
 /**
- * Turns a GraphQL error into a Failure. Only our own failures and known sentences keep their message. Everything else becomes a generic one,
- * so that nothing that a library quotes, now or in a later version, leaves the server.
+ * Turns a GraphQL error into a Failure. Only our own failures and known sentences keep their message; all others get a generic one. So nothing
+ * that a library quotes, now or in a later version, leaves the server.
  *
  * @param kind of the operation; undefined if the document has none that can be executed
  */
@@ -41,7 +41,7 @@ function outcomeOf({ path }: GraphQLError, kind: string | undefined, { verdict, 
   return path.length > 1 ? 'DONE' : (facts.outcome ?? outcome);
 }
 
-/** What the codes that Apollo Server gives to refused requests become. */
+/** Our verdicts, by the code that Apollo Server gives a refused request. */
 const refusals: Partial<Record<string, Verdict>> = {
   GRAPHQL_PARSE_FAILED: { code: 'GRAPHQL_PARSE_FAILED' },
   GRAPHQL_VALIDATION_FAILED: { code: 'GRAPHQL_VALIDATION_FAILED' },
@@ -64,7 +64,7 @@ function codeOf({ extensions, nodes }: GraphQLError, isOfField: boolean): string
   const code = extensions['code'];
   // An error with a code in a field comes from a library: the request is not at fault.
   if (typeof code === 'string') return isOfField ? '' : code;
-  // Errors that graphql-js finds only during execution, and gives no code: null in a variable instead of the default, ...
+  // graphql-js finds two errors only during execution, and gives them no code: null in a variable instead of the default, ...
   if (nodes?.[0]?.kind === Kind.VARIABLE) return 'BAD_USER_INPUT';
   // ... and a subscription, which this schema does not have.
   return nodes?.[0]?.kind === Kind.OPERATION_DEFINITION ? 'OPERATION_RESOLUTION_FAILURE' : '';

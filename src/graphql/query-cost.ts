@@ -20,16 +20,16 @@ import { maxErrorIdLength } from '../zitadel/answer.js';
 /** Larger answers could fill the memory of this server, and of the routers and clients that read them. */
 export const maxAnswerBytes = 2 * 1024 * 1024;
 
-/** Each blocks the event loop for a fraction of a millisecond. */
+/** Each representation blocks the event loop for a fraction of a millisecond. */
 export const maxRepresentations = 5_000;
-/** Each alias of a phone counts. A phone with several aliases of `resendAvailableAt` counts as that many: graphql-js awaits each. */
+/** Each alias of a phone counts, and again for each further alias of its `resendAvailableAt`: graphql-js awaits each. */
 export const maxPhones = 5_000;
 
 /** Valid ids have up to 200 Unicode characters: 400 UTF-16 units, or 800 bytes and two quotes in JSON. */
 const maxUserIdLength = 400;
 const maxUserIdBytes = 802;
 
-/** The maximum size of a read error without its path and user id, and without what is left out of answers that are too large. */
+/** The maximum size of a read error, without its path, its user id, and the parts that are omitted from answers that are too large. */
 const maxErrorBytes = Math.max(
   ...Object.entries(errors).flatMap(([code, { text, reasons }]) =>
     Object.entries({ none: text, ...reasons }).map(([reason, message]) => bytesOfError(code, reason, message)),
@@ -49,7 +49,7 @@ type Fields = ReadonlyMap<string, readonly FieldNode[]>;
 interface Entities {
   key: string;
   representations: readonly unknown[];
-  ofUser: Fields;
+  userFields: Fields;
 }
 
 /**
@@ -68,7 +68,7 @@ export class QueryCost {
 
   /**
    * @throws {Failure} if the query asks for too much
-   * @throws {GraphQLError} if a variable is null but an argument or condition must not be; otherwise this would fail for each user
+   * @throws {GraphQLError} if a variable is null but an argument or condition must not be; otherwise it would fail for each user
    */
   check(
     document: DocumentNode,
@@ -95,7 +95,7 @@ export class QueryCost {
   }
 
   private selector(document: DocumentNode, coerced: Record<string, unknown>) {
-    // The shape of graphql 17.
+    // The shape that graphql 17 uses.
     const variables = { coerced, sources: {} };
     const definitions = document.definitions.filter((definition) => definition.kind === Kind.FRAGMENT_DEFINITION);
     const fragments = Object.fromEntries(definitions.map((fragment) => [fragment.name.value, fragment]));
@@ -112,24 +112,25 @@ export class QueryCost {
     return named('_entities', root).flatMap(([key, nodes]) => {
       const [node] = nodes;
       if (!field || !node) return [];
-      // The schema says that this is a list, of anything.
+      // The schema guarantees that this is a list, but of anything.
       const { representations } = getArgumentValues(field, node, variables) as { representations: unknown[] };
-      return [{ key, representations, ofUser: below(this.types.user, nodes) }];
+      return [{ key, representations, userFields: below(this.types.user, nodes) }];
     });
   }
 
   /** How many phones each representation counts as. */
-  private phonesIn({ ofUser }: Entities, below: Select): number {
+  private phonesIn({ userFields }: Entities, below: Select): number {
     const awaited = (nodes: readonly FieldNode[]) => named('resendAvailableAt', below(this.types.phone, nodes)).length;
-    return sum(phonesOf(ofUser).map(([, nodes]) => Math.max(1, awaited(nodes))));
+    return sum(phonesOf(userFields).map(([, nodes]) => Math.max(1, awaited(nodes))));
   }
 
-  private bytesOfEntities({ key, representations, ofUser }: Entities, below: Select): number {
+  private bytesOfEntities({ key, representations, userFields }: Entities, below: Select): number {
     const path = bytesOfKey(key) + '[,4999,]'.length;
-    const ids = named('id', ofUser).length;
-    const phones = phonesOf(ofUser);
+    const ids = named('id', userFields).length;
+    const phones = phonesOf(userFields);
     const bytesOfPhones = sum(phones.map(([name, nodes]) => this.bytesOfPhone(path + bytesOfKey(name), nodes, below)));
-    const others = sum([...ofUser.keys()].map(bytesOfKey)) + named('__typename', ofUser).length * '"User"'.length;
+    const others =
+      sum([...userFields.keys()].map(bytesOfKey)) + named('__typename', userFields).length * '"User"'.length;
     const valid = others + bytesOfPhones + '{},'.length;
     return sum(
       representations.map((value) => {
@@ -142,12 +143,12 @@ export class QueryCost {
     );
   }
 
-  /** Either a phone or an error. */
+  /** The larger of a phone and an error. */
   private bytesOfPhone(path: number, nodes: readonly FieldNode[], below: Select): number {
     const fields = below(this.types.phone, nodes);
     const longest = '"2026-11-23T19:04:05.123Z"'.length;
-    const there = sum([...fields.keys()].map((key) => bytesOfKey(key) + longest)) + '{}'.length;
-    return Math.max(there, 'null'.length + maxErrorBytes + path);
+    const ofPhone = sum([...fields.keys()].map((key) => bytesOfKey(key) + longest)) + '{}'.length;
+    return Math.max(ofPhone, 'null'.length + maxErrorBytes + path);
   }
 
   private bytesOfOthers(root: Fields, below: Select): number {

@@ -27,7 +27,7 @@ export function createSchema(): GraphQLSchema {
     // Apollo's own resolver would fail the whole list, with an internal error, for one invalid representation.
     { typeDefs: link, resolvers: { Query: { _entities: resolveEntities } } },
   ];
-  // The two libraries give the same map of resolvers different types.
+  // The two libraries declare the same map of resolvers differently.
   return buildSubgraphSchema(modules as Parameters<typeof buildSubgraphSchema>[0]);
 }
 
@@ -63,7 +63,7 @@ async function resolveEntities(
 
 function asksForPhones({ schema, fragments, variableValues, fieldNodes }: GraphQLResolveInfo): boolean {
   const type = assertObjectType(schema.getType('User'));
-  // The shape of graphql 17. Without it, no variable would be found.
+  // The shape that graphql 17 uses. Without it, no variable would be found.
   const variables = { coerced: variableValues, sources: {} };
   const { fields } = collectSubFields(schema, fragments, variables, type, [...fieldNodes]);
   return [...fields.values()].some(([node]) => node?.name.value === 'contactPhone');
@@ -77,7 +77,7 @@ function entityOf({ __typename, id }: Representation, phones: ContactPhoneContex
   if (__typename !== 'User' || typeof id !== 'string') return invalidRepresentation;
   // No argument of `_entities` is called userId.
   if (!phones.isUserId(id)) return badUserId(id).with({ argument: undefined });
-  // A phone that `asksForPhones` missed is read one by one. Null in its place would mean that there is none.
+  // If `asksForPhones` missed a selection, each phone is read on its own. Null would mean that there is no phone.
   return { __typename, id, contactPhone: () => phones.read(id) };
 }
 

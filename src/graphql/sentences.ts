@@ -1,10 +1,10 @@
 import { maxNameLength } from './documents.js';
 
 // The messages of graphql-js 16, Apollo Server and our own limits when they refuse a request. In a sentence, `…` stands for a name, `~`
-// for a name that is left out, `#` for a number, `<token>` for what the parser expected or found, and a final `*` for a value that is
-// left out with everything after it.
+// for a name to omit, `#` for a number, `<token>` for what the parser expected or found, and a final `*` for a value to omit
+// with everything after it.
 
-const ofSyntax = [
+const syntaxErrors = [
   'Expected <token>, found <token>*.',
   'Unexpected <token>*.',
   'Unexpected character*.',
@@ -118,7 +118,7 @@ interface Sentence {
 }
 
 const sentences: Sentence[] = [
-  ...ofSyntax.map((sentence) => [sentence, sentence] as const),
+  ...syntaxErrors.map((sentence) => [sentence, sentence] as const),
   ...others.map((sentence) => [sentence, sentence] as const),
   ...reworded,
 ].map(([sentence, answer]) => {

@@ -7,15 +7,15 @@ export const maxBodyMemory = 64 * 1024 * 1024;
 /** Nearly all bodies are smaller. Those never wait, since they use no more memory than headers may. */
 export const smallBody = 16 * 1024;
 
-/** The memory of one body. */
+/** The memory lent to one body. */
 export interface Loan {
   bytes: number;
   readonly grant: () => void;
 }
 
 /**
- * Lends memory to large bodies until their request ends, first come, first served. A body borrows all that it may need at once, so that
- * no two can wait for each other.
+ * Lends memory to large bodies until their request ends, first come, first served. A body borrows everything that it may need in one
+ * step, so two bodies never wait for each other.
  */
 export class BodyMemory {
   private free = maxBodyMemory;
@@ -23,7 +23,7 @@ export class BodyMemory {
 
   /** @param grant called when the body may be read, perhaps immediately */
   borrow(bytes: number, grant: () => void): Loan {
-    // BODY_LIMIT may exceed the total. Such a body gets all of it.
+    // BODY_LIMIT may exceed the total. A body that large gets all of it.
     const loan = { bytes: Math.min(bytes, maxBodyMemory), grant };
     this.waiting.add(loan);
     this.serve();
@@ -41,7 +41,7 @@ export class BodyMemory {
   /** Call this when the request ends, even if it was still waiting. */
   giveBack(loan: Loan): void {
     if (!this.waiting.delete(loan)) this.free += loan.bytes;
-    // So that giving it back again changes nothing.
+    // Giving it back again must change nothing.
     loan.bytes = 0;
     this.serve();
   }

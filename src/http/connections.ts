@@ -4,7 +4,7 @@ import { setImmediate as restOfTurn } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
 export interface Connections {
-  /** From now on every answer closes its connection and says so, so that the client sends its next request elsewhere. */
+  /** From now on, every answer announces that it closes its connection, so clients send their next request elsewhere. */
   drain: () => void;
   /** The answer to the last request on a connection, finished or not. Once it is finished, so are the earlier ones. */
   lastAnswer: (socket: Socket) => ServerResponse | undefined;
@@ -19,7 +19,7 @@ const maxTurns = 100;
 
 /**
  * Makes `app.close()` wait for every request that has arrived, even if it is incomplete or not yet read, and for nothing else. Three kinds
- * of connections would otherwise block it forever: idle keep-alive connections, unused ones that a client opened in advance, and ones
+ * of connections would otherwise block it forever: idle keep-alive connections, unused ones that a client opened in advance, and those
  * whose request never arrives in full.
  */
 export function closeConnectionsInTime(app: FastifyInstance): Connections {
@@ -31,7 +31,7 @@ export function closeConnectionsInTime(app: FastifyInstance): Connections {
   const tooLate = new WeakSet<IncomingMessage>();
 
   const settle = () => {
-    // This keeps connections with part of a request, but also unused ones.
+    // This closes neither connections with part of a request nor unused ones.
     app.server.closeIdleConnections();
     const open = [...lastAnswers.keys()].filter(({ destroyed }) => !destroyed);
     if (open.every(({ bytesRead }) => bytesRead === 0)) for (const socket of open) socket.destroy();
@@ -92,7 +92,7 @@ export function closeConnectionsInTime(app: FastifyInstance): Connections {
     }
     isEnding = true;
     settle();
-    // Node checks this itself, but stops doing so when the server closes.
+    // Node checks this itself, but stops when the server closes.
     const timeout = setTimeout(() => {
       const late = Object.assign(new Error('The request took too long to arrive.'), {
         code: 'ERR_HTTP_REQUEST_TIMEOUT',
@@ -111,18 +111,18 @@ const isOpen = (answer: ServerResponse | undefined): answer is ServerResponse =>
 
 /** How long a client may go without reading a byte of its answer. */
 const stallTimeoutMs = 30_000;
-/** A connection is closed up to one interval late. */
+/** A connection may be closed up to one interval late. */
 const checkIntervalMs = 5_000;
 
 interface Stall {
   taken: number;
-  /** How many checks in a row found the same. */
+  /** How many checks in a row found the same value. */
   checks: number;
 }
 
 /**
  * Closes the connection of a client that does not read its answer, which would otherwise stay in memory forever. Node's own idle timeout
- * does not do it: every byte that the client sends restarts that.
+ * does not help: every byte that the client sends restarts it.
  *
  * @param connections the open ones
  */
@@ -143,8 +143,8 @@ export function closeStalledConnections(app: FastifyInstance, connections: () =>
 }
 
 /**
- * Changes whenever the operating system accepts bytes. Of a long write that it accepts in parts, only the handle knows,
- * which Node's types leave out.
+ * Changes whenever the operating system accepts bytes. If it accepts a long write in parts, only the handle shows how much is left, and Node's
+ * types omit the handle.
  */
 function bytesTaken(socket: Socket): number {
   const { _handle: handle } = socket as { _handle?: { writeQueueSize: number } };

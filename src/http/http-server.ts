@@ -11,7 +11,7 @@ const requestTimeoutMs = 10_000;
 /** Headers arrive in one piece, except from clients that want to tie up a connection. */
 const headersTimeoutMs = 5_000;
 
-/** A client's request id that is safe in a log and in an answer. */
+/** A client's request id that is safe to log and to return. */
 const requestId = /^[\w.:/=-]{1,128}$/;
 
 export const graphqlPath = '/graphql';
@@ -49,7 +49,7 @@ export async function createHttpServer(
     logger.info({ requestId, httpStatus }, 'Refused a malformed request');
   const app = fastify({
     loggerInstance: logger,
-    // A child for each request would cost nearly as much as writing the request's one log line.
+    // A child logger for each request would cost nearly as much as writing the request's one log line.
     childLoggerFactory: (parent) => parent,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: config.bodyLimitBytes,
@@ -124,7 +124,7 @@ function refusedStatus({ headers: { host, expect }, raw }: FastifyRequest): numb
 }
 
 interface Health {
-  /** From now on, reports not ready, so that load balancers send requests elsewhere. */
+  /** From now on, reports not ready, so load balancers send requests elsewhere. */
   drain: () => void;
 }
 
@@ -132,13 +132,13 @@ interface Health {
  * Serves `/health/live` and `/health/ready`. ZITADEL or Redis being down is reported, but does not make this server unready: clients need
  * a GraphQL error for their mutations, and if one instance of this server cannot reach ZITADEL, usually none can.
  *
- * @param stateOfParts the states of ZITADEL and Redis
+ * @param dependencyStates those of ZITADEL and Redis
  */
-export function serveHealth(app: FastifyInstance, stateOfParts: () => object): Health {
+export function serveHealth(app: FastifyInstance, dependencyStates: () => object): Health {
   let draining = false;
   app.get('/health/live', () => ({ status: 'ok' }));
   app.get('/health/ready', (_request, reply) => {
-    reply.code(draining ? 503 : 200).send({ status: draining ? 'draining' : 'ok', ...stateOfParts() });
+    reply.code(draining ? 503 : 200).send({ status: draining ? 'draining' : 'ok', ...dependencyStates() });
   });
   return {
     drain() {

@@ -26,7 +26,7 @@ const prefix = '/playground/';
 const initScript = 'init.js';
 
 /**
- * Scripts may only come from this server and connect to it. Some styles are created in the page, not all by code that supports a nonce.
+ * Scripts may only come from this server, and only connect to it. Styles may be inline: some are created by code that supports no nonce.
  */
 const contentSecurityPolicy = [
   "default-src 'none'",

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { FastifyReply, onRequestHookHandler } from 'fastify';
 import { refusedRequest } from '../failures.js';
 
-/** By status, the messages for requests that are refused before GraphQL sees them. Callers may pass more specific ones. */
+/** By status, the default message for a request that is refused before GraphQL runs. */
 const messages: Partial<Record<number, string>> = {
   400: 'Cannot read the request: it must be HTTP with a JSON body in UTF-8.',
   403: 'Only the router may call this server: x-router-secret is missing or wrong.',
@@ -15,7 +15,7 @@ const messages: Partial<Record<number, string>> = {
   431: `The request headers are too large: the limit is ${maxHeaderSize} bytes.`,
 };
 
-/** Has the shape of a GraphQL response, so that clients only need to handle one. Repeats nothing from the request. */
+/** Has the shape of a GraphQL response, so clients need to handle only one shape. Repeats nothing from the request. */
 function refusal(statusCode: number, text = messages[statusCode]): object {
   const { message, extensions } = refusedRequest(statusCode, text);
   return { errors: [{ message, extensions }] };
@@ -47,7 +47,7 @@ const statusOfParserError: Partial<Record<string, number>> = {
 };
 
 /**
- * Refuses bytes that are not HTTP, or requests that are late, on the bare socket, since there is no request object yet. The client must not
+ * Refuses bytes that are not HTTP, or requests that arrive too slowly, on the bare socket: there is no request object yet. The client must not
  * mistake this refusal for the answer to another request: one that is still being answered, or the first one on a connection that it
  * opened in advance.
  *

@@ -34,11 +34,7 @@ export function readBodies(app: FastifyInstance, limit: number): void {
     const { 'content-encoding': encoding, 'content-length': length, 'transfer-encoding': transfer } = request.headers;
     if (encoding && !isKnownEncoding(encoding)) {
       // This header indicates that the problem is the encoding, not the type: RFC 9110, section 12.5.3.
-      refuse(
-        reply.header('accept-encoding', contentEncodings),
-        415,
-        'Set Content-Encoding to gzip or br, or leave it out.',
-      );
+      refuse(reply.header('accept-encoding', contentEncodings), 415, 'Set Content-Encoding to gzip or br, or omit it.');
       return;
     }
     const declared = transfer === undefined ? Number(length ?? 0) : limit;
@@ -109,8 +105,8 @@ function readJson(app: FastifyInstance, memory: BodyMemory, limit: number): Fast
 }
 
 /**
- * Decompresses a body that has arrived in full. Decompressing during arrival would tie up a decoder for each client that never sends the
- * rest.
+ * Decompresses a body that has arrived in full. Decompressing it as it arrives would tie up a decoder for each client that never
+ * sends the rest.
  */
 async function decompress(
   request: FastifyRequest,

@@ -1,22 +1,22 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Counter, Gauge, Histogram, register as ofProcess, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, register as processRegistry, Registry } from 'prom-client';
 import type { Logger } from '../logger.js';
 import type { RequestRecord } from './request-record.js';
 
 // Turns the record of a request into a log line and metrics.
 
-/** Excludes phone numbers and e-mail addresses, which people may type in place of an id. */
+/** Excludes phone numbers and e-mail addresses, which people may type instead of an id. */
 const safeId = /^(?![\d-]{7,17}$)[\w-]{1,64}$/;
-/** Such as `COMMAND-ieJ2e`. Something other than ZITADEL could put anything there. */
+/** Such as `COMMAND-ieJ2e`. Something other than ZITADEL could send anything. */
 const errorId = /^(?!.*\d{7})[A-Z]{2,20}(-[\da-z]{1,20})?$/i;
 
 /** Logs one line per request. No field here can hold a secret, so redaction is off: it would take longer than everything else. */
 export function createRequestLog(logger: Logger): (record: RequestRecord) => void {
   const unredacted = logger.child({}, { redact: [] });
   return ({ id, operation, failure, failures, code, userIds, calls, upstreamMs, totalMs, httpStatus }) => {
-    const grave = failures.filter(({ level }) => level !== 'info');
-    const causes = [...new Set(grave.map(({ cause }) => cause))].filter((cause) => cause !== undefined);
+    const severe = failures.filter(({ level }) => level !== 'info');
+    const causes = [...new Set(severe.map(({ cause }) => cause))].filter((cause) => cause !== undefined);
     const ids = failures.map(({ facts }) => facts.zitadel?.id);
     const [userId] = userIds;
     const line = {
@@ -48,7 +48,7 @@ const round = (ms: number) => Math.round(ms * 1000) / 1000;
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** How many requests may be waiting to be counted. */
-const maxAdded = 500;
+const maxQueued = 500;
 
 /** The parts of a record that are counted. Keeping the record would also keep its failures and everything they reference in memory. */
 type Counted = Pick<RequestRecord, 'code' | 'totalMs' | 'calls'> & { field: string; limits: string[] };
@@ -58,13 +58,13 @@ type Counted = Pick<RequestRecord, 'code' | 'totalMs' | 'calls'> & { field: stri
  * statuses, countries.
  */
 export class Metrics {
-  private readonly ofRequests = new Registry();
-  private readonly registers = [this.ofRequests];
-  private readonly added: Counted[] = [];
+  private readonly requestRegistry = new Registry();
+  private readonly registers = [this.requestRegistry];
+  private readonly queued: Counted[] = [];
 
   private readonly requests = new Counter({
     name: 'contact_phone_requests_total',
-    help: 'Requests by root field and by the code of their gravest failure, or OK.',
+    help: 'Requests by root field and by the code of their most severe failure, or OK.',
     labelNames: ['field', 'code'],
     registers: this.registers,
   });
@@ -96,7 +96,7 @@ export class Metrics {
   });
   private readonly smsSent = new Counter({
     name: 'contact_phone_sms_sent_total',
-    help: 'SMS that ZITADEL sent (outcome DONE) or may have sent (UNKNOWN), by the country of the number, 001 if it has none.',
+    help: 'SMS that ZITADEL sent (outcome DONE) or may have sent (UNKNOWN), by the country of the number; 001 if it has none.',
     labelNames: ['outcome', 'country'],
     registers: this.registers,
   });
@@ -112,17 +112,17 @@ export class Metrics {
     for (const country of smsCountries) this.smsSent.inc({ outcome: 'DONE', country }, 0);
   }
 
-  /** Queues a finished request for counting: counting many at once costs a fraction of counting them one by one. */
+  /** Queues a finished request: counting many at once costs a fraction of counting them one by one. */
   readonly add = ({ operation, code, failures, totalMs, calls }: RequestRecord): void => {
     const limits = failures.flatMap(({ verdict }) =>
       verdict.code === 'RATE_LIMITED' ? [verdict.reason ?? 'none'] : [],
     );
-    this.added.push({ field: operation?.field ?? 'none', code, totalMs, calls, limits });
-    if (this.added.length >= maxAdded) this.countAdded();
+    this.queued.push({ field: operation?.field ?? 'none', code, totalMs, calls, limits });
+    if (this.queued.length >= maxQueued) this.countQueued();
   };
 
-  private countAdded(): void {
-    for (const request of this.added.splice(0)) this.count(request);
+  private countQueued(): void {
+    for (const request of this.queued.splice(0)) this.count(request);
   }
 
   private count({ field, code, totalMs, calls, limits }: Counted): void {
@@ -141,9 +141,13 @@ export class Metrics {
    * Serves `/metrics` in the text format of Prometheus.
    *
    * @param inFlight how many requests are being answered
-   * @param stateOfParts the states that `/health/ready` reports
+   * @param dependencyStates those that `/health/ready` reports
    */
-  serve(app: FastifyInstance, inFlight: () => number, stateOfParts: () => { zitadel: string; redis?: string }): void {
+  serve(
+    app: FastifyInstance,
+    inFlight: () => number,
+    dependencyStates: () => { zitadel: string; redis?: string },
+  ): void {
     new Gauge({
       name: 'contact_phone_requests_in_flight',
       help: 'Requests in progress, including those whose client has hung up.',
@@ -152,13 +156,13 @@ export class Metrics {
         this.set(inFlight());
       },
     });
-    this.watchState('zitadel', 'ZITADEL', () => stateOfParts().zitadel);
-    this.watchState('redis', 'Redis, if REDIS_URL is set,', () => stateOfParts().redis);
+    this.watchState('zitadel', 'ZITADEL', () => dependencyStates().zitadel);
+    this.watchState('redis', 'Redis, if REDIS_URL is set,', () => dependencyStates().redis);
     // Register these once per process, however many servers it runs.
-    if (!ofProcess.getSingleMetric('process_cpu_seconds_total')) collectDefaultMetrics();
+    if (!processRegistry.getSingleMetric('process_cpu_seconds_total')) collectDefaultMetrics();
     app.get('/metrics', async (_request, reply) => {
-      this.countAdded();
-      const all = Registry.merge([ofProcess, this.ofRequests]);
+      this.countQueued();
+      const all = Registry.merge([processRegistry, this.requestRegistry]);
       return reply.type(all.contentType).send(await all.metrics());
     });
   }

@@ -35,7 +35,7 @@ export interface RecordedCall {
   ms: number;
 }
 
-/** Begins the spans of a request: one for HTTP, within it one for the operation, and within that one for each call to ZITADEL. */
+/** Begins the spans of a request: one for HTTP, inside it one for the operation, and inside that one for each call to ZITADEL. */
 export interface Tracing {
   begin(request: { method: string; route: string | undefined; headers: IncomingHttpHeaders }): RequestTrace;
 }
@@ -46,7 +46,7 @@ export interface RequestTrace {
   end(record: RequestRecord): void;
 }
 
-const gravity = { info: 0, warn: 1, error: 2 };
+const severity = { info: 0, warn: 1, error: 2 };
 
 /**
  * Everything observable about one request: it becomes one log line, metrics and a trace. It never contains a token, a verification code or
@@ -71,10 +71,10 @@ export class RequestRecord {
     readonly trace: RequestTrace | undefined,
   ) {}
 
-  /** The gravest failure: the first, if several are equally grave. */
+  /** The most severe failure: the first, if several are equally severe. */
   get failure(): Failure | undefined {
     return this.failures.reduce<Failure | undefined>(
-      (gravest, one) => (gravest && gravity[gravest.level] >= gravity[one.level] ? gravest : one),
+      (worst, one) => (worst && severity[worst.level] >= severity[one.level] ? worst : one),
       undefined,
     );
   }
@@ -140,7 +140,7 @@ interface Requests {
 }
 
 /**
- * Records requests to `path` and to unknown routes, but not health checks, scrapes, preflights or files of the playground. Each observer
+ * Records requests to `path` and to unknown routes, but not health checks, scrapes, preflights or playground files. Each observer
  * gets the record as soon as the answer is ready, even if the client has hung up.
  */
 export function recordRequests(
@@ -185,7 +185,7 @@ export function recordRequests(
 export function recordFaults(app: FastifyInstance, logger: Logger): void {
   app.addHook('onError', ({ id, record }, _reply, error, done) => {
     const { statusCode = 500 } = error;
-    // Apollo Server records its own faults, and then throws an error that says nothing about them.
+    // The plugin in apollo.ts records Apollo Server's own faults, and the error that follows says nothing about them.
     if (statusCode >= 500 && record?.code !== 'INTERNAL_SERVER_ERROR') {
       if (record) record.failures = [refusedRequest(statusCode, undefined, error)];
       else logger.error({ requestId: id, err: error }, 'Unexpected error');

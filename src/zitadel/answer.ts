@@ -20,7 +20,7 @@ const zitadelDetail = z.object({
 /** A client may get these thousands of times in one answer, once for each user in a list. Real messages have about 130 characters. */
 const maxMessageLength = 300;
 const maxDetailsLength = 1_000;
-/** The details of a longer error may be nested so deeply that they cannot be turned into JSON again. */
+/** The details of a longer error may be nested too deeply to become JSON again. */
 const maxErrorLength = 10_000;
 
 const maxNoteLength = 300;
@@ -113,7 +113,7 @@ function secondsFrom(retryAfter = ''): number | undefined {
   return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - Date.now()) / 1000));
 }
 
-/** The user's own number is not in the request for a new code, but the SMS provider may quote it. */
+/** A resend does not contain the user's number, but the SMS provider may quote it. */
 const phoneNumber = /(?:\+|%2B)\d(?:[\s().-]*\d){6,}/gi;
 
 /**

@@ -37,7 +37,7 @@ export const connect: ZitadelApi = {
     return { method: 'POST', path: `/zitadel.user.v2.UserService/${method}`, body };
   },
 
-  /** Refuses the same separators as over REST, so that the two differ as little as possible. A lone surrogate has no UTF-8. */
+  /** Refuses the same separators as over REST, so the two differ as little as possible. UTF-8 cannot encode a lone surrogate. */
   isUserId: (userId) => /^(?!\.\.?$)[^\p{Cc}\p{Cs}/\\]{1,200}$/u.test(userId),
 
   readError: (json) => {
@@ -48,7 +48,7 @@ export const connect: ZitadelApi = {
   },
 };
 
-/** Converts a detail to its form over REST. One that cannot be read is passed on. */
+/** Converts a detail to its form over REST. If it cannot be read, passes it on unchanged. */
 function restDetail(detail: unknown): unknown {
   const { data } = connectDetail.safeParse(detail);
   if (!data) return detail;

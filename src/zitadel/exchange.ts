@@ -19,15 +19,15 @@ export interface UpstreamAnswer {
   body: Buffer;
 }
 
-/** The time limit that all calls for one field share. It starts when it is created. */
+/** The time limit that all calls for one field share. The time starts when this is created. */
 export class Deadline {
   private readonly beganAt = performance.now();
 
   constructor(private readonly totalMs: number) {}
 
   /**
-   * @param share of the whole time, such as the first half
-   * @returns the milliseconds that are left of it; 0 or less when it has passed
+   * @param share the part of the whole time: 0.5 is the first half
+   * @returns the milliseconds left in it; 0 or less once it has passed
    */
   left(share = 1): number {
     return this.totalMs * share - (performance.now() - this.beganAt);

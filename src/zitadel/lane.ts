@@ -16,12 +16,12 @@ interface LaneOptions {
 const connectTimeoutMs = 3_000;
 /** Leaves time to try two addresses of a host. Node's default of 250 ms is shorter than a handshake with another continent. */
 const attemptTimeoutMs = 1_200;
-/** Connections are replaced after this time, so that DNS changes are noticed. */
+/** Connections are replaced after this time, to pick up DNS changes. */
 const poolLifetimeMs = 30_000;
 const maxAnswerBytes = 1024 * 1024;
 
 /**
- * Connections to ZITADEL with a bounded queue. Writes and reads have separate lanes, so that calls hanging in one do not block the other.
+ * Connections to ZITADEL with a bounded queue. Writes and reads have separate lanes, so calls that hang in one do not block the other.
  */
 export class Lane {
   private readonly slots: Slots;

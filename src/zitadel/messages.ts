@@ -57,7 +57,7 @@ export interface ZitadelUser {
   /** Whether they have not finished signing up. */
   isInitial: boolean;
   phone: Phone | null;
-  /** The number of the latest change in this read: changes of a user are numbered in order. Undefined in lists. */
+  /** The sequence number of the user's latest change that this read shows. Undefined in lists. */
   sequence?: string;
 }
 

@@ -40,7 +40,7 @@ const rpcStatus = z.object({
   details: z.array(z.unknown()).nullish(),
 });
 
-/** Each RPC has a route of its own: https://zitadel.com/docs/apis/resources/user_service_v2 */
+/** Each RPC has its own route: https://zitadel.com/docs/apis/resources/user_service_v2 */
 export const rest: ZitadelApi = {
   headers: {},
 

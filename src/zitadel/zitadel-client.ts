@@ -31,9 +31,9 @@ export class ZitadelClient {
   }
 
   /**
-   * Sets the user's phone. It is unverified unless the mode is MARK_VERIFIED. Codes for the previous phone stop working. SetPhone.
+   * SetPhone: sets the user's phone, unverified unless the mode is MARK_VERIFIED. Codes for the previous phone stop working.
    *
-   * @param number in E.164 format: ZITADEL would read any other format as a Swiss number
+   * @param number in E.164 format: ZITADEL reads any other format as a Swiss number
    * @param smsCountry the country of the number if the mode is SEND_CODE: see `StartedCall`
    * @returns the change, and the code in the mode RETURN_CODE
    * @throws {Failure}
@@ -57,7 +57,7 @@ export class ZitadelClient {
   }
 
   /**
-   * Creates a new code for the user's unverified phone. It replaces the previous one. ResendPhoneCode.
+   * ResendPhoneCode: creates a new code for the user's unverified phone. It replaces the previous one.
    *
    * @param smsCountry the country of the user's number if the mode is SEND_CODE: see `StartedCall`
    * @returns the change, and the code in the mode RETURN_CODE
@@ -75,7 +75,7 @@ export class ZitadelClient {
   }
 
   /**
-   * Marks the user's phone as verified if the code is correct. VerifyPhone.
+   * VerifyPhone: marks the user's phone as verified if the code is correct.
    *
    * @param verificationCode 1–20 characters, case-sensitive
    * @throws {Failure}
@@ -87,7 +87,7 @@ export class ZitadelClient {
   }
 
   /**
-   * Removes the user's phone. RemovePhone.
+   * RemovePhone: removes the user's phone.
    *
    * @throws {Failure} also if the user has no phone
    */
@@ -97,7 +97,7 @@ export class ZitadelClient {
   }
 
   /**
-   * Reads one user. The result may lag behind the last write, and rarely misses one for good. GetUserByID.
+   * GetUserByID: reads one user. The result may lag behind the last write, and rarely misses one for good.
    *
    * @throws {Failure} also if the user does not exist, or the caller may not read them
    */
@@ -111,7 +111,7 @@ export class ZitadelClient {
   }
 
   /**
-   * Reads several users at once. The result may lag behind the last write. ListUsers.
+   * ListUsers: reads several users in one call. The result may lag behind the last write.
    *
    * @returns the users that exist and that the caller may read, in no particular order
    * @throws {Failure}
@@ -125,8 +125,8 @@ export class ZitadelClient {
   }
 }
 
-const isOfAKind = ({ human, machine }: UserMessage) => Boolean(human ?? machine);
-const must = 'must be a human or a machine';
+const isHumanOrMachine = ({ human, machine }: UserMessage) => Boolean(human ?? machine);
+const humanOrMachine = 'humanOrMachine be a human or a machine';
 
 function userOf({ userId, state, human }: UserMessage): ZitadelUser {
   const { phone: number, isVerified } = human?.phone ?? {};
@@ -136,7 +136,7 @@ function userOf({ userId, state, human }: UserMessage): ZitadelUser {
 
 const getUserByIdResponse = z.object({
   details: z.object({ sequence }).nullish(),
-  user: userMessage.refine(isOfAKind, must).transform(userOf),
+  user: userMessage.refine(isHumanOrMachine, humanOrMachine).transform(userOf),
 });
 
 /** ZITADEL always sends `details`. If it were optional, any JSON object would pass as an empty list. One refinement checks all users. */
@@ -144,7 +144,7 @@ const listUsersResponse = z.object({
   details: z.object({}),
   result: z
     .array(userMessage)
-    .refine((users) => users.every(isOfAKind), must)
+    .refine((users) => users.every(isHumanOrMachine), humanOrMachine)
     .transform((users) => users.map(userOf))
     .nullish(),
 });

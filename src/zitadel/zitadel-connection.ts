@@ -10,14 +10,14 @@ import { Lane } from './lane.js';
 import { rest, type ZitadelApi, type RpcRequest } from './rest.js';
 import { ZitadelHealth } from './zitadel-health.js';
 
-/** On whose behalf a call is made. */
+/** The person or program that a call is made for. */
 export interface Caller {
   /** The only headers of their request that are forwarded to ZITADEL, under the same names. */
   readonly headers: {
     readonly authorization: string;
     readonly 'accept-language'?: string | undefined;
   } & TraceHeaders;
-  /** Observes each call made on their behalf. */
+  /** Observes each call made for them. */
   watchCall(call: StartedCall): WatchedCall;
   /** Whether they have hung up. */
   isGone(): boolean;
@@ -34,13 +34,13 @@ export interface StartedCall {
   rpc: Rpc;
   /** The users that are read or changed. */
   userIds: readonly string[];
-  /** The country of the number that it sends an SMS to, or `001` if that has none; undefined if it sends no SMS. */
+  /** The country of the number that the SMS goes to, or `001` if the number has none; undefined if the call sends no SMS. */
   smsCountry: string | undefined;
 }
 
 /** Observes one call to its end. */
 export interface WatchedCall {
-  /** They replace the caller's, so that ZITADEL's spans become children of this call. undefined if there is no trace. */
+  /** Replace the caller's, so ZITADEL's spans become children of this call. undefined if there is no trace. */
   traceHeaders: TraceHeaders | undefined;
   /** @param httpStatus undefined if there was no answer */
   end(httpStatus: number | undefined, failure?: Failure): void;
@@ -68,7 +68,7 @@ const probeTimeoutMs = 2_000;
 const probe: RpcRequest = { rpc: 'Probe', userId: '0', message: {} };
 const apis: Record<ZitadelConfig['api'], ZitadelApi> = { rest, connect };
 
-/** Calls ZITADEL, each within a deadline. Does not follow redirects. */
+/** Makes calls to ZITADEL, each within a deadline. Never follows redirects. */
 export class ZitadelConnection {
   readonly health: ZitadelHealth;
   readonly api: ZitadelApi;
@@ -91,7 +91,7 @@ export class ZitadelConnection {
     this.health = new ZitadelHealth(() => this.probe(), logger);
   }
 
-  /** Starts the time limit of one field, ZITADEL_TIMEOUT_MS, for all calls that it needs. */
+  /** Starts the time limit for all calls that one field needs: ZITADEL_TIMEOUT_MS. */
   deadline(): Deadline {
     return new Deadline(this.config.timeoutMs);
   }

@@ -28,7 +28,7 @@ export class ZitadelHealth {
     private readonly logger: Logger,
   ) {}
 
-  /** The last known state. If a probe is due, starts one in the background; the next reader sees its result. */
+  /** The last known state. If a probe is due, starts one in the background; the next access returns its result. */
   get state(): State {
     this.probeIfDue();
     return this.last;
@@ -39,17 +39,17 @@ export class ZitadelHealth {
     if (now - this.probedAt < probeEveryMs) return;
     this.probedAt = now;
     this.probe().then(
-      () => this.know('misconfigured'),
+      () => this.update('misconfigured'),
       (error: unknown) => {
         const failure = failureOf(error);
-        this.know(stateOf(failure), failure);
+        this.update(stateOf(failure), failure);
       },
     );
   }
 
   /** Records a failed call. */
   note(failure: Failure): void {
-    if (failure.verdict.reason === 'NO_CONNECTION') this.know('down', failure);
+    if (failure.verdict.reason === 'NO_CONNECTION') this.update('down', failure);
   }
 
   /** From now on failures are due to the shutdown of this server, not to ZITADEL. */
@@ -57,7 +57,7 @@ export class ZitadelHealth {
     this.isClosed = true;
   }
 
-  private know(state: Exclude<State, 'unknown'>, failure?: Failure): void {
+  private update(state: Exclude<State, 'unknown'>, failure?: Failure): void {
     if (state === this.last || this.isClosed) return;
     this.last = state;
     if (state === 'up') this.logger.info(messages.up);
@@ -65,7 +65,7 @@ export class ZitadelHealth {
   }
 }
 
-/** Statuses of a blocked instance, and of a proxy or a ZITADEL that fails or is overloaded at the moment. */
+/** Statuses of a blocked instance, or of a proxy or a ZITADEL that is failing or overloaded at the moment. */
 const isTemporary = (httpStatus: number) => httpStatus >= 500 || httpStatus === 408 || httpStatus === 429;
 
 function stateOf({ verdict, facts: { call } }: Failure): Exclude<State, 'unknown'> {
