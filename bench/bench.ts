@@ -12,8 +12,8 @@ import { measureStarts } from './start.js';
 import { trials } from './trials.js';
 
 // Compares the product with its peers. Without arguments it measures everything, in about half an hour, and writes the results into this
-// folder's README. With names of questions it measures only those, and with `--quick` everything briefly; then it writes into `dist/`.
-// Trials run only if named, and print their results. `--only` selects the cases whose name contains its value.
+// folder's README. With names of questions it measures only those, and with `--quick` everything, but briefly: either way it writes into
+// `dist/`. Trials run only if named, and print their results. `--only` selects the cases whose name contains its value.
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean' }, only: { type: 'string', default: '' } },
@@ -23,8 +23,8 @@ const names = positionals.filter((name) => !(name in trials));
 const chosenTrials = Object.entries(trials).filter(([name]) => positionals.includes(name));
 const isWhole = !values.quick && positionals.length === 0;
 const effort = values.quick
-  ? { rounds: 1, secondsOfWarmUp: 1, secondsOfReturn: 0, secondsOfRound: 1 }
-  : { rounds: 5, secondsOfWarmUp: 5, secondsOfReturn: 1, secondsOfRound: 3 };
+  ? { rounds: 1, warmUpSeconds: 1, rewarmSeconds: 0, roundSeconds: 1 }
+  : { rounds: 5, warmUpSeconds: 5, rewarmSeconds: 1, roundSeconds: 3 };
 
 const unknown = names.filter((name) => !questions.some((question) => question.name === name));
 if (unknown.length > 0) {

@@ -3,13 +3,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { answer, read, readCall, returned } from './user-service.js';
 
-/** A ZITADEL that closes idle connections, and records what it has handled. */
+/** A stub of ZITADEL that closes idle connections, and records what it has handled. */
 export interface ClosingUpstream extends AsyncDisposable {
   port: number;
   /** The number of handled resends, by user id. */
   handled: ReadonlyMap<string, number>;
   connections: number;
-  /** When it will close each connection that is idle after a resend, in order, on the clock of `performance.now()`. */
+  /** When it will close each connection that is idle after a resend: sorted, on the clock of `performance.now()`. */
   closings(): number[];
 }
 

@@ -15,7 +15,7 @@ import { answer, read, readCall } from './user-service.js';
 
 const timeoutMs = 60_000;
 /** Shorter than any deadline. */
-const atOnceMs = 2_000;
+const quickMs = 2_000;
 const readEveryMs = 20;
 /** The backlog of a listening socket is 511. */
 const wave = 200;
@@ -24,9 +24,9 @@ interface Hung {
   count: number;
   /** Resends that reached ZITADEL. */
   reached: number;
-  /** Of those, how many arrived when less than half of their time was left. */
+  /** How many of those arrived with less than half of their time left. */
   late: number;
-  atOnce: number;
+  quick: number;
   unknown: number;
   unanswered: number;
   lastAnswerMs: number;
@@ -96,7 +96,7 @@ async function measureOne(count: number, scratch: string): Promise<Hung> {
     count,
     reached: upstream.reached,
     late: upstream.late,
-    atOnce: all.filter(({ status, ms }) => status !== undefined && ms < atOnceMs).length,
+    quick: all.filter(({ status, ms }) => status !== undefined && ms < quickMs).length,
     unknown: all.filter(({ start }) => start.includes('"outcome":"UNKNOWN"')).length,
     unanswered: all.filter(({ status }) => status === undefined).length,
     lastAnswerMs,
@@ -143,17 +143,17 @@ export function reportHanging(results: readonly Hung[]): string {
     [
       'Resends at once',
       'Reached ZITADEL',
-      'Of those, late',
-      `Answered within ${atOnceMs / 1000} s`,
+      'Reached it late',
+      `Answered within ${quickMs / 1000} s`,
       'Outcome UNKNOWN',
       'Never answered',
       'Last answer, s',
-      'Memory, MB more',
-      'Reads meanwhile (failed)',
+      'Memory increase, MB',
+      'Reads in the meantime (failed)',
       'p50, p99, max, ms',
     ],
-    results.map(({ count, reached, late, atOnce, unknown, unanswered, lastAnswerMs, memory, reads }) => [
-      ...[count, reached, late, atOnce, unknown, unanswered].map((value) => value.toLocaleString('en')),
+    results.map(({ count, reached, late, quick, unknown, unanswered, lastAnswerMs, memory, reads }) => [
+      ...[count, reached, late, quick, unknown, unanswered].map((value) => value.toLocaleString('en')),
       figure(lastAnswerMs / 1000),
       figure(memory),
       `${reads.count} (${reads.failed})`,

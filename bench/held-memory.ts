@@ -93,7 +93,7 @@ const lanes = 4;
 
 export function reportHeldMemory(results: readonly Held[]): string {
   return table(
-    ['After', 'Held, MB more', 'Resident, MB more', 'Not answered with 200'],
+    ['After', 'Held increase, MB', 'Resident increase, MB', 'Not answered with 200'],
     results.map(({ name, held, resident, refused }) => [name, figure(held), figure(resident), String(refused)]),
   );
 }

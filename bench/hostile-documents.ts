@@ -11,7 +11,7 @@ const document = (name: string, query: (n: number) => string, token?: string): H
   ...(token !== undefined && { token }),
 });
 
-/** A chain of fragments whose last one spreads all of them: each causes an error that names everything in between. */
+/** A chain of fragments, the last of which spreads all of them. Each cycle causes an error that names every fragment in it. */
 function cycles(count: number, nameLength: number): string {
   const name = (index: number) => `F${index}`.padEnd(nameLength, 'x');
   const chain = times(count - 1, (i) => `fragment ${name(i)} on User { ...${name(i + 1)} }`);

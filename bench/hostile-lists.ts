@@ -5,7 +5,7 @@ import { forgedToken, goodToken, graphql, longRefusalToken, times, type HostileR
 const maxRepresentations = 5_000;
 const maxAliases = 50;
 
-/** Each `n` makes a document that is new to the server. */
+/** With each `n`, the document is new to the server. */
 const entities = (selection: string, n: number) =>
   `query A${n}($r: [_Any!]!) { _entities(representations: $r) { ... on User { ${selection} } } }`;
 
@@ -29,7 +29,7 @@ const longName = 'a'.repeat(700_000);
 const newlines = '\n'.repeat(400_000);
 const noRepresentations = Array.from({ length: maxRepresentations }, () => 0);
 
-/** The reference for everything else: the largest list that the limits intend to allow, with one field. */
+/** The reference for everything else: the largest list that the limits are meant to allow, with one field. */
 export const yardstick = ask('5,000 representations with one `contactPhone`, no token', phone);
 
 const nesting = 900;

@@ -81,7 +81,7 @@ async function cost(server: Child, request: HostileRequest, n: number): Promise<
   let peak = before.memory;
   let survived = true;
   let isDone = false;
-  const look = async () => {
+  const sampleUsage = async () => {
     try {
       last = await server.usage();
       peak = Math.max(peak, last.memory);
@@ -91,16 +91,16 @@ async function cost(server: Child, request: HostileRequest, n: number): Promise<
   };
   const watching = (async () => {
     while (!isDone && survived) {
-      await look();
+      await sampleUsage();
       await delay(pollMs);
     }
   })();
   const answer = await send(server.url, request, n, timeoutMs);
-  // The log line and other work come after the answer, but before the next answer.
+  // The log line and other work come after this answer, but before the next one.
   if (answer.status !== undefined) await fetch(`${server.url}/health/live`).catch(() => undefined);
   isDone = true;
   await watching;
-  await look();
+  await sampleUsage();
   return { answer, cpu: (last.cpu - before.cpu) / 1000, memory: (peak - before.memory) / 1e6, survived };
 }
 
@@ -108,7 +108,7 @@ const maxMultiple = 2;
 const maxAnswerBytes = 2 * 2 ** 20;
 
 export function reportHostile(results: readonly HostileResult[]): string {
-  return table(['', 'CPU, ms', '× the yardstick', 'Answer, MB', 'HTTP', 'Memory, MB more'], results.map(cellsOf));
+  return table(['', 'CPU, ms', '× the yardstick', 'Answer, MB', 'HTTP', 'Memory increase, MB'], results.map(cellsOf));
 }
 
 /** Values over their limit are bold. */

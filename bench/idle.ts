@@ -11,11 +11,11 @@ import { table } from './report.js';
 // Whether resends are lost when ZITADEL closes idle connections: many are sent at exactly that moment.
 
 const modes: readonly Mode[] = ['RETURN_CODE', 'SEND_CODE'];
-const secondsOfIdling = [1, 2, 4, 5];
+const idleTimesInSeconds = [1, 2, 4, 5];
 const delaysMs = [10, 50];
 /** The number of simultaneous resends: more than the product has connections, so that it uses all of them, and all are idle afterwards. */
 const burst = 100;
-/** The time that a request takes from here through the product. */
+/** How long a request takes from here through the product. */
 const earlyMs = 10;
 
 interface Combination {
@@ -42,10 +42,10 @@ interface Tally extends Combination {
 export async function measureIdle(count: number, scratch: string): Promise<Tally[]> {
   const tallies: Tally[] = [];
   for (const isAnnounced of [false, true]) {
-    const combinations = secondsOfIdling.flatMap((idleSeconds) =>
+    const combinations = idleTimesInSeconds.flatMap((idleSeconds) =>
       delaysMs.map((delayMs) => ({ idleSeconds, delayMs, isAnnounced })),
     );
-    // They mostly wait, so all of them run at once.
+    // Each spends most of its time waiting, so all of them run in parallel.
     tallies.push(...(await Promise.all(combinations.map((combination) => measureOne(combination, count, scratch)))));
   }
   return tallies;

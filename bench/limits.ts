@@ -10,7 +10,7 @@ import { figure, table } from './report.js';
 
 // What the limits cost: the CPU time of Redis for an SMS, and the memory for a user and their number, in Redis and in the process.
 
-/** The limits are three, like the default, and each of them allows so many at once. */
+/** Three limits, as by default, but each of them allows this many at once. */
 const smsOfUser = 20;
 const limits = {
   SMS_LIMITS: `${smsOfUser}/1s,${smsOfUser + 1}/10m,${smsOfUser + 2}/24h`,
@@ -104,7 +104,7 @@ async function startRedis(scratch: string) {
 
 export function reportLimits(results: readonly CostOfLimits[]): string {
   return table(
-    ['SMS to each user', 'CPU of Redis for the last one, µs', 'Memory of Redis, bytes a user', 'Heap, bytes a user'],
+    ['SMS to each user', 'Redis CPU for the last one, µs', 'Redis memory per user, bytes', 'Heap per user, bytes'],
     results.map(({ sms, redisCpu, redisMemory, heap }) => [
       String(sms),
       figure(redisCpu),

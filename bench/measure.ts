@@ -20,10 +20,10 @@ export interface Sample {
 
 export interface Effort {
   rounds: number;
-  secondsOfWarmUp: number;
+  warmUpSeconds: number;
   /** Warm-up before each round, since other peers ran in the meantime. */
-  secondsOfReturn: number;
-  secondsOfRound: number;
+  rewarmSeconds: number;
+  roundSeconds: number;
 }
 
 /** Measures all peers that support the question in turn, each in its own process in front of the same upstream. */
@@ -35,7 +35,7 @@ export async function measure(question: Question, effort: Effort, scratch: strin
       const server = await peer.start(upstream.url, scratch);
       running.set(peer, server);
       await firstAnswer(server, peer, question);
-      await ask(server, peer, question, effort.secondsOfWarmUp);
+      await ask(server, peer, question, effort.warmUpSeconds);
     }
     const samples = new Map<Peer, Sample[]>([...running.keys()].map((peer) => [peer, []]));
     for (let round = 0; round < effort.rounds; round += 1) {
@@ -52,7 +52,7 @@ export async function measure(question: Question, effort: Effort, scratch: strin
 const pollMs = 5;
 
 /**
- * Asks until there is an answer.
+ * Sends requests until one is answered.
  *
  * @throws if it is wrong, or the process has ended
  */
@@ -83,12 +83,12 @@ async function sample(
   upstream: Child,
   peer: Peer,
   question: Question,
-  { secondsOfReturn, secondsOfRound }: Effort,
+  { rewarmSeconds, roundSeconds }: Effort,
 ): Promise<Sample> {
-  if (secondsOfReturn > 0) await ask(server, peer, question, secondsOfReturn);
+  if (rewarmSeconds > 0) await ask(server, peer, question, rewarmSeconds);
   const callsBefore = await callsOf(upstream);
   const before = await server.usage();
-  const { completed, ...speed } = await ask(server, peer, question, secondsOfRound);
+  const { completed, ...speed } = await ask(server, peer, question, roundSeconds);
   const after = await server.usage();
   return {
     ...speed,

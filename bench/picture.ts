@@ -36,7 +36,7 @@ export function picture({ answers, soak }: Results): string {
     backgroundColor: '#fff',
     animation: false,
     title: [
-      { text: 'CPU a request, as a multiple of the bare proxy’s', left: 20, top: 10 },
+      { text: 'CPU per request, as a multiple of the bare proxy’s', left: 20, top: 10 },
       ...(soak ? [{ text: 'Memory of the product under load, MB', left: 20, top: 430 }] : []),
     ],
     legend: { top: 40, itemGap: 40, data: names.map(({ name }) => name) },

@@ -29,7 +29,7 @@ const entities =
 const details = { sequence: '2', changeDate: '2026-11-23T19:04:05.123456Z', resourceOwner: '301000000000000001' };
 
 let users = 0;
-/** In the format of ZITADEL's ids. The stub of ZITADEL knows users by their prefix. */
+/** In the format of ZITADEL's ids. The prefix selects what the stub of ZITADEL answers. */
 const nextUser = (prefix: string) => prefix + String((users += 1)).padStart(15, '0');
 
 export type Mode = 'SEND_CODE' | 'RETURN_CODE';
@@ -70,7 +70,12 @@ function questionOfEntities(count: number): Question {
 }
 
 export const questions: readonly Question[] = [
-  questionOfResend('send', '`resendContactPhoneCode` with SEND_CODE, each time for another user', 'SEND_CODE', null),
+  questionOfResend(
+    'send',
+    '`resendContactPhoneCode` with SEND_CODE, each time for a different user',
+    'SEND_CODE',
+    null,
+  ),
   questionOfResend('return', '`resendContactPhoneCode` with RETURN_CODE', 'RETURN_CODE', '7QK2ZD'),
   {
     name: 'refused',

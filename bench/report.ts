@@ -37,8 +37,8 @@ export function ratios(samples: Map<Peer, Sample[]>, peer: Peer, measure: Measur
 export function tableOfAnswers(question: Question, samples: Map<Peer, Sample[]>): string {
   const rounds = [...samples.values()][0]?.length ?? 0;
   const columns: [string, Measure][] = [
-    ['CPU, µs a request', ({ cpu }) => cpu],
-    ['Requests a second', ({ requestsPerSecond }) => requestsPerSecond],
+    ['CPU, µs per request', ({ cpu }) => cpu],
+    ['Requests per second', ({ requestsPerSecond }) => requestsPerSecond],
     ['p50, ms', ({ p50 }) => p50],
     ['p99, ms', ({ p99 }) => p99],
     ['Memory, MB', ({ memory }) => memory],
@@ -59,8 +59,8 @@ export function tableOfAnswers(question: Question, samples: Map<Peer, Sample[]>)
       [
         '',
         ...columns.map(([title]) => title),
-        ...(question.entities > 0 ? ['CPU, µs a representation'] : []),
-        'Upstream calls a request',
+        ...(question.entities > 0 ? ['CPU, µs per representation'] : []),
+        'Upstream calls per request',
       ],
       rows,
     ),
@@ -94,7 +94,7 @@ function lineOfSoak({ moments, completed }: { moments: Moment[]; completed: numb
   return [
     '### Memory under load',
     `${completed.toLocaleString('en')} requests in ${figure(last)} seconds: reads, refusals, codes returned, and a flood of SMS for the same ` +
-      `users. The product's memory in each quarter of that time, by the median: ${part(0, 0.25)}, ${part(0.25, 0.5)}, ${part(0.5, 0.75)}, ` +
+      `users. The product's median memory in each quarter of that time: ${part(0, 0.25)}, ${part(0.25, 0.5)}, ${part(0.5, 0.75)}, ` +
       `${part(0.75, 1)} MB.`,
   ].join('\n\n');
 }

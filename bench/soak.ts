@@ -10,11 +10,11 @@ export interface Moment {
   memory: number;
 }
 
-/** So few users that the limits refuse most of their requests, as in a flood. */
+/** Few enough users for the limits to refuse most of their requests, as in a flood. */
 const crowd = 1_000;
 
 /** Sends all kinds of requests to the product in turn, and samples its memory every few seconds. */
-export async function soak(seconds: number, secondsOfStep: number, scratch: string) {
+export async function soak(seconds: number, stepSeconds: number, scratch: string) {
   const kinds = questions.filter(({ name }) => ['return', 'refused', 'entities-10'].includes(name));
   const [first] = kinds;
   if (!first) throw new Error('There is no question.');
@@ -34,8 +34,8 @@ export async function soak(seconds: number, secondsOfStep: number, scratch: stri
     await firstAnswer(server, product, first);
     const moments: Moment[] = [];
     let completed = 0;
-    for (let passed = secondsOfStep; passed <= seconds; passed += secondsOfStep) {
-      completed += (await load(server.url, next, isRight, secondsOfStep)).completed;
+    for (let passed = stepSeconds; passed <= seconds; passed += stepSeconds) {
+      completed += (await load(server.url, next, isRight, stepSeconds)).completed;
       moments.push({ seconds: passed, memory: (await server.usage()).memory / 1e6 });
     }
     return { moments, completed };

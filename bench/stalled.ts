@@ -27,7 +27,7 @@ export interface Stalled {
   open: number;
 }
 
-/** Longer than any timeout of the product: an unread answer ends after 30 s, and to make the answers takes most of a minute. */
+/** Longer than any timeout of the product: an unread answer is dropped after 30 s, and making the answers takes most of a minute. */
 const seconds = 120;
 const everyMs = 250;
 
@@ -44,13 +44,13 @@ const bigAnswer = hostileLists.find(({ name }) => name.includes('id of 1 MB × 4
 
 const stalls: readonly Stall[] = [
   {
-    name: '40 connections that read nothing of an answer of 49 MB',
+    name: '40 connections that never read an answer of 49 MB',
     connections: 40,
     sends: () => whole(bigAnswer, 1),
     reads: false,
   },
   {
-    name: '40 connections that read nothing of the answers of 6 yardsticks',
+    name: '40 connections that never read the answers to 6 yardsticks',
     connections: 40,
     sends: () => whole(yardstick, 6),
     reads: false,
@@ -105,7 +105,7 @@ async function measureOne({ name, connections, sends, reads }: Stall, server: Ch
 
 export function reportStalled(results: readonly Stalled[]): string {
   return table(
-    ['', 'Memory at most, MB more', `After ${seconds} s, MB more`, `Connections open after ${seconds} s`],
+    ['', 'Peak memory increase, MB', `Increase after ${seconds} s, MB`, `Connections open after ${seconds} s`],
     results.map(({ name, peak, end, open }) => [name, figure(peak), figure(end), String(open)]),
   );
 }

@@ -11,8 +11,8 @@ export interface Start {
   memoryAtRest: number;
 }
 
-/** Starts each of them several times in turn. The last time, all stay idle until V8 has cleaned up. */
-export async function measureStarts(rounds: number, secondsOfRest: number, scratch: string): Promise<Map<Peer, Start>> {
+/** Starts each peer several times in turn. The last time, all of them stay idle until V8 has cleaned up. */
+export async function measureStarts(rounds: number, restSeconds: number, scratch: string): Promise<Map<Peer, Start>> {
   const [question] = questions;
   if (!question) throw new Error('There is no question.');
   const running: Child[] = [];
@@ -24,7 +24,7 @@ export async function measureStarts(rounds: number, secondsOfRest: number, scrat
     return { server, ms: performance.now() - server.startedAt };
   };
   try {
-    // It starts no differently over Connect.
+    // Over Connect, the product starts no differently.
     const starting = peers.filter((peer) => peer !== productOverConnect);
     const starts = new Map<Peer, Start>(starting.map((peer) => [peer, { ms: [], memoryAtRest: 0 }]));
     for (let round = 1; round < rounds; round += 1) {
@@ -40,7 +40,7 @@ export async function measureStarts(rounds: number, secondsOfRest: number, scrat
       begun.ms.push(started.ms);
       resting.set(started.server, begun);
     }
-    await delay(secondsOfRest * 1000);
+    await delay(restSeconds * 1000);
     for (const [server, begun] of resting) begun.memoryAtRest = (await server.usage()).memory / 1e6;
     return starts;
   } finally {

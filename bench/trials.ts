@@ -11,7 +11,7 @@ export interface Trial {
   run(isQuick: boolean, only: string, scratch: string): Promise<string>;
 }
 
-/** Tests what can go wrong rather than speed. They run only if named, and only on the product. */
+/** Trials test what can go wrong rather than speed. They run only if named, and only on the product. */
 export const trials: Record<string, Trial> = {
   idle: {
     title: 'Resends at the moment when ZITADEL closes idle connections',

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { answer, listed, read, readCall, returned, sent } from './user-service.js';
 
-// The upstream of all peers: gives the few answers of ZITADEL that are needed, with as little work as possible.
+// The upstream of all peers: gives the few ZITADEL answers that they need, with as little work as possible.
 
 /** Users whose id begins with this may be read, but no code may be sent to them. */
 const forbidden = '403';

@@ -51,7 +51,7 @@ const details = `{${change}, "creationDate":"2026-11-20T08:15:30.654321Z"}`;
 export const sent = `{"details":{${change}}}`;
 export const returned = `{"details":{${change}}, "verificationCode":"7QK2ZD"}`;
 
-/** Users whose id begins with this have a verified phone. All others have an unverified one and, since numbers are limited, one of their own. */
+/** Users whose id begins with this have a verified phone. All others have an unverified one, each with its own number: numbers have limits. */
 const verified = '301';
 
 /** A human with a phone. */

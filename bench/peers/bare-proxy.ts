@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { Pool } from 'undici';
 
-// The lower limit: the same requests and answers by hand, on Node's own server, without GraphQL and without any checks.
+// The lower bound: the same requests and answers by hand, on Node's own server, without GraphQL and without any checks.
 
 interface Asked {
   variables: { userId: string; mode: string; representations?: { id: string }[] };
@@ -48,7 +48,7 @@ async function resend(userId: string, mode: string, authorization = '') {
   return { data: { resendContactPhoneCode: { details, verificationCode } } };
 }
 
-/** One call for all, as for one: hand-written code would do no more. */
+/** One call for all of them: hand-written code would do no more. */
 async function read(representations: { id: string }[], authorization = '') {
   const { body } = await pool.request({
     method: 'POST',
