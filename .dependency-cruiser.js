@@ -1,8 +1,8 @@
 const failure = ['failures', 'failure', 'errors'];
 
 /**
- * The folders and top-level files of `src/` from top to bottom, each with those that it may import. Nothing imports upward. Importing a type
- * counts too.
+ * The folders and top-level files of `src/` from top to bottom, each with the ones that it may import. Nothing imports upward. Importing a
+ * type counts too.
  */
 const rooms = {
   main: ['server', 'process', 'config'],
@@ -34,37 +34,37 @@ const graphqlPackages = ['graphql', '@graphql-tools', 'type-graphql', '@apollo',
 const others = [
   {
     name: 'no-circle',
-    comment: 'These files import each other in a circle: move what they share into the lowest.',
+    comment: 'Circular import: move what these files share into the lowest of them.',
     from: {},
     to: { circular: true },
   },
   {
     name: 'only-types-of-zitadel',
-    comment: 'telemetry/ observes calls to ZITADEL and makes none, so of zitadel/ it may import only types.',
+    comment: 'telemetry/ observes calls to ZITADEL and makes none, so it may import only types from zitadel/.',
     from: { path: room('telemetry') },
     to: { path: room('zitadel'), dependencyTypesNot: ['type-only'] },
   },
   {
     name: 'no-graphql-or-http-server',
-    comment: 'limits/ and zitadel/ know neither GraphQL nor the HTTP server.',
+    comment: 'limits/ and zitadel/ use neither GraphQL nor the HTTP server.',
     from: { path: room('(limits|zitadel)') },
     to: { path: packages(...graphqlPackages, 'fastify', '@fastify') },
   },
   {
     name: 'resolver-calls-the-service',
-    comment: 'The resolver only calls the service: it knows neither ZITADEL nor sockets.',
+    comment: 'The resolver only calls the service: it uses neither ZITADEL nor sockets.',
     from: { path: '\\.resolver\\.ts$' },
     to: { path: [ours, packages('undici', 'fastify')], pathNot: room('contact-phone') },
   },
   {
-    name: 'types-know-nothing',
-    comment: 'The types of the schema import nothing of ours.',
+    name: 'types-stand-alone',
+    comment: 'The types of the schema import nothing from this repository.',
     from: { path: '\\.types\\.ts$' },
     to: { path: ours },
   },
   {
-    name: 'service-knows-no-graphql',
-    comment: 'The service, and what it uses, know neither GraphQL and its classes nor HTTP.',
+    name: 'service-without-graphql',
+    comment: 'The service, and what it uses, import neither GraphQL nor its classes nor HTTP.',
     from: { path: 'contact-phone/(contact-phone\\.service|phone-changes|users|validation)\\.ts$' },
     to: { path: [packages(...graphqlPackages, 'undici', 'fastify'), '\\.(types|resolver)\\.ts$'] },
   },
@@ -78,7 +78,7 @@ const others = [
 
 const mayImport = ([name, allowed]) => ({
   name,
-  comment: `${name} imports ${allowed.length > 0 ? `only ${allowed.join(', ')}` : 'nothing of ours'}: see .dependency-cruiser.js.`,
+  comment: `${name} imports ${allowed.length > 0 ? `only ${allowed.join(', ')}` : 'nothing from this repository'}: see .dependency-cruiser.js.`,
   from: { path: room(name) },
   to: { path: ours, pathNot: [name, ...allowed].map(room) },
 });

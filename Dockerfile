@@ -1,4 +1,4 @@
-# The paths of the first stage are relative, so that test/container.check.ts can go through it on a machine without Docker.
+# Paths in the first stage are relative, so test/container.check.ts can run its steps on a machine without Docker.
 FROM node:24-slim AS build
 WORKDIR /build
 COPY package.json package-lock.json tsconfig.json README.md ./

@@ -18,7 +18,7 @@ export default [
     files: ['schema/contact-phone.graphql'],
     rules: {
       ...graphql.configs['flat/schema-recommended'].rules,
-      // The result of a mutation is no entity, and a user has one contact phone.
+      // The result of a mutation is not an entity, and a user has only one contact phone.
       '@graphql-eslint/strict-id-in-types': 'off',
       '@graphql-eslint/require-nullable-result-in-root': 'error',
       '@graphql-eslint/require-description': [
@@ -41,7 +41,7 @@ export default [
     files: ['schema/operations/*.graphql'],
     rules: {
       ...graphql.configs['flat/operations-recommended'].rules,
-      // The client knows the id of the user that it asks for.
+      // The client already has the id of the user that it queries.
       '@graphql-eslint/require-selections': 'off',
       '@graphql-eslint/match-document-filename': ['error', { query: 'kebab-case', mutation: 'kebab-case' }],
     },
