@@ -1,4 +1,4 @@
-import { Arg, Ctx, ID, Mutation, Query, Resolver } from 'type-graphql';
+import { Arg, Ctx, Directive, ID, Mutation, Query, Resolver } from 'type-graphql';
 import type { ContactPhoneService } from './contact-phone.service.js';
 import {
   ContactPhone,
@@ -25,8 +25,10 @@ const userIdArg = {
 };
 
 // Every mutation is nullable: a failing non-null root field would throw away the results of its siblings.
+// The weights are for routers that limit the cost of an operation. 10 is one call to ZITADEL: before an SMS, the user is read.
 @Resolver()
 export class ContactPhoneResolver {
+  @Directive('@cost(weight: 10)')
   @Query(() => ContactPhone, {
     nullable: true,
     description: "A user's contact phone. Null without an error means that the user has none.",
@@ -38,6 +40,7 @@ export class ContactPhoneResolver {
     return phones.read(userId);
   }
 
+  @Directive('@cost(weight: 20)')
   @Mutation(() => SetContactPhoneResult, {
     nullable: true,
     description:
@@ -57,6 +60,7 @@ export class ContactPhoneResolver {
     return contactPhone.set(userId, number, mode);
   }
 
+  @Directive('@cost(weight: 20)')
   @Mutation(() => ResendResult, {
     nullable: true,
     description:
@@ -77,6 +81,7 @@ export class ContactPhoneResolver {
     return contactPhone.resend(userId, mode);
   }
 
+  @Directive('@cost(weight: 10)')
   @Mutation(() => VerifyContactPhoneResult, {
     nullable: true,
     description:
@@ -93,6 +98,7 @@ export class ContactPhoneResolver {
     return contactPhone.verify(userId, verificationCode);
   }
 
+  @Directive('@cost(weight: 10)')
   @Mutation(() => RemoveContactPhoneResult, {
     nullable: true,
     description: "Removes the user's contact phone. Fails with `FAILED_PRECONDITION` if the user has none.",

@@ -9,7 +9,9 @@ import { badUserId } from '../contact-phone/validation.js';
 import { Failure } from '../failure.js';
 
 // v2.9: not all gateways in use can compose later versions yet.
-const link = parse('extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@tag"])');
+const link = parse(
+  'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@cost", "@key", "@tag"])',
+);
 
 /** Builds the executable federation subgraph from the decorated classes. */
 export function createSchema(): GraphQLSchema {
