@@ -18,21 +18,25 @@ interface Gateway extends AsyncDisposable {
   url: string;
 }
 
-/** The JavaScript block in the README for a gateway, as a function of the names that it does not define. */
-function fromReadme(gateway: string, result: string, given: Record<string, unknown> = {}): unknown {
-  const [, block = ''] =
-    readFileSync('README.md', 'utf8')
-      .split(`**${gateway}**`)[1]
-      ?.split(/^```(?:js)?$/m) ?? [];
-  const code = `${block.replace('export const', 'const')}; return ${result};`;
-  const run = compileFunction(code, Object.keys(given)) as (...values: unknown[]) => unknown;
+/** The JavaScript in docs/routers.md for a gateway, as a function of the names that it does not define. */
+function fromPage(gateway: string, result: string, given: Record<string, unknown> = {}): unknown {
+  const [, ofBoth = ''] = readFileSync('docs/routers.md', 'utf8').split(/^## Gateways in JavaScript$/m);
+  const [shared = '', own = ''] = ofBoth.split(`\n### ${gateway}\n`);
+  const code = [
+    /^```js\n(.*?)^```/ms.exec(shared)?.[1],
+    ...[...(own.split(/^##/m)[0] ?? '').matchAll(/^```js\n(.*?)^```/gms)].map(([, block]) => block),
+  ];
+  const run = compileFunction(
+    `${code.join('').replace('export const', 'const')} return ${result};`,
+    Object.keys(given),
+  ) as (...values: unknown[]) => unknown;
   return run(...Object.values(given));
 }
 
 /** @param dataSource calls subgraphs instead of the gateway's own data source */
 export async function openApolloGateway(supergraphSdl: string, dataSource = RemoteGraphQLDataSource): Promise<Gateway> {
   const given = { ApolloGateway, ApolloServer, RemoteGraphQLDataSource: dataSource, supergraphSdl };
-  const server = fromReadme('@apollo/gateway', 'server', given) as ApolloServer;
+  const server = fromPage('@apollo/gateway', 'server', given) as ApolloServer;
   const { url } = await startStandaloneServer(server, {
     listen: { port: 0, host: '127.0.0.1' },
     context: ({ req }) => Promise.resolve({ headers: req.headers }),
@@ -44,7 +48,7 @@ export async function openHiveGateway(
   supergraph: string,
   options: Partial<GatewayConfigSupergraph> = {},
 ): Promise<Gateway> {
-  const config = fromReadme('Hive Gateway', 'gatewayConfig') as Partial<GatewayConfigSupergraph>;
+  const config = fromPage('Hive Gateway', 'gatewayConfig') as Partial<GatewayConfigSupergraph>;
   const runtime = createGatewayRuntime({ ...config, supergraph, logging: false, ...options });
   const server = createServer((request, response) => void runtime(request, response)).listen(0, '127.0.0.1');
   await once(server, 'listening');
