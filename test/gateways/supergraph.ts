@@ -4,7 +4,7 @@ import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/dis
 import { startStandaloneServer } from '@apollo/server/standalone';
 import { composeServices, type CompositionResult } from '@apollo/composition';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { parse } from 'graphql';
+import { parse, type DocumentNode } from 'graphql';
 import { roverYaml } from '../support/rover.js';
 
 /** The subgraph that owns users. */
@@ -30,21 +30,23 @@ const accountsSdl = `
   }
 `;
 
-/** Composes the subgraph in rover.yaml with the one that owns users. Their addresses can be overridden, and the SDL changed. */
-export function compose(
+/** The subgraph in rover.yaml and the one that owns users. Their addresses can be overridden, and the SDL of the first changed. */
+export function subgraphs(
   urls: Partial<Record<string, string>> = {},
   change: (sdl: string) => string = (sdl) => sdl,
-): CompositionResult {
+): { name: string; url: string; typeDefs: DocumentNode }[] {
   const named = Object.entries(roverYaml.subgraphs).map(([name, { routing_url, schema }]) => ({
     name,
-    url: routing_url,
+    url: urls[name] ?? routing_url,
     typeDefs: parse(change(readFileSync(schema.file, 'utf8'))),
   }));
-  const accounts = { name: 'accounts', url: 'http://localhost:4002/graphql', typeDefs: parse(accountsSdl) };
-  return composeServices(
-    [...named, accounts].map((subgraph) => ({ ...subgraph, url: urls[subgraph.name] ?? subgraph.url })),
-  );
+  const accounts = urls['accounts'] ?? 'http://localhost:4002/graphql';
+  return [...named, { name: 'accounts', url: accounts, typeDefs: parse(accountsSdl) }];
 }
+
+/** Composes them. */
+export const compose = (...changes: Parameters<typeof subgraphs>): CompositionResult =>
+  composeServices(subgraphs(...changes));
 
 /** Composes the committed schema with another subgraph that owns users. */
 export function composeWith(accountsSdl: string): CompositionResult {
