@@ -94,10 +94,16 @@ test.for(gateways)('%s: lets the whole error through', async ([, openGateway]) =
 });
 
 test.for(gateways)(
-  "%s: hands on the caller's token and language, and shows its own secret",
+  "%s: hands on the caller's token, language and request id, and shows its own secret",
   async ([, openGateway]) => {
     await using supergraph = await openSupergraph(openGateway);
-    const caller = { ...manager, 'accept-language': 'de-CH', cookie: 'a=b', 'x-router-secret': 'of the caller' };
+    const caller = {
+      ...manager,
+      'accept-language': 'de-CH',
+      'x-request-id': 'id-of-the-caller',
+      cookie: 'a=b',
+      'x-router-secret': 'of the caller',
+    };
 
     const query = `{ user(id: "${unverified}") { name contactPhone { number } } }`;
     const { data, errors } = await post(supergraph.url, { query }, caller);
@@ -107,6 +113,7 @@ test.for(gateways)(
     expect(supergraph.zitadel.calls).toMatchObject([{ headers: { ...manager, 'accept-language': 'de-CH' } }]);
     expect(supergraph.zitadel.calls[0]?.headers).not.toHaveProperty('cookie');
     expect(supergraph.zitadel.calls[0]?.headers).not.toHaveProperty('x-router-secret');
+    expect(supergraph.stage.lines.join('')).toContain('"requestId":"id-of-the-caller"');
   },
 );
 

@@ -18,19 +18,14 @@ interface Gateway extends AsyncDisposable {
   url: string;
 }
 
-/** The JavaScript in docs/routers.md for a gateway, as a function of the names that it does not define. */
-function fromPage(gateway: string, result: string, given: Record<string, unknown> = {}): unknown {
-  const [, ofBoth = ''] = readFileSync('docs/routers.md', 'utf8').split(/^## Gateways in JavaScript$/m);
-  const [shared = '', own = ''] = ofBoth.split(`\n### ${gateway}\n`);
-  const code = [
-    /^```js\n(.*?)^```/ms.exec(shared)?.[1],
-    ...[...(own.split(/^##/m)[0] ?? '').matchAll(/^```js\n(.*?)^```/gms)].map(([, block]) => block),
-  ];
-  const run = compileFunction(
-    `${code.join('').replace('export const', 'const')} return ${result};`,
-    Object.keys(given),
-  ) as (...values: unknown[]) => unknown;
-  return run(...Object.values(given));
+/** A value in the JavaScript in docs/routers.md for a gateway. `given` are the names that it does not define. */
+export function fromPage(gateway: string, name: string, given: Record<string, unknown> = {}): unknown {
+  const [, page = ''] = readFileSync('docs/routers.md', 'utf8').split(/^## Gateways in JavaScript$/m);
+  const [shared = '', ...sections] = page.split(/^##+ /m);
+  const own = sections.find((section) => section.startsWith(`${gateway}\n`)) ?? '';
+  const blocks = [...`${shared}${own}`.matchAll(/^```js\n(?:export )?(.*?)^```/gms)].map(([, block]) => block);
+  const code = `${blocks.join('')} return ${name};`;
+  return (compileFunction(code, Object.keys(given)) as (...values: unknown[]) => unknown)(...Object.values(given));
 }
 
 /** @param dataSource calls subgraphs instead of the gateway's own data source */
