@@ -132,7 +132,7 @@ const cases: Record<string, Case> = {
   },
   'an id that is a number': {
     query: 'mutation ($userId: ID!) { it: resendContactPhoneCode(userId: $userId) { verificationCode } }',
-    // The gateways refuse it as the README shows.
+    // The gateways refuse it as docs/routers.md shows.
     variables: { userId: 301000000000000100 },
     outcomes: notDone,
     isSent: false,
