@@ -5,6 +5,7 @@ const failure = ['failures', 'failure', 'errors'];
  * type counts too.
  */
 const rooms = {
+  cli: ['main', 'demo', 'config'],
   main: ['server', 'process', 'config'],
   demo: ['server', 'process', 'http', 'config', 'embedded-zitadel'],
   server: ['graphql', 'http', 'contact-phone', 'telemetry', 'limits', 'zitadel', 'process', 'logger', 'config'],
@@ -19,7 +20,8 @@ const rooms = {
   errors: [],
   process: ['logger', 'config'],
   logger: ['config'],
-  config: ['variables'],
+  config: ['environment', 'variables'],
+  environment: ['variables'],
   variables: [],
   'embedded-zitadel': [],
 };

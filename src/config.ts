@@ -1,6 +1,7 @@
-import { z } from 'zod';
+import { environment, type LogFormat, type LogLevel } from './environment.js';
 import * as variable from './variables.js';
 
+export { demoDefaults, environment } from './environment.js';
 export { noCountry, type Budget, type Limit } from './variables.js';
 
 /** The configuration of the process, read once at startup. */
@@ -72,62 +73,15 @@ export interface LimitsConfig {
   redisPrefix: string;
 }
 
-const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-const logFormats = ['json', 'pretty'] as const;
-
 export interface LogConfig {
-  level: (typeof logLevels)[number];
-  format: (typeof logFormats)[number];
+  level: LogLevel;
+  format: LogFormat;
 }
 
 /** Reports everything that is wrong with the environment in one message. It repeats no values, since they may be secrets. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
-
-const smsLimits = variable.limits('limits such as 1/30s,5/10m,20/24h, where each longer one allows more');
-
-/** The variables, as the README's table lists them. */
-export const environment = z.object({
-  ZITADEL_URL: variable.httpUrl('of ZITADEL, such as https://example.zitadel.cloud'),
-  ZITADEL_INSTANCE_HOST: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/i, 'must be a host name, such as example.zitadel.cloud')
-    .optional(),
-  ZITADEL_API: z.enum(['rest', 'connect'], 'must be rest or connect').default('rest'),
-  ZITADEL_TIMEOUT_MS: variable.wholeNumber(1, 300_000).default(10_000),
-  SMS_COUNTRIES: variable.countries.default([]),
-  SMS_NUMBER_TYPES: variable.numberTypes.prefault('MOBILE,FIXED_LINE_OR_MOBILE,VOIP,PERSONAL_NUMBER,UNKNOWN'),
-  SMS_LIMITS: smsLimits.prefault('1/30s,5/10m,20/24h'),
-  SMS_LIMITS_PER_NUMBER: smsLimits.optional(),
-  SMS_BUDGET: variable.budgets.prefault('off'),
-  VERIFY_LIMIT: variable.limit('5/10m').prefault('5/10m'),
-  PHONE_HASH_KEY: variable.secret.optional(),
-  REDIS_URL: variable.redisUrl.optional(),
-  REDIS_PREFIX: variable.redisPrefix.default('contact-phone'),
-  HOST: z
-    .string()
-    .regex(/^[a-z0-9:.-]+$/i, 'must be an IP address or a host name to listen on')
-    .default('0.0.0.0'),
-  PORT: variable.port.default(4001),
-  BODY_LIMIT: variable.wholeNumber(1024, 100 * 1024 * 1024).default(1024 * 1024),
-  // With more tokens, graphql-js could overflow the stack on nested values.
-  MAX_TOKENS: variable.wholeNumber(100, 10_000).default(2_000),
-  MAX_ALIASES: variable.wholeNumber(1, 1_000).default(50),
-  KEEP_ALIVE_TIMEOUT_MS: variable.wholeNumber(1, 3_600_000).default(72_000),
-  CORS_ORIGINS: variable.origins.default([]),
-  ROUTER_SECRETS: variable.routerSecrets.default([]),
-  INTROSPECTION: variable.flag.default(false),
-  PLAYGROUND: variable.flag.default(false),
-  LOG_LEVEL: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`).default('info'),
-  LOG_FORMAT: z.enum(logFormats, 'must be json or pretty').default('json'),
-  METRICS_PORT: variable.port.optional(),
-  OTEL_EXPORTER_OTLP_ENDPOINT: variable
-    .httpUrl('of an OpenTelemetry collector, such as http://localhost:4318')
-    .optional(),
-  SHUTDOWN_DELAY_MS: variable.wholeNumber(0, 300_000).default(0),
-  SHUTDOWN_TIMEOUT_MS: variable.wholeNumber(1, 600_000).default(25_000),
-});
 
 type Environment = Record<string, string | undefined>;
 

@@ -1,19 +1,10 @@
-import { readConfig } from './config.js';
+import { demoDefaults, readConfig } from './config.js';
 import { startEmbeddedZitadel } from './embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from './embedded-zitadel/population.js';
 import { graphqlPath } from './http/http-server.js';
 import type { Examples } from './http/playground.js';
 import { run } from './process.js';
 import { startServer } from './server.js';
-
-/** More permissive than the defaults in production. */
-const defaults = {
-  HOST: '127.0.0.1',
-  INTROSPECTION: 'true',
-  PLAYGROUND: 'true',
-  LOG_FORMAT: 'pretty',
-  SMS_LIMITS: '5/1m',
-};
 
 /** The initial contents of the playground's tabs. Each can be sent without changes. */
 const examples: Examples = {
@@ -31,9 +22,9 @@ await run(async (output) => {
   const zitadel = await startEmbeddedZitadel({
     onSms: ({ number, code }) => output.write(`SMS to ${number || 'nobody'}: ${code} is your verification code.\n`),
   });
-  const config = readConfig({ ...process.env, ZITADEL_URL: zitadel.url }, defaults);
+  const config = readConfig({ ...process.env, ZITADEL_URL: zitadel.url }, demoDefaults);
   const server = await startServer(config, { logTo: output, examples });
-  output.write(banner(server.url, zitadel.outboxUrl, process.env['SMS_LIMITS'] || defaults.SMS_LIMITS));
+  output.write(banner(server.url, zitadel.outboxUrl, process.env['SMS_LIMITS'] || demoDefaults.SMS_LIMITS));
   return {
     logger: server.logger,
     async [Symbol.asyncDispose]() {
