@@ -5,7 +5,9 @@ COPY package.json package-lock.json tsconfig.json README.md ./
 RUN npm ci --no-audit --no-fund
 COPY src src
 COPY schema schema
-RUN tar -xzf "$(npm pack --silent)" && npm prune --omit=dev --no-audit --no-fund && mv node_modules package
+# The demo, and the command that can start it, are not for production.
+RUN tar --exclude=dist/cli.js --exclude=dist/demo.js --exclude=dist/embedded-zitadel -xzf "$(npm pack --silent)"
+RUN npm prune --omit=dev --no-audit --no-fund && mv node_modules package
 
 FROM node:24-slim
 ENV NODE_ENV=production

@@ -31,7 +31,7 @@ test('it contains only what is needed to start', () => {
 
   expect(readdirSync(root).sort()).toEqual(['README.md', 'dist', 'node_modules', 'package.json', 'schema']);
   expect(files).toContain('dist/main.js');
-  expect(files.filter((path) => /demo|embedded|\.d\.ts$/.test(path))).toEqual(['dist/errors.d.ts']);
+  expect(files.filter((path) => /\/cli\.|demo|embedded|\.d\.ts$/.test(path))).toEqual(['dist/errors.d.ts']);
   expect(Object.keys(dependencies).filter((name) => !has(name))).toEqual([]);
   expect(['typescript', 'vitest', 'playwright-core', '@opentelemetry/sdk-trace-node'].filter(has)).toEqual([]);
 });
@@ -74,7 +74,10 @@ test('it reports what to install for traces, and that is enough', async () => {
   expect(await without.exited).toBe(1);
   const [, command = ''] =
     /^OTEL_EXPORTER_OTLP_ENDPOINT needs packages .*: (npm install .*)\n$/.exec(without.output.stderr) ?? [];
-  expect(readFileSync('README.md', 'utf8')).toContain(`\`${command}\``);
+  const pages = ['README.md', ...readdirSync('docs').map((name) => `docs/${name}`)].filter((path) =>
+    path.endsWith('.md'),
+  );
+  expect(pages.filter((path) => readFileSync(path, 'utf8').includes(`\`${command}\``))).toHaveLength(1);
 
   // Keeps the variables that configure npm's registry.
   await using install = start({ ...process.env, ...image.env }, ['sh', '-c', `${command} --no-audit --no-fund`]);
