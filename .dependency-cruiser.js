@@ -5,9 +5,9 @@ const failure = ['failures', 'failure', 'errors'];
  * type counts too.
  */
 const rooms = {
-  cli: ['main', 'demo', 'config'],
+  cli: ['main', 'demo', 'environment'],
   main: ['server', 'process', 'config'],
-  demo: ['server', 'process', 'http', 'config', 'embedded-zitadel'],
+  demo: ['server', 'process', 'http', 'config', 'environment', 'embedded-zitadel'],
   server: ['graphql', 'http', 'contact-phone', 'telemetry', 'limits', 'zitadel', 'process', 'logger', 'config'],
   graphql: ['http', 'telemetry', 'contact-phone', 'limits', 'zitadel', 'logger', 'config', ...failure],
   http: ['config', ...failure],

@@ -29,7 +29,7 @@ function version(): string {
 }
 
 async function help(): Promise<string> {
-  const { demoDefaults, environment } = await import('./config.js');
+  const { demoDefaults, environment } = await import('./environment.js');
   const inDemo: Record<string, string> = demoDefaults;
   const variables = Object.entries(environment.shape).map(([name, { def, description = '' }]) => {
     const value = 'defaultValue' in def ? String(def.defaultValue) : '';

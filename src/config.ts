@@ -1,7 +1,6 @@
 import { environment, type LogFormat, type LogLevel } from './environment.js';
 import * as variable from './variables.js';
 
-export { demoDefaults, environment } from './environment.js';
 export { noCountry, type Budget, type Limit } from './variables.js';
 
 /** The configuration of the process, read once at startup. */

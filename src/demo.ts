@@ -1,4 +1,5 @@
-import { demoDefaults, readConfig } from './config.js';
+import { readConfig } from './config.js';
+import { demoDefaults } from './environment.js';
 import { startEmbeddedZitadel } from './embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from './embedded-zitadel/population.js';
 import { graphqlPath } from './http/http-server.js';
@@ -20,7 +21,7 @@ const examples: Examples = {
 
 await run(async (output) => {
   const zitadel = await startEmbeddedZitadel({
-    onSms: ({ number, code }) => output.write(`SMS to ${number || 'nobody'}: ${code} is your verification code.\n`),
+    onSms: ({ number, code }) => output.write(`SMS to ${number || 'no number'}: ${code} is your verification code.\n`),
   });
   const config = readConfig({ ...process.env, ZITADEL_URL: zitadel.url }, demoDefaults);
   const server = await startServer(config, { logTo: output, examples });
@@ -40,7 +41,7 @@ function banner(url: string, outboxUrl: string, smsLimits: string): string {
     `mutation { resendContactPhoneCode(userId: "${users.unverified.userId}", mode: RETURN_CODE) ` +
     '{ details { sequence changeDate resourceOwner } verificationCode } }';
   return `
-The subgraph is at ${url}${graphqlPath}, in front of an embedded ZITADEL that forgets everything when it ends.
+The subgraph is at ${url}${graphqlPath}, in front of an embedded ZITADEL, whose data is lost when it stops.
 
   ${url}/playground   to explore it in a browser
   ${outboxUrl}       the SMS that were "sent"

@@ -110,7 +110,7 @@ export const limits = (rule: string, maxLimits = Infinity) =>
 /** The inverse of `limits` and `budgets`. */
 export function formatLimits(list: readonly (Limit & { country?: string | undefined })[]): string {
   const format = ({ count, seconds, country }: (typeof list)[number]) => {
-    // A day is written as 24h, as in the README.
+    // A day is written as 24h, as in docs/configuration.md.
     const isWhole = ([unit, length]: [string, number]) => seconds % length === 0 && (unit !== 'd' || seconds > length);
     const [unit, length] = Object.entries(secondsOf).findLast(isWhole) ?? ['s', 1];
     return `${country ? `${country}:` : ''}${count}/${seconds / length}${unit}`;
@@ -164,15 +164,15 @@ function canDecode(text: string): boolean {
 
 /**
  * The variables that protect against SMS abuse have these prefixes. Ignoring a misspelt one would leave the server unprotected. Other
- * programs use `PHONE_` and `REDIS_` too, as in REDIS_HOST: of these, only a name that resembles one of ours counts as misspelt.
+ * programs use `PHONE_` and `REDIS_` too, as in REDIS_HOST: such a name counts as misspelt only if it resembles one of ours.
  */
-const [ourPrefix, oursAlone] = [/^(SMS|VERIFY|ZITADEL|PHONE|REDIS)_/i, /^(SMS|VERIFY|ZITADEL)_/i];
+const [ourPrefix, onlyOurPrefix] = [/^(SMS|VERIFY|ZITADEL|PHONE|REDIS)_/i, /^(SMS|VERIFY|ZITADEL)_/i];
 
 /**
  * Variables that Kubernetes sets in every pod for each Service in the namespace, such as one named `zitadel`.
  * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
-const ofService = /_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/;
+const fromKubernetes = /_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/;
 
 /**
  * Finds variables that look like ours but are not.
@@ -182,10 +182,10 @@ const ofService = /_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP
  * @returns a sentence for each, with the variable that was probably meant
  */
 export function unknownVariables(names: readonly string[], known: readonly string[]): string[] {
-  const unknown = names.filter((name) => ourPrefix.test(name) && !ofService.test(name) && !known.includes(name));
+  const unknown = names.filter((name) => ourPrefix.test(name) && !fromKubernetes.test(name) && !known.includes(name));
   return unknown.flatMap((name) => {
     const meant = meantBy(name, known);
-    if (!meant && !oursAlone.test(name)) return [];
+    if (!meant && !onlyOurPrefix.test(name)) return [];
     return `${name} is not a variable of this server${meant ? `; did you mean ${meant}?` : ''}`;
   });
 }

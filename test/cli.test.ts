@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
-import { demoDefaults, environment } from '../src/config.js';
+import { demoDefaults, environment } from '../src/environment.js';
 import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { startChild } from './support/child.js';
 import { linesOf, listening, main, openProduction } from './support/production.js';

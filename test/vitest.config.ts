@@ -14,7 +14,17 @@ if (process.env['TEST_LOG_FOLDER'] === undefined) {
 
 /** Stories that call no ZITADEL, or call it over both APIs themselves. */
 const neutral = [
-  ...['body-memory', 'callers', 'config', 'failed-start', 'gateways/composition', 'generations', 'house'],
+  ...[
+    'body-memory',
+    'callers',
+    'cli',
+    'config',
+    'pack',
+    'failed-start',
+    'gateways/composition',
+    'generations',
+    'house',
+  ],
   ...[
     'limit-stores',
     'logs',

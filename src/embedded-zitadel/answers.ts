@@ -97,7 +97,7 @@ export function outboxPage(outbox: readonly Sms[]): Answer {
   // Nothing needs escaping: numbers are in E.164 format, codes are letters and digits, and user ids come from the population.
   const rows = outbox
     .toReversed()
-    .map(({ userId, number, code }) => `<tr><td>${number || 'nobody'}</td><td>${code}</td><td>${userId}</td></tr>`)
+    .map(({ userId, number, code }) => `<tr><td>${number || 'no number'}</td><td>${code}</td><td>${userId}</td></tr>`)
     .join('\n');
   const body = `<!doctype html>
 <html lang="en">
