@@ -74,10 +74,7 @@ test('it reports what to install for traces, and that is enough', async () => {
   expect(await without.exited).toBe(1);
   const [, command = ''] =
     /^OTEL_EXPORTER_OTLP_ENDPOINT needs packages .*: (npm install .*)\n$/.exec(without.output.stderr) ?? [];
-  const pages = ['README.md', ...readdirSync('docs').map((name) => `docs/${name}`)].filter((path) =>
-    path.endsWith('.md'),
-  );
-  expect(pages.filter((path) => readFileSync(path, 'utf8').includes(`\`${command}\``))).toHaveLength(1);
+  expect(readFileSync('docs/operations.md', 'utf8')).toContain(`\`${command}\``);
 
   // Keeps the variables that configure npm's registry.
   await using install = start({ ...process.env, ...image.env }, ['sh', '-c', `${command} --no-audit --no-fund`]);
