@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import pidusage from 'pidusage';
 
-export interface Usage {
+interface Usage {
   /** CPU time of all its threads so far, in microseconds. */
   cpu: number;
   /** Resident, in bytes. */

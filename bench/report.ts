@@ -34,7 +34,7 @@ export function ratios(samples: Map<Peer, Sample[]>, peer: Peer, measure: Measur
   return spreadOf((samples.get(peer) ?? []).map((sample, round) => measure(sample) / (base[round] ?? NaN)));
 }
 
-export function tableOfAnswers(question: Question, samples: Map<Peer, Sample[]>): string {
+function tableOfAnswers(question: Question, samples: Map<Peer, Sample[]>): string {
   const rounds = [...samples.values()][0]?.length ?? 0;
   const columns: [string, Measure][] = [
     ['CPU, µs per request', ({ cpu }) => cpu],
@@ -67,7 +67,7 @@ export function tableOfAnswers(question: Question, samples: Map<Peer, Sample[]>)
   ].join('\n\n');
 }
 
-export function tableOfStarts(starts: Map<Peer, Start>): string {
+function tableOfStarts(starts: Map<Peer, Start>): string {
   const rounds = [...starts.values()][0]?.ms.length ?? 0;
   const row = (peer: Peer, { ms, memoryAtRest }: Start) => {
     const { median, least, greatest } = spreadOf(ms);

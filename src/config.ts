@@ -1,7 +1,7 @@
 import { environment, type LogFormat, type LogLevel } from './environment.js';
 import * as variable from './variables.js';
 
-export { noCountry, type Budget, type Limit } from './variables.js';
+export { noCountry, type Limit } from './variables.js';
 
 /** The configuration of the process, read once at startup. */
 export interface Config {
@@ -29,7 +29,7 @@ export interface HttpConfig {
   keepAliveTimeoutMs: number;
 }
 
-export interface GraphQLConfig {
+interface GraphQLConfig {
   introspection: boolean;
   /** The maximum number of lexical tokens in a document. */
   maxTokens: number;

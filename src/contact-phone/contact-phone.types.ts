@@ -21,8 +21,8 @@ export const VerificationCode = new GraphQLScalarType({
   specifiedByURL: 'https://zitadel.com/docs/reference/api/user/zitadel.user.v2.UserService.VerifyPhone',
 });
 
-/** ZITADEL's string, validated when its answer was read. A JavaScript Date would drop the microseconds. */
-export const DateTime = new GraphQLScalarType({
+/** ZITADEL's own string, which was validated when its answer was read. A JavaScript Date would drop the microseconds. */
+const DateTime = new GraphQLScalarType({
   name: 'DateTime',
   description:
     'A date and time in RFC 3339 format, with as many fractional digits as ZITADEL sent, such as `2026-11-23T19:04:05.123456Z`.',
@@ -64,7 +64,7 @@ registerEnumType(SetPhoneMode, {
 });
 
 @ObjectType({ simpleResolvers: true, description: "ZITADEL's record of a change to a contact phone." })
-export class ContactPhoneChangeDetails {
+class ContactPhoneChangeDetails {
   @Field(() => String, {
     nullable: true,
     description:

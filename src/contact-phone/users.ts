@@ -9,7 +9,7 @@ import type { ZitadelClient } from '../zitadel/zitadel-client.js';
 import type { Caller } from '../zitadel/zitadel-connection.js';
 
 /** By id: the user, or why they could not be read. Users that ZITADEL does not list are absent. */
-export type Users = ReadonlyMap<string, ZitadelUser | Failure>;
+type Users = ReadonlyMap<string, ZitadelUser | Failure>;
 
 export type UserLoader = DataLoader<readonly string[], Users>;
 

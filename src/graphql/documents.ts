@@ -136,7 +136,7 @@ export class DocumentStore extends InMemoryLRUCache<DocumentNode> {
  *
  * @returns the remaining size in bytes
  */
-export function detach(document: DocumentNode): number {
+function detach(document: DocumentNode): number {
   let bytes = bytesOfEntry;
   // No recursion: values can be nested as deeply as the token limit allows. Nodes and arrays are both walked as keys with values.
   const pending: Record<string, unknown>[] = [document as unknown as Record<string, unknown>];

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium, type Page } from 'playwright-core';
+import { chromium } from 'playwright-core';
 import { onTestFinished } from 'vitest';
 
 /** Chromium from npm on Linux; elsewhere the installed Chrome. */
@@ -51,4 +51,3 @@ export async function openPage(origins: string[]) {
   });
   return { page, strangers, complaints, [Symbol.asyncDispose]: () => browser.close() };
 }
-export type { Page };

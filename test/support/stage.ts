@@ -11,11 +11,11 @@ export const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 export const manager = bearer(tokens.manager.token);
 export const unverified = users.unverified.userId;
 
-export interface ChangeResult {
+interface ChangeResult {
   details: { sequence: string; changeDate: string; resourceOwner: string };
   user: { contactPhone: Phone };
 }
-export interface CodeResult extends ChangeResult {
+interface CodeResult extends ChangeResult {
   verificationCode: string | null;
   resendAvailableAt: string | null;
 }
