@@ -6,8 +6,12 @@ import { createSchema } from '../src/graphql/schema.js';
 import { acceptedSockets } from './support/accepted-sockets.js';
 import { answersOn, nextOf, rawPost } from './support/raw-http.js';
 import { openSocket } from './support/sockets.js';
+import { shareStage } from './support/shared-stage.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
 import { until } from './support/until.js';
+
+/** No attack may influence the next request. */
+const shared = shareStage({ INTROSPECTION: 'false' });
 
 const phone = `contactPhone(userId: "${unverified}") { number }`;
 const times = (count: number, part: (index: number) => string) =>
@@ -100,7 +104,7 @@ test.for([
     'Syntax Error: Document contains more that 2000 tokens. Parsing aborted.',
   ],
 ] as const)('refuses %s, and serves the next request', async ([, query, code, message]) => {
-  await using stage = await openStage({ INTROSPECTION: 'false' });
+  const stage = shared();
 
   const answer = await post(stage.graphql, { query }, manager);
 
@@ -117,7 +121,7 @@ test.for([
 });
 
 test('accepts requests just within the limits', async () => {
-  await using stage = await openStage();
+  const stage = shared();
   const aliases = times(50, (i) => `a${i}: ${phone}`);
   const depth = '... on Query { '.repeat(8);
 
@@ -166,7 +170,7 @@ test.for([
   ],
   ['a poisoned prototype', { body: '{"query":"{ __typename }","__proto__":{"a":1}}' }, 400],
 ] as [string, RequestInit, number][])('refuses %s, and serves the next request', async ([, request, status]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const response = await fetch(stage.graphql, {
     method: 'POST',
@@ -184,7 +188,7 @@ test.for([
 });
 
 test('refuses what another site can send without a preflight', async () => {
-  await using stage = await openStage();
+  const stage = shared();
   const body = JSON.stringify({ query: mutation });
   const simple = [
     'text/plain',
@@ -204,7 +208,7 @@ test('refuses what another site can send without a preflight', async () => {
 test.for(['text/html', 'multipart/mixed', 'application/json;q=0'])(
   'refuses a client that accepts only %s before it does anything',
   async (accept) => {
-    await using stage = await openStage();
+    const stage = shared();
 
     const answer = await post(stage.graphql, { query: mutation }, { ...manager, accept });
 
@@ -217,7 +221,7 @@ test.for(['text/html', 'multipart/mixed', 'application/json;q=0'])(
 );
 
 test('answers in an accepted media type', async () => {
-  await using stage = await openStage();
+  const stage = shared();
   const typeFor = async (accept: string) =>
     (await post(stage.graphql, { query: '{ __typename }' }, { accept })).headers.get('content-type');
 
@@ -251,7 +255,7 @@ test('accepts a body up to BODY_LIMIT', async () => {
 });
 
 test('refuses a mutation by GET', async () => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const response = await fetch(`${stage.graphql}?query=${encodeURIComponent(mutation)}`, { headers: manager });
 

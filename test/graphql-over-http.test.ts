@@ -5,12 +5,16 @@ import { acceptedSockets } from './support/accepted-sockets.js';
 import { gate } from './support/gate.js';
 import { answersOn, nextOf, rawPost } from './support/raw-http.js';
 import { openSocket } from './support/sockets.js';
+import { shareStage } from './support/shared-stage.js';
 import { manager, openStage, post, resend, unverified } from './support/stage.js';
+
+/** No refusal may influence the next request. */
+const shared = shareStage();
 
 const mutation = `mutation { resendContactPhoneCode(userId: "${unverified}") { verificationCode } }`;
 
 test('passes the audit of GraphQL over HTTP', async () => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const results = await auditServer({ url: stage.graphql });
 
@@ -69,7 +73,7 @@ test.for([
     'Use POST. GET is disabled so that variables never end up in access logs.',
   ],
 ] as const)('refuses %s as GraphQL would', async ([, request, status, message]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const response = await fetch(stage.graphql, request);
 
@@ -195,7 +199,7 @@ test.for([
     'Unknown argument "mod" on field "Mutation.resendContactPhoneCode".',
   ],
 ] as const)('repeats no value and makes no suggestion when it refuses %s', async ([, body, code, message]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const answer = await post(stage.graphql, body, manager);
 
@@ -263,7 +267,7 @@ test.for([
     'GraphQL operations must contain a non-empty `query` or a `persistedQuery` extension.',
   ],
 ] as const)('blames the request, not the server: %s', async ([, body, code, message]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const answer = await post(stage.graphql, body, manager);
 
@@ -301,7 +305,7 @@ test.for([
     'Cannot satisfy Expect: only 100-continue is supported.',
   ],
 ] as const)('refuses %s as GraphQL would, without repeating anything', async ([, bytes, status, message]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const answer = await sendRaw(stage.url, bytes);
 
@@ -350,7 +354,7 @@ test('does not refuse a late request that has already been answered', async () =
 });
 
 test('lets no cache store an answer', async () => {
-  await using stage = await openStage();
+  const stage = shared();
 
   for (const answer of [await stage.resend(), await post(stage.graphql, { query: '{ nothing }' })]) {
     expect(answer.headers.get('cache-control')).toBe('no-store');
@@ -381,7 +385,7 @@ async function sendRaw(url: string, bytes: string): Promise<string> {
 }
 
 test('keeps the variables of a URL out of the log', async () => {
-  await using stage = await openStage();
+  const stage = shared();
 
   await fetch(`${stage.graphql}?variables=${encodeURIComponent(JSON.stringify({ v: secret }))}`);
 
@@ -390,7 +394,7 @@ test('keeps the variables of a URL out of the log', async () => {
 });
 
 test('reports the location of an error in the document, and the path of a failed field', async () => {
-  await using stage = await openStage();
+  const stage = shared();
   const ask = (query: string) => post(stage.graphql, { query });
 
   expect((await ask('{\n  a\n}')).errors).toMatchObject([{ locations: [{ line: 2, column: 3 }] }]);
@@ -452,7 +456,7 @@ test('allows browsers from the configured origins, and no others', async () => {
 });
 
 test('allows no browser from another origin by default', async () => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const answer = await resend(stage.url, {}, { ...manager, origin: 'https://app.example.com' });
 
@@ -460,7 +464,7 @@ test('allows no browser from another origin by default', async () => {
 });
 
 test('reports that it is live and ready', async () => {
-  await using stage = await openStage();
+  const stage = shared();
 
   for (const path of ['/health/live', '/health/ready']) {
     const response = await fetch(stage.url + path);
@@ -469,7 +473,7 @@ test('reports that it is live and ready', async () => {
 });
 
 test('points to GraphQL from everywhere else', async () => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const response = await fetch(`${stage.url}/graphql/nothing`);
 

@@ -3,11 +3,15 @@ import { MemoryStore } from '../src/limits/memory-store.js';
 import { ZitadelClient } from '../src/zitadel/zitadel-client.js';
 import { mutationNames, mutations, type Mutation } from './support/mutations.js';
 import { readMany, readOne, user } from './support/reads.js';
+import { shareStage } from './support/shared-stage.js';
 import { manager, openStage, unverified, type GraphQLAnswer } from './support/stage.js';
 
 // Every error of a mutation says whether the change was made.
 
 afterEach(() => void vi.restoreAllMocks());
+
+/** For changes that are refused. */
+const shared = shareStage();
 
 const fieldOf: Record<Mutation, string> = {
   'set-contact-phone': 'setContactPhone',
@@ -49,7 +53,7 @@ test.for(
     ] as const,
   ]),
 )('%s does nothing %s', async ([name, , variables, headers, extensions]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const { status, data, errors } = await change(stage, name, variables, headers);
 
@@ -68,7 +72,7 @@ test.for([
   ['set-contact-phone', invalid('number', 'NUMBER_WITHOUT_COUNTRY_CODE')],
   ['verify-contact-phone', invalid('verificationCode', 'CODE_MALFORMED')],
 ] as const)('%s does nothing with a bad number or code', async ([name, extensions]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const { errors } = await change(stage, name, badInput(name));
 

@@ -1,9 +1,12 @@
 import { expect, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
+import { shareStage } from './support/shared-stage.js';
 import { openStage, unverified } from './support/stage.js';
 import { messageOf } from './support/zitadel.js';
 
 const { userId } = users.phoneless;
+/** For numbers that are refused. */
+const shared = shareStage();
 
 test.for([
   ['SEND_CODE', { sendCode: {} }, false, 1],
@@ -90,7 +93,7 @@ test.for([
   ['an object', { number: '+41791234567' }, noString],
   ['a flag', true, noString],
 ] as const)('refuses %s without calling ZITADEL or repeating the input', async ([, number, [reason, message]]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   for (const mode of ['SEND_CODE', 'MARK_VERIFIED']) {
     const answer = await stage.run('set-contact-phone', { userId: unverified, number, mode });

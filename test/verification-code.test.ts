@@ -1,9 +1,12 @@
 import { expect, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
+import { shareStage } from './support/shared-stage.js';
 import { manager, openStage, post, unverified } from './support/stage.js';
 import { messageOf } from './support/zitadel.js';
 
 const hour = 60 * 60 * 1000;
+/** For codes that are refused. */
+const shared = shareStage();
 
 /** A stage where the unverified user has received a code. */
 async function openWithCode(options?: Parameters<typeof openStage>[1]) {
@@ -40,7 +43,7 @@ test.for([
   ['21 characters', 'S3CR3T-S3CR3T-S3CR3T-'],
   ['21 characters of two halves each', '💌'.repeat(21)],
 ] as const)('refuses a code of %s without calling ZITADEL', async ([, verificationCode]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const answer = await stage.run('verify-contact-phone', { userId: unverified, verificationCode });
 
@@ -65,7 +68,7 @@ test.for([
   ['a list', '["537237"]'],
   ['an object', '{"S3CR3T":"537237"}'],
 ] as const)('refuses a code that is %s instead of a string, without calling ZITADEL', async ([, value]) => {
-  await using stage = await openStage();
+  const stage = shared();
   const verify = (argument: string) => `verifyContactPhone(userId: "${unverified}", verificationCode: ${argument})`;
   const literal = value.replace('"S3CR3T"', 'S3CR3T');
 
@@ -104,7 +107,7 @@ test.for([
   ['white space within', 'S3C R3T'],
   ['two lines', 'S3C\nR3T'],
 ] as const)('lets ZITADEL judge a code of %s', async ([, verificationCode]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const answer = await stage.run('verify-contact-phone', { userId: unverified, verificationCode });
 
