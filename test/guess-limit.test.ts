@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { stopClock } from './support/clock.js';
-import { fiftyAtOnce } from './support/fifty-at-once.js';
+import { allAtOnce, numbersTo } from './support/at-once.js';
 import { gate } from './support/gate.js';
 import { bearer, manager, openStage, unverified } from './support/stage.js';
 import { answered } from './support/zitadel.js';
@@ -60,7 +60,7 @@ test('passes at most five wrong codes to ZITADEL in any ten minutes', async () =
 test('passes five of 50 simultaneous wrong codes by one caller to ZITADEL', async () => {
   await using stage = await openWithCode();
 
-  const answers = await fiftyAtOnce(stage.zitadel, 5, () => stage.verify());
+  const answers = await allAtOnce(stage.zitadel, numbersTo(50), { reaching: 5 }, () => stage.verify());
 
   expect(answers.filter(({ code }) => code === 'RATE_LIMITED')).toEqual(Array(45).fill(inProgress));
   expect(answers.filter(({ code }) => code === wrong.code)).toHaveLength(5);

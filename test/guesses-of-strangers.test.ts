@@ -2,7 +2,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { tokens, users, type EmbeddedToken } from '../src/embedded-zitadel/population.js';
 import { stopClock } from './support/clock.js';
 import { crowd } from './support/crowd.js';
-import { fiftyAtOnce } from './support/fifty-at-once.js';
+import { allAtOnce, numbersTo } from './support/at-once.js';
 import { gate } from './support/gate.js';
 import { bearer, manager, openStage, post, unverified } from './support/stage.js';
 import { answered } from './support/zitadel.js';
@@ -75,7 +75,7 @@ test.for([
     await using stage = await openWithCode();
     const { verify, zitadel } = stage;
 
-    const atOnce = await fiftyAtOnce(zitadel, 5, (index) => verify(strangers[index] ?? {}));
+    const atOnce = await allAtOnce(zitadel, strangers, { reaching: 5 }, (stranger) => verify(stranger));
     expect(atOnce.filter(({ code }) => code === wrong.code)).toHaveLength(5);
     expect(atOnce.filter(({ code }) => code !== wrong.code)).toEqual(Array(45).fill(inProgress));
     for (const one of strangers) expect(await verify(one, stage.code)).toEqual(limited(3_600));
@@ -245,7 +245,7 @@ test('passes five of 50 simultaneous wrong codes by the user to ZITADEL, even if
   await using stage = await openWithCode();
   await stage.useUpStrangersGuesses();
 
-  const answers = await fiftyAtOnce(stage.zitadel, 5, () => stage.verify(self));
+  const answers = await allAtOnce(stage.zitadel, numbersTo(50), { reaching: 5 }, () => stage.verify(self));
 
   expect(answers.filter(({ code }) => code === wrong.code)).toHaveLength(5);
   expect(answers.filter(({ code }) => code !== wrong.code)).toEqual(Array(45).fill(inProgress));

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { users, type EmbeddedToken } from '../src/embedded-zitadel/population.js';
 import { stopClock } from './support/clock.js';
 import { crowd, moreTokens } from './support/crowd.js';
-import { allAtOnce } from './support/fifty-at-once.js';
+import { allAtOnce } from './support/at-once.js';
 import { extensionsOf, limited, openLine, tally } from './support/line.js';
 import { bearer, openStage, unverified } from './support/stage.js';
 

@@ -5,7 +5,7 @@ import { moreTokens } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { hasRedis } from './support/has-redis.js';
 import { errorsOf, guessesOf, reasonsOf, refusedFor, set, verify } from './support/limited.js';
-import { allAtOnce } from './support/processes.js';
+import { allAtOnce, numbersTo } from './support/at-once.js';
 import { bearer, manager, post, unverified } from './support/stage.js';
 import { openTwo, within } from './support/two-servers.js';
 import { until } from './support/until.js';
@@ -31,7 +31,7 @@ describe.runIf(hasRedis)('two servers with one Redis', () => {
     expect(errors).toMatchObject([{ extensions: { ...refusedFor('SMS_BUDGET'), retryAfter: within(3_660) } }]);
     expect(zitadel.outbox).toHaveLength(3);
 
-    const guesses = await allAtOnce(zitadel, { count: 40, reaching: 3, unanswered: 3 }, (index) =>
+    const guesses = await allAtOnce(zitadel, numbersTo(40), { reaching: 3 }, (index) =>
       verify((index % 2 ? one : other).url),
     );
     expect(guessesOf(zitadel)).toHaveLength(3);

@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { callerOf } from '../src/limits/callers.js';
-import { allAtOnce } from './support/fifty-at-once.js';
+import { allAtOnce, numbersTo } from './support/at-once.js';
 import { stopClock } from './support/clock.js';
 import { crowd, moreTokens } from './support/crowd.js';
 import { gate } from './support/gate.js';
@@ -156,7 +156,7 @@ test('sends exactly one SMS for 300 simultaneous resends with tokens of members 
 test('sends exactly one SMS for 50 simultaneous resends by one caller', async () => {
   await using line = await openLine();
 
-  const answers = await allAtOnce(line.zitadel, Array(50).fill({}), { reaching: 1, waiting: 1 }, () => line.resend());
+  const answers = await allAtOnce(line.zitadel, numbersTo(50), { reaching: 1, waiting: 1 }, () => line.resend());
 
   expect(tally(answers)).toEqual({ sent: 1, 'SMS_TO_USER 30': 1, 'IN_PROGRESS 1': 48 });
   expect(line.zitadel.outbox).toHaveLength(1);

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { tokens, users, type EmbeddedToken } from '../src/embedded-zitadel/population.js';
+import { allAtOnce, numbersTo } from './support/at-once.js';
 import { crowd } from './support/crowd.js';
 import { hasRedis } from './support/has-redis.js';
 import { errorsOf, guessesOf, reasonsOf, refusedFor, set, verify } from './support/limited.js';
-import { allAtOnce, inLine, startProcesses } from './support/processes.js';
+import { startProcesses } from './support/processes.js';
 import { startCluster } from './support/redis-cluster.js';
 import { startRedis } from './support/redis.js';
 import { bearer, openStage, resend, unverified } from './support/stage.js';
@@ -21,6 +22,9 @@ const tokensOf = (
 
 /** The timeout is long, since three processes may make a machine slow. */
 const shared = { PHONE_HASH_KEY: 'the-same-in-all-processes', SMS_LIMITS: '1/10m', ZITADEL_TIMEOUT_MS: '60000' };
+
+/** In each of the three, one call is in flight for a user or a number, and eight wait for its outcome. */
+const maxInLine = 3 * (1 + 8);
 
 const manyUsers = crowd(600);
 const unverifiedOnes = manyUsers.filter(({ phone }) => !phone.isVerified);
@@ -41,14 +45,14 @@ describe.runIf(hasRedis)('three processes with one Redis', () => {
     const env = { ...shared, REDIS_URL: redis.url };
     const processes = await startProcesses(zitadel, [env, env, env]);
     const { urlOf } = processes;
-    const one = { reaching: 1, unanswered: inLine(3) };
+    const one = { reaching: 1, waiting: maxInLine - 1 };
 
-    const ofUser = await allAtOnce(zitadel, { count: 300, ...one }, (index) =>
+    const ofUser = await allAtOnce(zitadel, numbersTo(300), one, (index) =>
       resend(urlOf(index), {}, bearer(tokenOf(index, 'the-user'))),
     );
     expect(zitadel.outbox).toHaveLength(1);
     expect(errorsOf(ofUser)).toHaveLength(299);
-    expect(reasonsOf(ofUser.slice(0, 300 - inLine(3)))).toEqual(['IN_PROGRESS']);
+    expect(reasonsOf(ofUser.slice(0, 300 - maxInLine))).toEqual(['IN_PROGRESS']);
     expect(reasonsOf(ofUser)).toContain('SMS_TO_USER');
     for (const index of [0, 1, 2]) {
       const { errors } = await resend(urlOf(index));
@@ -56,12 +60,12 @@ describe.runIf(hasRedis)('three processes with one Redis', () => {
     }
 
     const number = '+41795550101';
-    const toNumber = await allAtOnce(zitadel, { count: 200, ...one }, (index) =>
+    const toNumber = await allAtOnce(zitadel, numbersTo(200), one, (index) =>
       set(urlOf(index), manyUsers[index]?.userId ?? '', number, bearer(tokenOf(index, 'one-of-many'))),
     );
     expect(zitadel.outbox.map((sms) => sms.number)).toEqual([users.unverified.phone.number, number]);
     expect(errorsOf(toNumber)).toHaveLength(199);
-    expect(reasonsOf(toNumber.slice(0, 200 - inLine(3)))).toEqual(['IN_PROGRESS']);
+    expect(reasonsOf(toNumber.slice(0, 200 - maxInLine))).toEqual(['IN_PROGRESS']);
     expect(reasonsOf(toNumber)).toContain('SMS_TO_NUMBER');
     for (const index of [0, 1, 2]) {
       const { errors } = await set(urlOf(index), unverifiedOnes[200]?.userId ?? '', number);
@@ -69,7 +73,7 @@ describe.runIf(hasRedis)('three processes with one Redis', () => {
     }
 
     const guess = (index: number) => verify(urlOf(index), bearer(tokenOf(index, 'a-stranger')));
-    const guesses = await allAtOnce(zitadel, { count: 50, reaching: 5, unanswered: 5 }, guess);
+    const guesses = await allAtOnce(zitadel, numbersTo(50), { reaching: 5 }, guess);
     expect(guessesOf(zitadel)).toHaveLength(5);
     expect(reasonsOf(guesses.slice(0, 45))).toEqual(['IN_PROGRESS']);
     const again = [];
@@ -90,7 +94,7 @@ describe.runIf(hasRedis)('three processes with one Redis', () => {
     const env = { ...shared, REDIS_URL: redis.url, SMS_BUDGET: '10/1h' };
     const processes = await startProcesses(zitadel, [env, env, env]);
 
-    const answers = await allAtOnce(zitadel, { count: 300, reaching: 10, unanswered: 10 }, (index) =>
+    const answers = await allAtOnce(zitadel, numbersTo(300), { reaching: 10 }, (index) =>
       resend(processes.urlOf(index), { userId: unverifiedOnes[index]?.userId }),
     );
 
@@ -114,7 +118,7 @@ describe.runIf(hasRedis)('three processes with one Redis', () => {
     const env = { ...shared, REDIS_URL: redis.url, PHONE_HASH_KEY: '' };
     const processes = await startProcesses(zitadel, [env, env, env]);
 
-    const answers = await allAtOnce(zitadel, { count: 200, reaching: 3, unanswered: inLine(3) }, (index) =>
+    const answers = await allAtOnce(zitadel, numbersTo(200), { reaching: 3, waiting: maxInLine - 3 }, (index) =>
       set(
         processes.urlOf(index),
         manyUsers[index]?.userId ?? '',
@@ -143,7 +147,7 @@ test.runIf(hasRedis)(
     );
     const { urlOf } = processes;
 
-    const ofUser = await allAtOnce(zitadel, { count: 300, reaching: 1, unanswered: inLine(3) }, (index) =>
+    const ofUser = await allAtOnce(zitadel, numbersTo(300), { reaching: 1, waiting: maxInLine - 1 }, (index) =>
       resend(urlOf(index), {}, bearer(tokenOf(index, 'the-user'))),
     );
     expect(zitadel.outbox).toHaveLength(1);

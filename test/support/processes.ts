@@ -1,12 +1,15 @@
 import { expect } from 'vitest';
 import type { EmbeddedZitadel } from '../../src/embedded-zitadel/embedded-zitadel.js';
 import { startChild } from './child.js';
-import { gate } from './gate.js';
 import { listening, main } from './production.js';
 import { leaveForLogTest } from './stage.js';
 
 const redisIsUp = /"Redis is up/;
 const redisIsDown = /"Redis is down/;
+
+/** Makes timers ten times as long. When this many processes share a busy machine, Redis may take longer than they would wait. */
+const patiently =
+  'data:text/javascript,const set = setTimeout; globalThis.setTimeout = (run, ms, ...args) => set(run, 10 * ms, ...args)';
 
 /**
  * Production servers in processes of their own, one for each environment, in front of one ZITADEL, which they call over REST and over Connect
@@ -16,7 +19,7 @@ export async function startProcesses(zitadel: EmbeddedZitadel, environments: Rec
   const start = async (env: Record<string, string>, index: number) => {
     const ZITADEL_API = index % 2 === 0 ? 'rest' : 'connect';
     const own = { ZITADEL_URL: zitadel.url, ZITADEL_API, PORT: '0', HOST: '127.0.0.1' };
-    const server = startChild([main], { ...own, ...env });
+    const server = startChild(['--import', patiently, main], { ...own, ...env });
     const [, url = ''] = await server.printed(listening);
     await server.printed(redisIsUp);
     return { server, url, startedWith: server.output.stdout.length };
@@ -41,29 +44,4 @@ export async function startProcesses(zitadel: EmbeddedZitadel, environments: Rec
       }
     },
   };
-}
-
-/** In a process, one call is in flight for a user or a number, and eight wait for its outcome. */
-export const inLine = (processes: number) => processes * (1 + 8);
-
-/**
- * Makes many calls at once. ZITADEL answers the first `reaching` writes only when all calls but `unanswered` have been answered.
- *
- * @returns the answers, in order of arrival
- */
-export async function allAtOnce<Answer>(
-  zitadel: EmbeddedZitadel,
-  { count, reaching, unanswered }: Record<'count' | 'reaching' | 'unanswered', number>,
-  call: (index: number) => Promise<Answer>,
-): Promise<Answer[]> {
-  const others = gate();
-  zitadel.misbehaveWhenWriting(...Array.from({ length: reaching }, () => ({ hold: others.opened })));
-  const answers: Answer[] = [];
-  await Promise.all(
-    Array.from({ length: count }, async (_, index) => {
-      const answer = await call(index);
-      if (answers.push(answer) >= count - unanswered) others.open();
-    }),
-  );
-  return answers;
 }

@@ -4,8 +4,10 @@ import { gate } from './gate.js';
 /**
  * Makes a call for each of these at once. ZITADEL answers the first `reaching` writes only when all other calls have been answered, except
  * those that are `waiting` for them.
+ *
+ * @returns the answers, in order of arrival
  */
-export function allAtOnce<One, Answer>(
+export async function allAtOnce<One, Answer>(
   zitadel: EmbeddedZitadel,
   all: readonly One[],
   { reaching, waiting = 0 }: { reaching: number; waiting?: number },
@@ -13,21 +15,15 @@ export function allAtOnce<One, Answer>(
 ): Promise<Answer[]> {
   const others = gate();
   zitadel.misbehaveWhenWriting(...Array.from({ length: reaching }, () => ({ hold: others.opened })));
-  let answered = 0;
-  return Promise.all(
+  const answers: Answer[] = [];
+  await Promise.all(
     all.map(async (one) => {
       const answer = await call(one);
-      if ((answered += 1) === all.length - reaching - waiting) others.open();
-      return answer;
+      if (answers.push(answer) >= all.length - reaching - waiting) others.open();
     }),
   );
+  return answers;
 }
 
-/** Makes 50 calls at once. ZITADEL answers the first `reaching` writes only when all other calls have been answered. */
-export function fiftyAtOnce<Answer>(
-  zitadel: EmbeddedZitadel,
-  reaching: number,
-  call: (index: number) => Promise<Answer>,
-): Promise<Answer[]> {
-  return allAtOnce(zitadel, [...Array(50).keys()], { reaching }, call);
-}
+/** The numbers below this one, to make that many calls. */
+export const numbersTo = (count: number) => [...Array(count).keys()];
