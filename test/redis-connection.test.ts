@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { ConfigError } from '../src/config.js';
 import { RedisConnection, script } from '../src/limits/redis-connection.js';
@@ -5,7 +6,7 @@ import { createLogger } from '../src/logger.js';
 import { hasRedis } from './support/has-redis.js';
 import { startCluster } from './support/redis-cluster.js';
 import { startSentinels } from './support/redis-sentinel.js';
-import { startRedis } from './support/redis.js';
+import { ask, startRedis } from './support/redis.js';
 import { leaveForLogTest } from './support/stage.js';
 import { until } from './support/until.js';
 
@@ -42,10 +43,16 @@ async function connectTo(url: string) {
   return connection;
 }
 
+/** How many connections this Redis has accepted, with the one that asks. */
+async function connectionsTo(url: string) {
+  const statistics = await ask(Number(new URL(url).port), 'INFO', 'stats');
+  return Number(/total_connections_received:(\d+)/.exec(statistics)?.[1]);
+}
+
 const up = 'Redis is up: ';
 const down = 'Redis is down';
 
-afterEach(() => void vi.restoreAllMocks());
+afterEach(() => void vi.useRealTimers());
 
 describe.runIf(hasRedis)('with one Redis', () => {
   test('sends the source of a script only if Redis does not know it', async () => {
@@ -82,32 +89,47 @@ describe.runIf(hasRedis)('with one Redis', () => {
     await using server = await startRedis();
     using connection = await connectTo(server.url);
     await connection.run();
-    const timers = vi.spyOn(globalThis, 'setTimeout');
-    const waits = (waitMs: number) => timers.mock.calls.filter(([, ms]) => ms === waitMs).length;
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
 
     server.freeze();
-    expect(await connection.run()).toBeUndefined();
-    // In steps, so that a delay of this process is not mistaken for a slow Redis.
-    expect(waits(10)).toBe(20);
-    expect(waits(1_000)).toBe(1);
+    const early = connection.run();
+    // The client sends in the next turn of the event loop.
+    await setImmediate();
+    vi.advanceTimersByTime(150);
+    const late = connection.run();
+    await setImmediate();
+    vi.advanceTimersByTime(49);
+    expect(connection.redis.state).toBe('up');
+    vi.advanceTimersByTime(1);
+    // The late call does not wait 200 ms of its own.
+    expect(await Promise.all([early, late])).toEqual([undefined, undefined]);
     expect(connection.redis.state).toBe('down');
     expect(await connection.run()).toBeUndefined();
-    expect(waits(10)).toBe(20);
 
     server.thaw();
-    await connection.is('up');
-    // Once thawed, Redis ran what it had received while frozen.
-    expect(await connection.run()).toBe(3);
+    const connections = await connectionsTo(server.url);
+    vi.advanceTimersByTime(999);
+    // Only the one that asks.
+    expect(await connectionsTo(server.url)).toBe(connections + 1);
+    vi.advanceTimersByTime(1);
+    await until(() => Promise.resolve(connection.redis.state === 'up'));
+    // Once thawed, Redis ran what it had received while frozen, but not what was asked later.
+    expect(await connection.run()).toBe(4);
     expect(connection.messages()).toEqual([up, down, up]);
+  });
 
-    server.freeze();
-    timers.mockClear();
-    const early = connection.run();
-    await until(() => Promise.resolve(waits(10) >= 10));
-    const late = connection.run();
-    expect(await Promise.all([early, late])).toEqual([undefined, undefined]);
-    // The late call does not wait 200 ms of its own.
-    expect(waits(10)).toBeLessThan(2 * 20);
+  test('does not call Redis slow if its answer came while this process was busy', async () => {
+    await using server = await startRedis();
+    using connection = await connectTo(server.url);
+    await connection.run();
+
+    const answer = connection.run();
+    // The client sends in the next turn of the event loop.
+    await setImmediate();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+
+    expect(await answer).toBe(2);
+    expect(connection.messages()).toEqual([up]);
   });
 
   test('starts without Redis, connects later, notices when it goes down, and disconnects at the end', async () => {

@@ -1,9 +1,10 @@
 import { EventEmitter, once } from 'node:events';
 import type { Socket } from 'node:net';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { readConfig } from '../src/config.js';
 import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { startServer, type RunningServer } from '../src/server.js';
+import { holdTimers } from './support/clock.js';
 import { answersOn, rawGet, rawPost } from './support/raw-http.js';
 import { openSocket } from './support/sockets.js';
 import { manager, unverified } from './support/stage.js';
@@ -12,20 +13,6 @@ const delayMs = 299_999;
 const workers = 20;
 const query = `mutation { resendContactPhoneCode(userId: "${unverified}", mode: RETURN_CODE) { verificationCode } }`;
 const request = rawPost(JSON.stringify({ query }), manager);
-
-/** Suspends only the timers of SHUTDOWN_DELAY_MS. @returns a function that fires all of them */
-function holdDelay(): () => void {
-  const real = globalThis.setTimeout;
-  const waiting: (() => void)[] = [];
-  const spy = vi
-    .spyOn(globalThis, 'setTimeout')
-    .mockImplementation(((run: () => void, ms?: number, ...more: unknown[]) =>
-      ms === delayMs ? waiting.push(run) : real(run, ms, ...more)) as typeof setTimeout);
-  onTestFinished(() => spy.mockRestore());
-  return () => {
-    for (const run of waiting.splice(0)) run();
-  };
-}
 
 interface Connection {
   instance: RunningServer;
@@ -107,7 +94,7 @@ test(
     });
     const start = () => startServer(config, { logTo: { write: () => {} } });
     const instances = [await start(), await start()];
-    const passDelay = holdDelay();
+    const delays = holdTimers(delayMs);
     const balancer = openBalancer(instances);
     await balancer.answered(2 * workers);
 
@@ -119,7 +106,7 @@ test(
       for (let rounds = 0; rounds < 50 && balancer.connectionsTo(old) > 0; rounds += 1)
         await balancer.answered(workers);
       expect(balancer.connectionsTo(old)).toBe(0);
-      passDelay();
+      delays.fire();
       await balancer.answered(workers);
       await closed;
       instances[restart % 2] = await start();
@@ -133,7 +120,7 @@ test(
     expect(zitadel.calls).toHaveLength(codes.length);
 
     const closed = instances.map((instance) => instance[Symbol.asyncDispose]());
-    passDelay();
+    delays.fire();
     await Promise.all(closed);
     await zitadel[Symbol.asyncDispose]();
   },
