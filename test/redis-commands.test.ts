@@ -25,6 +25,20 @@ const listOf = (fields: string) => `query ($representations: [_Any!]!) {
   _entities(representations: $representations) { ... on User { contactPhone { ${fields} } } }
 }`;
 
+type Redis = Awaited<ReturnType<typeof startRedis>>;
+type Proxy = Awaited<ReturnType<typeof openRedisProxy>>;
+
+/** Counts the scripts and round trips that a call takes. */
+const costIn = (redis: Redis, proxy: Proxy) => async (call: () => Promise<unknown>) => {
+  const [before, tripsBefore] = [await redis.commandCounts(), proxy.trips()];
+  await call();
+  const after = await redis.commandCounts();
+  return { scripts: after.evalsha + after.eval - before.evalsha - before.eval, trips: proxy.trips() - tripsBefore };
+};
+const twoTrips = { scripts: 2, trips: 2 };
+const oneTrip = { scripts: 1, trips: 1 };
+const none = { scripts: 0, trips: 0 };
+
 describe.runIf(hasRedis)('a server with Redis', () => {
   test('needs two scripts and two round trips for an SMS or a guess, and none for what it refuses itself', async () => {
     await using redis = await startRedis();
@@ -33,13 +47,7 @@ describe.runIf(hasRedis)('a server with Redis', () => {
     await using stage = await openStage({ ...limits, REDIS_URL: proxy.url }, { moreUsers });
     await redisIs('up', stage.url);
     const { zitadel } = stage;
-    /** How many scripts and round trips a call takes. */
-    const costOf = async (call: () => Promise<unknown>) => {
-      const [before, tripsBefore] = [await redis.commandCounts(), proxy.trips()];
-      await call();
-      const after = await redis.commandCounts();
-      return { scripts: after.evalsha + after.eval - before.evalsha - before.eval, trips: proxy.trips() - tripsBefore };
-    };
+    const costOf = costIn(redis, proxy);
     const set = (userId: string, typed: string) => stage.run('set-contact-phone', { userId, number: typed });
     const verify = (verificationCode: string, headers = manager) =>
       stage.run('verify-contact-phone', { userId: unverified, verificationCode }, headers);
@@ -51,21 +59,19 @@ describe.runIf(hasRedis)('a server with Redis', () => {
         manager,
       );
     };
-    const two = { scripts: 2, trips: 2 };
-    const none = { scripts: 0, trips: 0 };
     // Redis gets the source of each script once.
     await stage.resend();
     await read('resendAvailableAt');
 
-    expect(await costOf(() => stage.resend())).toEqual(two);
-    expect(await costOf(() => set(users.phoneless.userId, '+41795550101'))).toEqual(two);
+    expect(await costOf(() => stage.resend())).toEqual(twoTrips);
+    expect(await costOf(() => set(users.phoneless.userId, '+41795550101'))).toEqual(twoTrips);
     zitadel.misbehaveWhenWriting(answered({ code: 7 }, 403), { reset: true });
-    expect(await costOf(() => stage.resend())).toEqual(two);
-    expect(await costOf(() => stage.resend())).toEqual(two);
-    expect(await costOf(() => verify('S3CR3T'))).toEqual(two);
+    expect(await costOf(() => stage.resend())).toEqual(twoTrips);
+    expect(await costOf(() => stage.resend())).toEqual(twoTrips);
+    expect(await costOf(() => verify('S3CR3T'))).toEqual(twoTrips);
     // A new code clears the caller's guesses.
-    expect(await costOf(() => stage.resend({ mode: 'RETURN_CODE' }))).toEqual({ scripts: 1, trips: 1 });
-    expect(await costOf(() => verify(zitadel.pendingCode(unverified) ?? ''))).toEqual(two);
+    expect(await costOf(() => stage.resend({ mode: 'RETURN_CODE' }))).toEqual(oneTrip);
+    expect(await costOf(() => verify(zitadel.pendingCode(unverified) ?? ''))).toEqual(twoTrips);
     expect(zitadel.outbox).toHaveLength(4);
 
     // ZITADEL refuses the read, or the histories of this process are full already.
@@ -76,7 +82,32 @@ describe.runIf(hasRedis)('a server with Redis', () => {
     expect(await costOf(() => set(users.phoneless.userId, '+41795550106'))).toEqual(none);
     expect(await costOf(() => read('number isVerified'))).toEqual(none);
     // One script for all 120 users.
-    expect(await costOf(() => read('number resendAvailableAt'))).toEqual({ scripts: 1, trips: 1 });
+    expect(await costOf(() => read('number resendAvailableAt'))).toEqual(oneTrip);
+  });
+
+  test('looks up `resendAvailableAt` once for each user with a phone, however often the user appears in a request', async () => {
+    await using redis = await startRedis();
+    await using proxy = await openRedisProxy(redis.url);
+    await using stage = await openStage({ ...limits, REDIS_URL: proxy.url });
+    await using unlimited = await openStage({ ...limits, SMS_LIMITS: 'off', REDIS_URL: proxy.url });
+    for (const { url } of [stage, unlimited]) await redisIs('up', url);
+    const costOf = costIn(redis, proxy);
+    const read = async (server: typeof stage, ...userIds: string[]) => {
+      const representations = userIds.map((id) => ({ __typename: 'User', id }));
+      const query = listOf('number resendAvailableAt');
+      expect((await post(server.graphql, { query, variables: { representations } }, manager)).status).toBe(200);
+    };
+    const mentions = () => proxy.sent().split(`:user:${unverified}`).length - 1;
+    // Redis gets the source of the script once.
+    await read(stage, unverified);
+    const before = mentions();
+
+    expect(await costOf(() => read(stage, ...Array<string>(5_000).fill(unverified)))).toEqual(oneTrip);
+    expect(mentions()).toBe(before + 1);
+    // These have no phone, or none that the caller may read.
+    expect(await costOf(() => read(stage, users.phoneless.userId))).toEqual(none);
+    expect(await costOf(() => read(stage, users.foreign.userId))).toEqual(none);
+    expect(await costOf(() => read(unlimited, unverified))).toEqual(none);
   });
 
   test('stores no token and no number, and nothing forever', async () => {
