@@ -104,19 +104,23 @@ test('does not repeat a read when no time is left', async () => {
 });
 
 test.for([
-  ['nothing', ''],
-  ['half an answer', 'HTTP/1.1 503 Status\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"code"'],
-] as const)('does not repeat a read after its deadline, after %s', async ([, begun]) => {
+  ['early hints', 'HTTP/1.1 103 Early Hints\r\n\r\n', {}],
+  [
+    'half an answer',
+    'HTTP/1.1 503 Status\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"code"',
+    { zitadel: { httpStatus: 503 } },
+  ],
+] as const)('does not repeat a read that only got %s by its deadline', async ([, begun, rest]) => {
   await using upstream = await openRawUpstream((socket) => socket.write(begun));
-  await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '2000' });
+  await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '300000' });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
 
-  const { errors } = await readOne(stage.graphql, unverified);
+  const answer = readOne(stage.graphql, unverified);
+  await upstream.headersRead;
+  vi.advanceTimersByTime(300_000);
 
-  expect(errors?.[0]?.extensions).toEqual({
-    code: 'UPSTREAM_TIMEOUT',
-    userId: unverified,
-    ...(begun && { zitadel: { httpStatus: 503 } }),
-  });
+  expect((await answer).errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT', userId: unverified, ...rest });
   expect(upstream.seen.requests).toBe(1);
 });
 
@@ -186,16 +190,16 @@ test('interprets omitted fields and null as proto3 JSON defines them', async () 
 const phone = users.unverified.phone.number;
 
 test.for<[string, object | undefined]>([
-  ['nothing', undefined],
+  ['no user', undefined],
   ['a user without an id', { human: {} }],
   ['another user', { userId: users.verified.userId, human: { phone: { phone } } }],
-  ['neither human nor machine', { userId: unverified }],
+  ['a user who is neither human nor machine', { userId: unverified }],
   ['a number that is not a string', { userId: unverified, human: { phone: { phone: 41791234567 } } }],
   [
     'a number with an invalid verification flag',
     { userId: unverified, human: { phone: { phone, isVerified: 'perhaps' } } },
   ],
-])('neither accepts %s as a phone nor logs it', async ([what, shape]) => {
+])('takes no phone from an answer with %s, and logs none of it', async ([what, shape]) => {
   await using stage = await openStage();
   stage.zitadel.misbehave(answered({ user: shape }), answered({ details: {}, result: [shape] }));
 

@@ -48,11 +48,15 @@ test.for([
   ['early hints without an answer', 'HTTP/1.1 103 Early Hints\r\n\r\n', {}],
 ] as const)('gives up on %s', async ([, begun, rest]) => {
   await using upstream = await openRawUpstream((socket) => socket.write(begun));
-  await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '2000' });
+  await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_TIMEOUT_MS: '300000' });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
 
-  const { errors } = await stage.resend({ mode: 'RETURN_CODE' });
+  const answer = stage.resend({ mode: 'RETURN_CODE' });
+  await upstream.headersRead;
+  vi.advanceTimersByTime(300_000);
 
-  expect(errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT', outcome: 'UNKNOWN', ...rest });
+  expect((await answer).errors?.[0]?.extensions).toEqual({ code: 'UPSTREAM_TIMEOUT', outcome: 'UNKNOWN', ...rest });
   expect(upstream.seen.requests).toBe(1);
 });
 
@@ -187,7 +191,7 @@ test('treats an answer with too large headers as unreadable', async () => {
   expect(stage.zitadel.calls).toHaveLength(1);
 });
 
-test('knows that nothing was sent without a connection: refused, unknown host, not TLS', async () => {
+test('reports that nothing was sent if there was no connection: refused, unknown host, not TLS', async () => {
   let closed: string;
   {
     await using upstream = await openRawUpstream();

@@ -1,5 +1,7 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { gate } from './gate.js';
 
 /** A TCP server for misbehaving upstreams. Counts its connections and the requests on them, except probes. */
 export async function openRawUpstream(
@@ -28,11 +30,24 @@ export async function openRawUpstream(
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+  // undici reports the headers that it has read: https://undici.nodejs.org/#/docs/api/DiagnosticsChannel
+  const reported = 'undici:request:headers';
+  const reading = gate();
+  const onHeaders = (message: unknown) => {
+    const { origin, headers } = (message as { request: { origin: string; headers: string[] } }).request;
+    // Only a probe has no token.
+    if (origin === url && headers.includes('authorization')) reading.open();
+  };
+  subscribe(reported, onHeaders);
   return {
     port,
-    url: `http://127.0.0.1:${port}`,
+    url,
     seen,
+    /** Resolves when the headers of an answer have been read. */
+    headersRead: reading.opened,
     async [Symbol.asyncDispose]() {
+      unsubscribe(reported, onHeaders);
       for (const socket of sockets) socket.destroy();
       server.close();
       await once(server, 'close');
