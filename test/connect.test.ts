@@ -174,3 +174,10 @@ test('sends no `Connect-Timeout-Ms`, since ZITADEL would answer 403 when the tim
   expect(call?.headers).toMatchObject({ 'connect-protocol-version': '1', 'content-type': 'application/json' });
   expect(call?.headers).not.toHaveProperty('connect-timeout-ms');
 });
+
+test('passes on a detail that it cannot read', async () => {
+  const answer = await refusedWith({ type: 'zitadel.v1.ErrorDetail', id: 'AUTH-AWfge' });
+
+  expect(answer).not.toHaveProperty('id');
+  expect(answer).toMatchObject({ details: [{ type: 'zitadel.v1.ErrorDetail', id: 'AUTH-AWfge' }] });
+});

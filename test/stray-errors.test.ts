@@ -119,3 +119,22 @@ test('a message that looks like a stack adds no lines', () => {
 
   expect(stack).not.toMatch(/\n.*S3CR3T/);
 });
+
+test.for([
+  ['an invalid name', { name: 'Bearer S3CR3T' }],
+  ['a very long name', { name: 'S3CR3T'.repeat(100) }],
+  ['no stack', { stack: undefined }],
+])('an error with %s is logged without it', ([, changes]) => {
+  const { type, message, stack } = summariseError(Object.assign(new Error('early'), changes));
+
+  expect([type, message]).toEqual(['Error', 'early']);
+  expect(stack ?? '').not.toContain('S3CR3T');
+});
+
+test('an error whose message was changed keeps its stack, without the old message', () => {
+  const later = 'later '.repeat(1_000);
+  const { stack } = summariseError(Object.assign(new Error('S3CR3T'), { message: later }));
+
+  expect(stack).toMatch(/^Error: later .*\n {4}at .*stray-errors/);
+  expect(stack).not.toContain('S3CR3T');
+});
