@@ -16,6 +16,10 @@ test.for([
   expect(tokenKeyOf(`${one}A`)).not.toBe(tokenKeyOf(one));
 });
 
+test('distinguishes tokens that differ only in where their parts end', () => {
+  expect(new Set(['YQYQ.YQ', 'YQ.YQYQ', 'YQYQYQ'].map(tokenKeyOf)).size).toBe(3);
+});
+
 test('stores no token', () => {
   expect(tokenKeyOf('S3CR3T-of-someone')).toMatch(/^[\w-]{43}$/);
 });

@@ -340,6 +340,167 @@ describe.runIf(hasRedis)('both stores', () => {
   });
 });
 
+/** Both stores, on one clock, and what each answers. */
+async function openBoth() {
+  const opened = await openStore();
+  const inMemory = stopAt(startsAt);
+  const memory = new MemoryStore(holdMs);
+  return {
+    pass: (ms: number) => void (opened.clock.now = inMemory.now += ms),
+    reserve: async (request: Request) => {
+      const answer = memory.reserve(request);
+      expect(await opened.store.reserve(request)).toEqual(answer);
+      return answer;
+    },
+    settle: async (request: Request, at: number) => {
+      memory.settle(request, at, ['keep']);
+      await opened.store.settle(request, at, ['keep']);
+    },
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+  };
+}
+
+const inSmall = (seconds: number, id = 'x', kind = unlimited): Request => ({
+  histories: [{ kind, id }],
+  budgets: [budgetOf('small', { count: 1, seconds })],
+});
+const smallKey = '{test}:budget:small';
+
+describe.runIf(hasRedis)('both stores', () => {
+  test("bind a number's owner by its shortest limit only, and everybody else by all", async () => {
+    await using both = await openBoth();
+    const { pass, reserve, settle } = both;
+    const by = (id: string): Request => ({ histories: [{ kind: number, id: 'n', user: id }], budgets: [] });
+    const send = async (id: string) => {
+      const reserved = await reserve(by(id));
+      if (reserved.is === 'reserved') await settle(by(id), reserved.at);
+      return reserved;
+    };
+
+    for (let times = 0; times < 4; times += 1) {
+      expect(await send('owner')).toMatchObject({ is: 'reserved' });
+      pass(30_000);
+    }
+    expect(await send('other')).toEqual({ is: 'full', index: 0, opensInMs: 600_000 - 120_000 });
+    for (const is of ['reserved', 'reserved']) expect(await send('owner')).toMatchObject({ is });
+    expect(await send('owner')).toEqual({ is: 'full', index: 0, opensInMs: 30_000 });
+  });
+
+  test('report when a budget opens that has more calls than it allows, in whatever order they ended', async () => {
+    await using both = await openBoth();
+    const request = inSmall(600);
+    both.pass(30_000);
+    // As if their reservations had been lost.
+    for (const at of [30_000, 5_000, 15_000]) await both.settle(request, startsAt + at);
+
+    // The last of its three buckets ends five seconds from now.
+    expect(await both.reserve(request)).toEqual({ is: 'full', index: 1, opensInMs: 5_000 + 600_000 });
+  });
+});
+
+describe.runIf(hasRedis)('the store in Redis', () => {
+  test('holds no more than the limits need, however much was settled', async () => {
+    await using opened = await openStore();
+    const { client, clock, store } = opened;
+    const request = inSmall(10, 'x', guess);
+    for (let times = 0; times < 100; times += 1) {
+      await store.settle(request, clock.now, ['keep']);
+      await store.reserve(request);
+      clock.now += 1_000;
+    }
+
+    expect((await client.get('{test}:guess:x'))?.split(',')).toHaveLength(3);
+    expect(await client.hLen(smallKey)).toBeLessThanOrEqual(12);
+  });
+
+  test('holds nothing of a call that does not count', async () => {
+    await using opened = await openStore();
+    const request = inSmall(600, 'x', guess);
+    const reserved = await opened.store.reserve(request);
+    if (reserved?.is === 'reserved') await opened.store.settle(request, reserved.at, ['remove']);
+
+    expect(await opened.client.keys('*')).toEqual([]);
+  });
+
+  test('keeps a budget until its last call has left it, and not for much longer', async () => {
+    await using opened = await openStore();
+    const { client, store } = opened;
+    const [day, bucket] = [86_400_000, 1_440_000];
+    const request = inSmall(86_400);
+    const expectExpiry = async () => {
+      const endsInMs = await client.pTTL(smallKey);
+      expect(endsInMs).toBeGreaterThan(day + bucket / 2);
+      expect(endsInMs).toBeLessThanOrEqual(day + bucket + holdMs + 1_000);
+    };
+
+    const reserved = await store.reserve(request);
+    await expectExpiry();
+    await client.persist(smallKey);
+    if (reserved?.is === 'reserved') await store.settle(request, reserved.at, ['keep']);
+    await expectExpiry();
+  });
+
+  test('counts right in a budget that Redis has evicted alone', async () => {
+    await using opened = await openStore();
+    const { client, store } = opened;
+    const reserved = await store.reserve(inSmall(600, 'a', user));
+    await client.del(smallKey);
+    if (reserved?.is === 'reserved') await store.settle(inSmall(600, 'a', user), reserved.at, ['remove']);
+
+    expect(await store.reserve(inSmall(600, 'b', user))).toMatchObject({ is: 'reserved' });
+    expect(await store.reserve(inSmall(600, 'c', user))).toEqual({ is: 'busy', index: 1 });
+  });
+});
+
+describe('the store in memory', () => {
+  const to = (id: string | number): Request => ({ histories: [{ kind: guess, id: String(id) }], budgets: [] });
+  const fill = (memory: MemoryStore, id: string | number) => {
+    for (let times = 0; times < 3; times += 1) memory.reserve(to(id));
+  };
+
+  test('forgets the oldest histories when there are too many', () => {
+    stopAt(startsAt);
+    const memory = new MemoryStore(holdMs, 100);
+    const ids = [...Array(500).keys()];
+    for (const id of ids) fill(memory, id);
+
+    const known = ids.filter((id) => memory.standing({ kind: guess, id: String(id) }).remaining === 0);
+    expect(known).toEqual(ids.slice(-known.length));
+    expect(known.length).toBeGreaterThanOrEqual(50);
+    expect(known.length).toBeLessThanOrEqual(100);
+  });
+
+  test('forgets none because of calls that do not count', () => {
+    stopAt(startsAt);
+    const memory = new MemoryStore(holdMs, 4);
+    fill(memory, 'a');
+    for (let id = 0; id < 10; id += 1) {
+      const reserved = memory.reserve(to(id));
+      if (reserved.is === 'reserved') memory.settle(to(id), reserved.at, ['remove']);
+    }
+
+    expect(memory.reserve(to('a'))).toEqual({ is: 'busy', index: 0 });
+  });
+
+  test('remembers a call that never ended for as long as its limit, whatever else it remembers', () => {
+    const clock = stopAt(startsAt);
+    for (let before = 0; before < 600; before += 30) {
+      const memory = new MemoryStore(holdMs);
+      const pass = (seconds: number) => {
+        for (let second = 0; second < seconds; second += 1) {
+          clock.now += 1_000;
+          memory.reserve(to(`${before} ${second}`));
+        }
+      };
+      fill(memory, 'first');
+      pass(before);
+      fill(memory, 'a');
+      pass(holdMs / 1_000 + 599);
+      expect(memory.reserve(to('a'))).toEqual({ is: 'full', index: 0, opensInMs: 1_000 });
+    }
+  });
+});
+
 /** Stops the clock of the stores in memory. */
 function stopAt(now: number) {
   const clock = { now };
