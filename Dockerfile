@@ -1,7 +1,7 @@
 # Paths in the first stage are relative, so test/container.check.ts can run its steps on a machine without Docker.
 FROM node:24-slim AS build
 WORKDIR /build
-COPY package.json package-lock.json tsconfig.json README.md ./
+COPY package.json package-lock.json tsconfig.json README.md LICENSE ./
 RUN npm ci --no-audit --no-fund
 COPY src src
 COPY schema schema

@@ -29,7 +29,7 @@ test('it contains only what is needed to start', () => {
   const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: object };
   const has = (name: string) => existsSync(join(root, 'node_modules', name));
 
-  expect(readdirSync(root).sort()).toEqual(['README.md', 'dist', 'node_modules', 'package.json', 'schema']);
+  expect(readdirSync(root).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'node_modules', 'package.json', 'schema']);
   expect(files).toContain('dist/main.js');
   expect(files.filter((path) => /\/cli\.|demo|embedded|\.d\.ts$/.test(path))).toEqual(['dist/errors.d.ts']);
   expect(Object.keys(dependencies).filter((name) => !has(name))).toEqual([]);
