@@ -347,12 +347,12 @@ async function openBoth() {
   const memory = new MemoryStore(holdMs);
   return {
     pass: (ms: number) => void (opened.clock.now = inMemory.now += ms),
-    reserve: async (request: Request) => {
+    reserve: async (request: LimitedCall) => {
       const answer = memory.reserve(request);
       expect(await opened.store.reserve(request)).toEqual(answer);
       return answer;
     },
-    settle: async (request: Request, at: number) => {
+    settle: async (request: LimitedCall, at: number) => {
       memory.settle(request, at, ['keep']);
       await opened.store.settle(request, at, ['keep']);
     },
@@ -360,7 +360,7 @@ async function openBoth() {
   };
 }
 
-const inSmall = (seconds: number, id = 'x', kind = unlimited): Request => ({
+const inSmall = (seconds: number, id = 'x', kind = unlimited): LimitedCall => ({
   histories: [{ kind, id }],
   budgets: [budgetOf('small', { count: 1, seconds })],
 });
@@ -370,7 +370,7 @@ describe.runIf(hasRedis)('both stores', () => {
   test("bind a number's owner by its shortest limit only, and everybody else by all", async () => {
     await using both = await openBoth();
     const { pass, reserve, settle } = both;
-    const by = (id: string): Request => ({ histories: [{ kind: number, id: 'n', user: id }], budgets: [] });
+    const by = (id: string): LimitedCall => ({ histories: [{ kind: number, id: 'n', user: id }], budgets: [] });
     const send = async (id: string) => {
       const reserved = await reserve(by(id));
       if (reserved.is === 'reserved') await settle(by(id), reserved.at);
@@ -453,7 +453,7 @@ describe.runIf(hasRedis)('the store in Redis', () => {
 });
 
 describe('the store in memory', () => {
-  const to = (id: string | number): Request => ({ histories: [{ kind: guess, id: String(id) }], budgets: [] });
+  const to = (id: string | number): LimitedCall => ({ histories: [{ kind: guess, id: String(id) }], budgets: [] });
   const fill = (memory: MemoryStore, id: string | number) => {
     for (let times = 0; times < 3; times += 1) memory.reserve(to(id));
   };

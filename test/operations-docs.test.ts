@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
-import { environment, readConfig } from '../src/config.js';
+import { readConfig } from '../src/config.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { environment } from '../src/environment.js';
 import { ZitadelClient } from '../src/zitadel/zitadel-client.js';
 import { crowd } from './support/crowd.js';
 import { blocks, section, table } from './support/markdown.js';
