@@ -1,5 +1,4 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { createClient } from '@redis/client';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test, vi } from 'vitest';
@@ -202,30 +201,5 @@ test('its table of faults names tests that exist', () => {
     const titles = [...where.matchAll(/"(.*?)"/g)].map(([, title = '']) => title);
     expect(titles, fault).not.toEqual([]);
     for (const title of titles) expect(readFileSync(file, 'utf8'), `${file}: ${title}`).toContain(title);
-  }
-});
-
-test('its links work, and so does every link to it', () => {
-  const pages = ['README.md', 'CHANGELOG.md', ...readdirSync('docs').map((name) => `docs/${name}`)];
-  const anchorsIn = (file: string) =>
-    [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
-      heading
-        .toLowerCase()
-        .replace(/[^\w -]/g, '')
-        .replaceAll(' ', '-'),
-    );
-  const links = pages.flatMap((from) =>
-    [...readFileSync(from, 'utf8').matchAll(/\]\(([^)\s]+)\)/g)]
-      .map(([, link = '']) => link)
-      .filter((link) => !link.includes(':') && (from === 'docs/limits.md' || link.includes('limits.md')))
-      .map((link) => ({ from, link })),
-  );
-
-  expect(links.length).toBeGreaterThan(15);
-  for (const { from, link } of links) {
-    const [path = '', anchor] = link.split('#');
-    const file = path === '' ? from : join(dirname(from), path);
-    expect(existsSync(file), `${from}: ${link}`).toBe(true);
-    if (anchor !== undefined) expect(anchorsIn(file), `${from}: ${link}`).toContain(anchor);
   }
 });

@@ -11,6 +11,7 @@ import { SmsLimit } from '../src/limits/sms-limit.js';
 import { composeWith } from './gateways/supergraph.js';
 import { section } from './support/markdown.js';
 import { corpus, type Recorded } from './support/corpus.js';
+import { section } from './support/markdown.js';
 
 const page = readFileSync('docs/zitadel.md', 'utf8');
 
@@ -24,8 +25,9 @@ function recordedIn(text: string): { quoted: string; entries: Recorded[] }[] {
 }
 
 function rowsOf(heading: string): string[][] {
-  const [section = ''] = page.split(`\n## ${heading}\n`)[1]?.split('\n## ') ?? [];
-  const rows = section.split('\n').filter((line) => line.startsWith('| '));
+  const rows = section(page, heading)
+    .split('\n')
+    .filter((line) => line.startsWith('| '));
   return rows.map((row) => row.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '').trim()));
 }
 
@@ -124,10 +126,9 @@ test('its table of Redis keys lists all of them', async () => {
   expect(listed.toSorted()).toEqual([...keys].toSorted());
 });
 
-test('the README links it where it names the scope', () => {
+test('the README links it at "Run it", and both name the scope', () => {
   const [, scope = 'none'] = /`(urn:zitadel:[^`]+)`/.exec(page) ?? [];
 
-  const start = section(readFileSync('README.md', 'utf8'), 'Run it with your ZITADEL');
-  expect(start).toContain(`\`${scope}\``);
-  expect(start).toContain('(docs/zitadel.md#the-scope)');
+  expect(readme.split('\n## Run it\n')[1]?.split('\n## ')[0]).toContain('(docs/zitadel.md)');
+  expect(/^\| `UNAUTHENTICATED` .*$/m.exec(readme)?.[0]).toContain(`\`${scope}\``);
 });
