@@ -138,7 +138,7 @@ test('accepts requests just within the limits', async () => {
   expect((await post(stage.graphql, { query: long.replace('[', '[1 ') })).status).toBe(400);
 });
 
-test('accepts the introspection query of tools', async () => {
+test('accepts the introspection query that tools send', async () => {
   const { getIntrospectionQuery } = await import('graphql');
 
   expect(validate(createSchema(), parse(getIntrospectionQuery(), parseLimits(2_000)), queryLimits(50))).toEqual([]);
@@ -187,7 +187,7 @@ test.for([
   expect((await stage.resend()).errors).toBeUndefined();
 });
 
-test('refuses what another site can send without a preflight', async () => {
+test('refuses every content type that another site can send without a preflight', async () => {
   const stage = shared();
   const body = JSON.stringify({ query: mutation });
   const simple = [
@@ -286,7 +286,7 @@ test('refuses incomplete headers on both ports, and serves other clients meanwhi
   expect(await Promise.all(unused.map(text))).toEqual(['', '']);
 });
 
-test('answers a request that arrived in time but was read late', async () => {
+test('answers a request that arrived in time, even if it was read late', async () => {
   await using stage = await openStage();
   const accepted = acceptedSockets(stage.url);
   const socket = await openSocket(stage.url);

@@ -24,7 +24,7 @@ test('stores no token', () => {
   expect(tokenKeyOf('S3CR3T-of-someone')).toMatch(/^[\w-]{43}$/);
 });
 
-test('all nonstandard headers are one caller, without a subject', () => {
+test('callers with nonstandard headers are all one caller, of no user', () => {
   const token = jwt('{"sub":"1"}');
   const odd = [
     '',

@@ -93,7 +93,7 @@ test('reads the phone after a verification or a resend that selects it', async (
 test.for([
   ['still shows an unverified phone', { phone: '+41791234567' }, { number: '+41791234567', isVerified: true }],
   ['shows no phone, since it was removed meanwhile', {}, null],
-] as const)('is right about a verified phone if the read %s', async ([, phone, contactPhone]) => {
+] as const)('reports a verified phone correctly if the read %s', async ([, phone, contactPhone]) => {
   await using stage = await openWithCode();
   stage.zitadel.misbehave(proper, answered({ user: { userId: unverified, human: { phone } } }));
 

@@ -63,7 +63,7 @@ test('waits for the answer to a resend whose caller has hung up before it closes
   await stage[Symbol.asyncDispose]();
 });
 
-test('makes every call for a resend whose caller has hung up', async () => {
+test('makes all calls of a resend even if its caller has hung up', async () => {
   const stage = await openStage();
   const answering = await resendAndHangUp(stage, 'SEND_CODE');
   const closed = stage.closeServer();
@@ -83,7 +83,7 @@ test('gives a request ten seconds to arrive, and its headers five', async () => 
   expect(app.server).toMatchObject({ requestTimeout: 10_000, headersTimeout: 5_000 });
 });
 
-test('waits that long for an incomplete request, and longer for one in flight', async () => {
+test('at shutdown, waits ten seconds for an incomplete request, and longer for one in flight', async () => {
   const stage = await openStage({ ZITADEL_TIMEOUT_MS: '60000' });
   const answering = gate();
   stage.zitadel.misbehaveWhenWriting({ hold: answering.opened });
@@ -152,24 +152,27 @@ test.for([
   ['liveness', rawGet('/health/live'), 200],
   ['readiness', rawGet('/health/ready'), 503],
   ['metrics', rawGet('/metrics'), 200],
-  ['nothing', rawGet('/nothing'), 404],
+  ['an unknown path', rawGet('/nothing'), 404],
   ['a URL that cannot be decoded', rawGet('/%zz'), 400],
   ['a request without a host', 'GET /health/live HTTP/1.1\r\n\r\n', 400],
   ['something other than HTTP', 'S3CR3T\r\n\r\n', 400],
-] as const)('after the signal, closes the connection with the answer to %s, and says so', async ([, bytes, status]) => {
-  const { kept, end } = await drainingStage(1);
+] as const)(
+  'after the signal, announces in the answer to %s that the connection closes, and closes it',
+  async ([, bytes, status]) => {
+    const { kept, end } = await drainingStage(1);
 
-  for (const { socket, answers } of kept) {
-    socket.write(bytes);
-    const answer = await nextOf(answers);
-    expect(answer.status).toBe(status);
-    expect(answer.head).toContain('connection: close');
-    expect((await answers.next()).done).toBe(true);
-  }
-  await end();
-});
+    for (const { socket, answers } of kept) {
+      socket.write(bytes);
+      const answer = await nextOf(answers);
+      expect(answer.status).toBe(status);
+      expect(answer.head).toContain('connection: close');
+      expect((await answers.next()).done).toBe(true);
+    }
+    await end();
+  },
+);
 
-test('closes a connection only with its last pending answer', async () => {
+test('closes a connection only after its last pending answer', async () => {
   const { stage, kept, end } = await drainingStage(1);
 
   for (const { socket, answers } of kept) {

@@ -46,7 +46,7 @@ async function openWithoutRest(zitadel: EmbeddedZitadel) {
   };
 }
 
-test('without REST, Connect serves the whole journey', async () => {
+test('serves the whole journey over Connect, even if ZITADEL has no REST', async () => {
   await using zitadel = await startEmbeddedZitadel();
   await using upstream = await openWithoutRest(zitadel);
   await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_API: 'connect' });
@@ -76,7 +76,7 @@ test('without REST, Connect serves the whole journey', async () => {
   expect(upstream.refused).toEqual([]);
 });
 
-test('without REST, REST reports that something other than the user service answers', async () => {
+test('if ZITADEL has no REST, a call over REST reports that something other than the user service answered', async () => {
   await using zitadel = await startEmbeddedZitadel();
   await using upstream = await openWithoutRest(zitadel);
   await using stage = await openStage({ ZITADEL_URL: upstream.url, ZITADEL_API: 'rest' });
@@ -124,7 +124,7 @@ test.for([[undefined], [null], ['text'], [1], [['AUTH-other']], [{ id: 'AUTH-oth
   },
 );
 
-test('skips what it does not know in a detail', async () => {
+test('ignores unknown fields of a detail', async () => {
   // Field 7 as 32 bits, field 9 as text, and the id as a number.
   const unknown = Buffer.from([0x3d, 1, 2, 3, 4, 0x4a, 2, 0x61, 0x62, 0x08, 0]);
 

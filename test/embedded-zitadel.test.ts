@@ -133,7 +133,7 @@ test('refuses an organisation that does not exist, and ignores any other', async
   expect(await inOrganisation(users.foreign.organisation)).toMatchObject({ status: 200 });
 });
 
-test('starts with fresh users, whatever happened in another instance', async () => {
+test('starts with the same users, whatever happened in another instance', async () => {
   await using first = await startEmbeddedZitadel();
   await request(first.url + path);
   await using second = await startEmbeddedZitadel();

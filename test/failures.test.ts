@@ -166,7 +166,7 @@ test('a call without a connection is classified too', async () => {
   }
 });
 
-test('a fault of our own after a write was sent counts as an SMS that may have been sent, or as a guess for a minute', async () => {
+test('if this server fails after a write was sent, it counts as an SMS that may have been sent, or as a guess for a minute', async () => {
   stopClock();
   await using stage = await openLimited();
   const is = { code: 'INTERNAL_SERVER_ERROR' } as const;
@@ -184,7 +184,7 @@ test('a fault of our own after a write was sent counts as an SMS that may have b
   }
 });
 
-test('a fault of our own around a call leaves the outcome of a write open', async () => {
+test('if this server fails around a write, the outcome is unknown', async () => {
   await using stage = await openLimited();
   vi.spyOn(ZitadelClient.prototype, 'resendPhoneCode').mockRejectedValueOnce(new TypeError('No such property'));
 

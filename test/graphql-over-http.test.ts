@@ -338,7 +338,7 @@ test.for([
   expect((await answers.next()).done).toBe(true);
 });
 
-test('does not refuse a late request that has already been answered', async () => {
+test('does not refuse a request for being late once it has been answered', async () => {
   await using stage = await openStage();
   const accepted = acceptedSockets(stage.url);
   const socket = await openSocket(stage.url);
@@ -353,7 +353,7 @@ test('does not refuse a late request that has already been answered', async () =
   expect((await answers.next()).done).toBe(true);
 });
 
-test('lets no cache store an answer', async () => {
+test('forbids caching of its answers', async () => {
   const stage = shared();
 
   for (const answer of [await stage.resend(), await post(stage.graphql, { query: '{ nothing }' })]) {
@@ -472,7 +472,7 @@ test('reports that it is live and ready', async () => {
   }
 });
 
-test('points to GraphQL from everywhere else', async () => {
+test('names the GraphQL endpoint at every other path', async () => {
   const stage = shared();
 
   const response = await fetch(`${stage.url}/graphql/nothing`);

@@ -193,7 +193,7 @@ test.for([
     { answer: { status: 400, headers: json, body: '{"code":3,' } },
     'UPSTREAM_ERROR',
   ],
-] as const)('counts an answer that may be about a wrong code: %s', async ([, answer, code]) => {
+] as const)('counts an answer that may mean a wrong code: %s', async ([, answer, code]) => {
   const clock = stopClock();
   await using stage = await openWithCode();
   stage.zitadel.misbehaveWhenWriting(...Array.from({ length: 60 }, () => answer));

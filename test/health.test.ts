@@ -98,7 +98,7 @@ test('does not report ZITADEL as down for a call that it rejects, answers oddly,
   expect(zitadel.probes).toHaveLength(1);
 });
 
-test('waits for a probe neither in readiness checks nor at shutdown', async () => {
+test('neither readiness checks nor shutdown wait for a probe', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   const stage = await openStage({ ZITADEL_TIMEOUT_MS: '300000' });
   await stage.zitadel.probed(1);

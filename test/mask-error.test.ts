@@ -62,7 +62,7 @@ test.for([
   }
 });
 
-test('masks a message of any length and kind as fast as a short one', () => {
+test('masks a message of a million characters, whatever they are', () => {
   const million = 1_000_000;
   for (const part of ['Did you mean ', 'Syntax Error: Name "', '"', ' ', 'a', '.', 'via "', '\n']) {
     const sentence = part.repeat(million / part.length);
@@ -95,7 +95,7 @@ test.for([
   ['a string', { query: 'mutation { resendContactPhoneCode(userId: "1", mode: "LONG") { user { id } } }' }],
   ['a misplaced name', { query: '{ __typename } LONG' }],
   ['a value of a variable', { query: 'query ($v: Boolean!) { __typename @skip(if: $v) }', variables: { v: 'LONG' } }],
-] as const)('does not echo %s as long as the body', async ([, body]) => {
+] as const)('does not echo %s that is as long as the body', async ([, body]) => {
   await using stage = await openStage();
 
   for (const part of ['Did you mean ', 'Didyoumean', 'a']) {
@@ -110,7 +110,7 @@ test.for([
   }
 });
 
-test('answers HTTP 200 with a bare code when a fault of its own comes up', async () => {
+test('answers a fault of its own with HTTP 200 and a bare code', async () => {
   await using zitadel = await startEmbeddedZitadel();
   const lines: string[] = [];
   const upstream = { ZITADEL_URL: zitadel.url, ZITADEL_API: zitadelApi };

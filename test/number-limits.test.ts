@@ -40,7 +40,7 @@ test('sends exactly one SMS to a number that 200 accounts set at once', async ()
   expect(line.zitadel.outbox).toHaveLength(1);
 });
 
-test('counts the SMS of all users, whether set or resent, and nothing that sends no SMS', async () => {
+test('counts every SMS to a number, whichever user and mutation it was for', async () => {
   const clock = stopClock();
   await using stage = await openStage({ SMS_LIMITS: '3/10m' });
   const set = (userId: string, to: string, mode = 'SEND_CODE') =>
@@ -92,7 +92,7 @@ test('the first user of a number gets all 20 SMS of a day while 20 accounts abus
   expect(new Set(stage.zitadel.outbox.map((sms) => sms.number))).toEqual(new Set([number]));
 });
 
-test('an attacker who came first owns the number until a day after its last SMS', async () => {
+test('an attacker who was the first to use a number owns it until a day after their last SMS', async () => {
   const clock = stopClock();
   const { people, tokens } = accounts(5);
   const [attacker, other, victim, helped, next] = tokens as [
@@ -131,7 +131,7 @@ test.for([
   ['off', 3],
   ['2/1h', 2],
 ] as const)(
-  'limits numbers by SMS_LIMITS_PER_NUMBER=%s instead of SMS_LIMITS',
+  'applies SMS_LIMITS_PER_NUMBER=%s to numbers, instead of SMS_LIMITS',
   async ([SMS_LIMITS_PER_NUMBER, most]) => {
     const { people, tokens } = accounts(3);
     await using stage = await openStage(

@@ -89,7 +89,7 @@ test.for([
   ['set-contact-phone', 'an SMS was sent', ['GetUserByID', 'SetPhone']],
   ['resend-contact-phone-code', 'an SMS was sent', ['GetUserByID', 'ResendPhoneCode']],
   ['verify-contact-phone', 'a wrong code was refused', ['VerifyPhone']],
-] as const)('%s has an unknown outcome if a fault of our own occurs after %s', async ([name, , rpcs]) => {
+] as const)('%s has an unknown outcome if this server fails after %s', async ([name, , rpcs]) => {
   await using stage = await openStage({ SMS_LIMITS: '', VERIFY_LIMIT: '' });
   vi.spyOn(MemoryStore.prototype, 'settle').mockImplementation(() => {
     throw new TypeError('a fault after the answer');
@@ -105,7 +105,7 @@ test.for([
   expect(stage.zitadel.outbox).toHaveLength(name === 'verify-contact-phone' ? 0 : 1);
 });
 
-test('says that the change was made if a fault of our own occurs below it', async () => {
+test('says that the change was made if this server fails below it', async () => {
   await using stage = await openStage();
   await stage.resend();
   stage.zitadel.calls.length = 0;
@@ -127,7 +127,7 @@ test('says that the change was made if a fault of our own occurs below it', asyn
   expect(stage.zitadel.calls).toHaveLength(1);
 });
 
-test('has no outcome if a fault of our own occurs in a read', async () => {
+test('gives no outcome if this server fails in a read', async () => {
   await using stage = await openStage();
   for (const method of ['getUserById', 'listUsers'] as const)
     vi.spyOn(ZitadelClient.prototype, method).mockRejectedValue(new TypeError('a fault in a read'));
@@ -143,7 +143,7 @@ test('has no outcome if a fault of our own occurs in a read', async () => {
   expect(alone.text + among.text).not.toContain('a fault in a read');
 });
 
-test('leaves a refusal as it is if a fault of our own occurs in the read that explains it', async () => {
+test('leaves a refusal as it is if this server fails in the read that explains it', async () => {
   await using stage = await openStage();
   vi.spyOn(ZitadelClient.prototype, 'getUserById').mockRejectedValue(new TypeError('a fault in a read'));
 

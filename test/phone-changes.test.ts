@@ -118,7 +118,10 @@ test('after a removal, sends no SMS for as long as a read may take', async () =>
   expect(extensionsOf(await resend(stage))).toEqual(noPhone);
 });
 
-test.for([1, 2])('after %i removals, sends an SMS at once to a phone that was set elsewhere', async (times) => {
+test.for([
+  ['a removal', 1],
+  ['two removals', 2],
+] as const)('after %s, sends an SMS at once to a phone that was set elsewhere', async ([, times]) => {
   await using stage = await openStage();
   for (let time = 0; time < times; time += 1) await remove(stage);
   await elsewhere(stage, 'POST');
@@ -180,7 +183,7 @@ test.for([
   },
 );
 
-test('a removal of unknown outcome forbids SMS after another removal and a set, too', async () => {
+test('a removal of unknown outcome still prevents SMS after another removal and a set', async () => {
   await using stage = await openStage();
   const { zitadel } = stage;
   zitadel.misbehaveWhenWriting({ answer: { status: 504, headers: { 'content-type': 'text/html' } } });
@@ -271,7 +274,7 @@ test.for(pairs)('while a %s is in flight, a %s for the same user waits', async (
   );
 });
 
-test('callers that ZITADEL rejects delay an SMS by one call at most, however many they are', async () => {
+test('callers that ZITADEL rejects delay an SMS by at most one call, however many there are', async () => {
   await using stage = await openStage();
   const { zitadel } = stage;
   const answering = gate();
@@ -351,7 +354,7 @@ test('forgets a removal when another comes after its minute', async () => {
   expect([await sendTo('one'), await sendTo('another')]).toEqual(['not sent', 'sent']);
 });
 
-test('a shutdown waits for those who wait for each other, also if their callers have hung up', async () => {
+test('shutdown waits for changes that wait for each other, even if their callers have hung up', async () => {
   await using stage = await openStage();
   const { zitadel } = stage;
   const answering = gate();

@@ -98,7 +98,7 @@ test.for(
     ['a member without user.read', tokens.guest, unverified, { code: 'FORBIDDEN', zitadel: { id: 'AUTH-AWfge' } }],
     ['a user that does not exist', tokens.manager, missing, { code: 'NOT_FOUND', zitadel: { id: 'QUERY-Dfbg2' } }],
   ] as const),
-)('does not %s by SMS for %s, and counts no SMS', async ([name, , { token }, userId, refusal]) => {
+)('does not %s by SMS for %s, and counts nothing', async ([name, , { token }, userId, refusal]) => {
   await using stage = await openStage({ SMS_LIMITS: '1/24h' });
 
   const refused = await bySms[name](stage, userId, bearer(token));
@@ -118,7 +118,7 @@ test.for(
     ['exceeds the quota', [answered({ code: 8 }, 429)], { code: 'RATE_LIMITED', reason: 'UPSTREAM_QUOTA' }],
     ['shows another user', [answered({ user: { userId: '1', human: {} } })], { code: 'UPSTREAM_ERROR' }],
   ] as const),
-)('does not %s by SMS if the read %s, and counts no SMS', async ([name, , answers, failure]) => {
+)('does not %s by SMS if the read %s, and counts nothing', async ([name, , answers, failure]) => {
   await using stage = await openStage({ SMS_LIMITS: '1/24h' });
   stage.zitadel.misbehave(...answers);
 

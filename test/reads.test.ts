@@ -12,9 +12,9 @@ const userUnknown = { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' };
 test.for([
   ['an unverified phone', users.unverified, { number: '+41791234567', isVerified: false }],
   ['a verified phone', users.verified, { number: '+41797654321', isVerified: true }],
-  ['null for one who has none', users.phoneless, null],
+  ['null for a user without a phone', users.phoneless, null],
   ['null for a machine', users.machine, null],
-] as const)('reads %s, in a call for one user', async ([, { userId }, phone]) => {
+] as const)('reads %s with a call for one user', async ([, { userId }, phone]) => {
   await using stage = await openStage();
 
   const direct = await readOne(stage.graphql, userId);
@@ -98,7 +98,7 @@ test('does not call ZITADEL to read for an anonymous caller', async () => {
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-test('lets users read their own phone even if they may read nobody else', async () => {
+test('lets users read their own phone, even if they may read nobody else', async () => {
   await using stage = await openStage();
   const self = bearer(tokens.self.token);
 
@@ -115,12 +115,12 @@ test('lets users read their own phone even if they may read nobody else', async 
 });
 
 test.for([
-  [1, 1],
-  [2, 1],
-  [100, 1],
-  [101, 2],
-  [250, 3],
-] as const)('reads the users of %i representations in %i calls, in the requested order', async ([count, calls]) => {
+  [1, 'one call', 1],
+  [2, 'one call', 1],
+  [100, 'one call', 1],
+  [101, 'two calls', 2],
+  [250, 'three calls', 3],
+] as const)('reads %i users in %s, in the requested order', async ([count, , calls]) => {
   const people = crowd(300);
   await using stage = await openStage({}, { moreUsers: people });
   // The second id, and every fiftieth after it, does not exist. The order is neither ascending nor descending, unlike ZITADEL's:
@@ -186,7 +186,7 @@ test('reports the user with every error of a call that failed for all of its use
   expect(stage.zitadel.calls).toHaveLength(1);
 });
 
-test('reads a user once that is requested twice in one request', async () => {
+test('reads a user once, even if one request asks for them twice', async () => {
   await using stage = await openStage();
   const query = `query ($id: ID!) {
     first: contactPhone(userId: $id) { number }
@@ -203,7 +203,7 @@ test.for([
   ['asks for nothing that is ours', ''],
   ['skips it', 'contactPhone @skip(if: true) { number }'],
   ['does not include it', '... on User @include(if: false) { contactPhone { number } }'],
-])('makes no call to ZITADEL when a router %s', async ([, selection]) => {
+])('does not call ZITADEL when a router %s', async ([, selection]) => {
   await using stage = await openStage();
   const query = `query ($of: [_Any!]!) { _entities(representations: $of) { __typename ... on User { id ${selection} } } }`;
 
@@ -324,7 +324,7 @@ test('forgets what it has read when the request ends', async () => {
   expect(stage.zitadel.calls).toHaveLength(2);
 });
 
-test('shows the phone as it is after each mutation in its payload', async () => {
+test('each mutation returns the phone as it is afterwards', async () => {
   await using stage = await openStage();
   const query = `mutation ($id: ID!) {
     first: resendContactPhoneCode(userId: $id, mode: RETURN_CODE) { user { id contactPhone { isVerified } } }

@@ -68,7 +68,7 @@ async function send(stage: Stage, { name, call, mode, userIds, answer, isReadAft
   return { status, data: data && (Object.values(data) as unknown[])[0], errors: errors.map((one) => one.extensions) };
 }
 
-test('the table of failures contains every recorded error, and names no other', () => {
+test('the table of failed calls names every recorded error, and no other', () => {
   const fitting = recordedErrors.map((error) => [error.name, error.kind, rowsFor(error).length]);
   expect(fitting.filter(([, , count]) => count !== 1)).toEqual([]);
   const kinds = rows.flatMap(kindsIn);

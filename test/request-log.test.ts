@@ -377,7 +377,7 @@ test('logs a request that was aborted at shutdown', async () => {
   await stage.zitadel[Symbol.asyncDispose]();
 });
 
-test('treats its own fault as graver than one of ZITADEL, and both as graver than one of the client', () => {
+test("ranks its own faults above ZITADEL's, and those above the client's", () => {
   const record = new RequestRecord('1', undefined);
 
   record.failures = (['NOT_FOUND', 'UPSTREAM_ERROR', 'INTERNAL_SERVER_ERROR'] as const).map(
@@ -388,7 +388,7 @@ test('treats its own fault as graver than one of ZITADEL, and both as graver tha
   expect(record.code).toBe('UPSTREAM_ERROR');
 });
 
-test('logs at the level of the gravest error', async () => {
+test('logs at the level of the most severe error', async () => {
   await using stage = await openStage();
   stage.zitadel.misbehave({ answer: { status: 502 } });
 
@@ -407,7 +407,7 @@ test('logs at the level of the gravest error', async () => {
   ]);
 });
 
-test('writes only what people need in the format for people', async () => {
+test('writes only what people need with LOG_FORMAT=pretty', async () => {
   const written = new PassThrough({ encoding: 'utf8' });
   const logger = await createLogger({ level: 'info', format: 'pretty' }, written);
 

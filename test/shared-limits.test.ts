@@ -93,7 +93,7 @@ describe.runIf(hasRedis)('two servers with one Redis', () => {
     expect(zitadel.writes).toHaveLength(2);
   });
 
-  test('make nobody wait for more than two seconds, however long Redis takes to answer', async () => {
+  test('let nobody wait for more than two seconds, however long Redis takes to answer', async () => {
     const clock = stopClock();
     await using two = await openTwo();
     const { redis, one, other, zitadel } = two;
@@ -187,7 +187,7 @@ describe.runIf(hasRedis)('two servers with one Redis', () => {
     },
   );
 
-  test('count an answer that may be about a wrong code for as long as one that is', async () => {
+  test('count an answer that may mean a wrong code for as long as one that does', async () => {
     const clock = stopClock();
     await using two = await openTwo();
     const { redis, one, other, zitadel } = two;

@@ -25,7 +25,7 @@ const fault = (message: string) => () => {
   throw new Error(message);
 };
 
-test('finishes requests in flight, and releases resources, last first', async () => {
+test('finishes requests in flight, then releases resources, the last one first', async () => {
   const { done, ended } = shutDownWith({});
 
   await ended;
@@ -46,7 +46,7 @@ test('does all other steps if one throws or rejects, and reports every failure',
   expect(done).toEqual(['drain', 'finish', 'second', 'first']);
 });
 
-test('aborts requests in flight when their time is over, and does the other steps', async () => {
+test('aborts requests in flight when their time is up, and still does the other steps', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   let abort = () => {};
   const finish = () => new Promise<void>((resolve) => (abort = resolve));

@@ -42,7 +42,7 @@ async function openStalled() {
 test.for([
   ['its answers', large, 200],
   ['the refusals of what it sends', rawGet('/%zz'), 20_000],
-] as const)('ends a connection whose client does not take %s for 30 seconds', async ([, request, times]) => {
+] as const)('ends a connection whose client reads none of %s for 30 seconds', async ([, request, times]) => {
   const { stage, client, connection, isStuck } = await openStalled();
   client.pause().write(request.repeat(times));
   await isStuck();
@@ -57,7 +57,7 @@ test.for([
   await stage[Symbol.asyncDispose]();
 });
 
-test('ends it too for a client that keeps sending, but takes nothing', async () => {
+test('ends the connection of a client that keeps sending but reads nothing', async () => {
   const { stage, client, connection, isStuck } = await openStalled();
   // All in one read: for a further request, Node would stop reading.
   client.pause().write(large.repeat(30));
@@ -75,7 +75,7 @@ test('ends it too for a client that keeps sending, but takes nothing', async () 
   await stage[Symbol.asyncDispose]();
 });
 
-test('starts to count again when the client takes some of its answer', async () => {
+test('restarts the 30 seconds when the client reads some of its answer', async () => {
   const { stage, client, connection, isStuck } = await openStalled();
   client.pause().write(large.repeat(100));
   await isStuck();
@@ -96,7 +96,7 @@ test('starts to count again when the client takes some of its answer', async () 
   await stage[Symbol.asyncDispose]();
 });
 
-test('does not count the time in which the client waits for the server', async () => {
+test('does not count the time that the client waits for the server', async () => {
   const { stage, client, connection } = await openStalled();
   const answering = gate();
   stage.zitadel.misbehave({ hold: answering.opened });

@@ -210,7 +210,7 @@ test.for([
   expect(stage.zitadel.writes).toHaveLength(3);
 });
 
-test('refuses those who wait, with the exact time, when the outcome of the call in flight is unknown', async () => {
+test('refuses waiting callers with the exact time if the outcome of the call in flight is unknown', async () => {
   await using line = await openLine();
   const writing = gate();
   line.zitadel.misbehaveWhenWriting({ hold: writing.opened, reset: true });
@@ -258,7 +258,7 @@ test('a flood of forged tokens uses up no SMS, and no place in line', async () =
   expect(line.zitadel.outbox).toHaveLength(2);
 });
 
-test('sends all users together no more SMS than the budget allows', async () => {
+test('sends no more SMS to all users together than the budget allows', async () => {
   const clock = stopClock();
   await using stage = await openStage({ SMS_LIMITS: 'off', SMS_BUDGET: '3/1h' });
   const { userId } = users.phoneless;
@@ -298,7 +298,7 @@ const warningsOf = (lines: readonly string[]) =>
     .filter(({ level, msg }) => level === 40 && msg.includes('SMS_BUDGET'))
     .map(({ msg }) => msg);
 
-test('of 300 users at once, sends exactly as many SMS as the budget allows', async () => {
+test('sends 300 users at once exactly as many SMS as the budget allows', async () => {
   const people = crowd(300).map((person) => ({ ...person, phone: { ...person.phone, isVerified: false } }));
   await using line = await openLine({ SMS_BUDGET: '10/1h' }, { moreUsers: people });
   const resend = ({ userId }: { userId: string }) => line.resend({ userId });
@@ -388,7 +388,7 @@ test('applies the budget besides the limits per user, and an SMS that it refuses
   expect((await stage.run('set-contact-phone', other)).errors).toBeUndefined();
 });
 
-test('limits nothing when turned off', async () => {
+test('limits nothing if turned off', async () => {
   await using stage = await openStage({ SMS_LIMITS: 'off' });
 
   const answers = await Promise.all(Array.from({ length: 25 }, () => stage.resend()));

@@ -34,7 +34,7 @@ const refusedTypes = ['FIXED_LINE', 'TOLL_FREE', 'SHARED_COST', 'PREMIUM_RATE', 
 
 const userWith = (phone: string) => answered({ user: { userId: unverified, human: { phone: { phone } } } });
 
-test.for(refusedTypes)('sends no SMS to a number of the type %s', async (type) => {
+test.for(refusedTypes)('sends no SMS to a number of type %s', async (type) => {
   await using stage = await openStage();
   const number = ofType[type];
 

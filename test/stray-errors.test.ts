@@ -24,13 +24,13 @@ test.for<[string, string, object]>([
   ['an exception', 'throw new TypeError(`No ${secrets.authorization}, ${secrets.phone}`)', { type: 'TypeError' }],
   ['a rejection', 'Promise.reject(new Error(JSON.stringify(secrets)))', { type: 'Error' }],
   ['a rejection without an error', 'Promise.reject(secrets.authorization)', { type: 'string' }],
-  ['an error of JSON.parse', 'JSON.parse(secrets.authorization)', { type: 'SyntaxError' }],
+  ['an error from JSON.parse', 'JSON.parse(secrets.authorization)', { type: 'SyntaxError' }],
   [
-    'a cause',
+    'an error with a cause',
     'throw new Error("with a cause", { cause: new Error(secrets.phone, { cause: secrets }) })',
     { message: 'with a cause', cause: { message: '…', cause: { type: 'object' } } },
   ],
-])('%s that is not caught is logged without secrets, and shuts the process down in order', async ([, how, err]) => {
+])('%s that nobody catches is logged without secrets, and shuts the process down in order', async ([, how, err]) => {
   await using production = await openProduction({}, goingWrong(how));
   const { server, zitadel, url } = production;
   const answering = gate();

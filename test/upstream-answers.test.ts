@@ -20,7 +20,7 @@ test.for([
   ['has no change date', '{"details":{"sequence":"1"}}'],
   ['has an invalid date', '{"details":{"changeDate":"2025-02-30T00:00:00Z"}}'],
   ['has a code that is not a string', '{"details":{"changeDate":"2025-02-03T00:00:00Z"},"verificationCode":123456}'],
-] as const)('does not accept JSON that %s', async ([, body]) => {
+] as const)('does not accept an answer that %s', async ([, body]) => {
   await using stage = await openStage();
   stage.zitadel.misbehave({ answer: { status: 200, headers: json, body } });
 

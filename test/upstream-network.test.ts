@@ -114,7 +114,7 @@ test.for(mutationNames)('sends a mutation once, whatever its outcome: %s', async
   expect(stage.zitadel.writes).toHaveLength(outcomes.length);
 });
 
-test('does not accept half an answer', async () => {
+test('does not accept half a success', async () => {
   await using stage = await openStage();
   stage.zitadel.misbehave({ cutOffAfter: 20 });
 

@@ -45,7 +45,7 @@ function resendsWaiting() {
 }
 
 describe('with a ZITADEL that hangs', () => {
-  test('refuses immediately what does not fit in the queue, neither sends nor counts it', async () => {
+  test('refuses at once what does not fit in the queue, and neither sends nor counts it', async () => {
     const limits = { SMS_LIMITS: '1/1h', VERIFY_LIMIT: '1/10m' };
     await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long), ...limits });
     const verify = () => stage.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
@@ -197,7 +197,7 @@ test('reuses a connection for a write only within half a second', async () => {
   expect(upstream.seen).toEqual({ connections: 2, requests: 3 });
 });
 
-test('opens new connections after half a minute, so that DNS changes are noticed', async () => {
+test('opens new connections after half a minute, so that it notices changes in DNS', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   await using upstream = await openRawUpstream((socket) => socket.write(`${http}\r\n${answer}`));
   await using stage = await openStage({ ZITADEL_URL: upstream.url });

@@ -42,7 +42,7 @@ test.for([
   ['half a character', 'S3CR3T\ud83d'],
   ['21 characters', 'S3CR3T-S3CR3T-S3CR3T-'],
   ['21 characters of two halves each', '💌'.repeat(21)],
-] as const)('refuses a code of %s without calling ZITADEL', async ([, verificationCode]) => {
+] as const)('refuses a malformed code without calling ZITADEL: %s', async ([, verificationCode]) => {
   const stage = shared();
 
   const answer = await stage.run('verify-contact-phone', { userId: unverified, verificationCode });

@@ -40,7 +40,7 @@ const allExtensions = async (answers: readonly Promise<GraphQLAnswer>[]) =>
 
 const tokensOf = (callers: readonly EmbeddedToken[]) => callers.map(({ token }) => token);
 
-test('eight wait for an SMS in flight, and get the exact refusal once it is sent', async () => {
+test('eight callers wait for an SMS in flight, and get the exact refusal once it is sent', async () => {
   const [first, ...others] = writers(1 + maxWaiting + 1) as [EmbeddedToken, ...EmbeddedToken[]];
   await using line = await openLine({}, { moreTokens: [first, ...others] });
   const [writing] = line.holdWrites(1);
@@ -78,7 +78,7 @@ test('when ZITADEL refuses the call in flight, the first in line goes next', asy
   expect((await line.resend()).errors).toBeUndefined();
 });
 
-test('callers whose write ZITADEL accepted before go first, and those whom it just refused last', async () => {
+test('callers whose write ZITADEL accepted before go first, and those it just refused go last', async () => {
   const [inFlight, refused, unknown] = readers(3) as [EmbeddedToken, EmbeddedToken, EmbeddedToken];
   const [accepted] = writers(1) as [EmbeddedToken];
   await using line = await openLine({}, { moreTokens: [inFlight, refused, unknown, accepted] });
@@ -134,7 +134,7 @@ test('an accepted write counts for that caller and that user only', async () => 
   expect(line.writers().slice(1)).toEqual(tokensOf([inFlight, unknown, accepted]));
 });
 
-test('a better rank pushes the last out of a full line, and an equal or worse one does not', async () => {
+test('a caller of better rank takes the last place in a full line, and one of equal or worse rank does not', async () => {
   const [inFlight, refused, ...unknown] = readers(2 + maxWaiting + 1) as [
     EmbeddedToken,
     EmbeddedToken,
@@ -172,7 +172,7 @@ test.for([
         .slice(0, 20)
         .map(({ token }, index) => ({ authorization: index % 2 ? `${index} Bearer ${token}` : `Bearer  ${token}` })),
   ],
-] as const)('there is one place in a line for %s', async ([, headersOf]) => {
+] as const)('a line has one place for %s', async ([, headersOf]) => {
   const [one] = writers(1) as [EmbeddedToken];
   const ofOne = writers(200, { userId: one.userId, isJwt: true });
   const others = writers(maxWaiting);
