@@ -234,4 +234,19 @@ describe.runIf(hasRedis)('two servers with one Redis', () => {
     await redis.age(60);
     expect((await verify(one.url, manager, right)).errors).toBeUndefined();
   });
+
+  test('let a caller who requested a new code try codes again at the other, even nine minutes later', async () => {
+    const clock = stopClock();
+    await using two = await openTwo({ SMS_LIMITS: '9/10m', VERIFY_LIMIT: '2/10m' });
+    const { redis, one, other } = two;
+    await one.resend();
+    for (const code of ['INVALID_VERIFICATION_CODE', 'INVALID_VERIFICATION_CODE', 'RATE_LIMITED'])
+      expect((await verify(other.url)).errors).toMatchObject([{ extensions: { code } }]);
+    expect((await one.resend()).errors).toBeUndefined();
+
+    clock.move(540);
+    await redis.age(540);
+
+    expect((await verify(other.url)).errors).toMatchObject([{ extensions: { attemptsLeft: 1 } }]);
+  });
 });

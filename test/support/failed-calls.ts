@@ -76,6 +76,7 @@ export const rows: Row[] = [
   // ZITADEL's JSON that is not recorded yet. The code in the body decides; an HTTP status of 500 or more leaves the outcome open.
   { on: [says(3, 400), json(400, { code: 3, details: [{ '@type': 'type.googleapis.com/zitadel.v1.CredentialsCheckError', failedAttempts: 3 }] })], is: { code: 'BAD_USER_INPUT' }, outcome: 'NOT_DONE', level: 'info', isGuess: true },
   { on: [says(6, 409), says(9, 400), says(9, 404), says(10, 409), says(11, 400), says(9, 400, 'COMMAND-eis9R')], is: { code: 'FAILED_PRECONDITION' }, outcome: 'NOT_DONE', level: 'info', isGuess: true },
+  { on: [says(5, 404, 'QUERY-AUTHZ-1')], is: { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' }, outcome: 'NOT_DONE', level: 'info' },
   { on: [json(404, { code: 7, message: null, details: null })], is: { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING' }, outcome: 'NOT_DONE', level: 'info' },
   { on: [says(7, 500)], is: { code: 'FORBIDDEN', reason: 'PERMISSION_MISSING' }, outcome: 'UNKNOWN', level: 'info' },
   { on: [json(429, { code: 8 }, { 'retry-after': '7' })], is: { code: 'RATE_LIMITED', reason: 'UPSTREAM_QUOTA' }, outcome: 'NOT_DONE', level: 'warn', retryAfter: 7 },
