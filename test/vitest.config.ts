@@ -14,10 +14,10 @@ if (process.env['TEST_LOG_FOLDER'] === undefined) {
 
 /** Stories that call no ZITADEL, or call it over both APIs themselves. */
 const neutral = [
-  ...['body-memory', 'callers', 'cli', 'config', 'connect', 'descriptors/descriptors', 'embedded-zitadel'],
-  ...['failed-start', 'gateways/composition', 'generations', 'habits', 'house', 'limit-stores', 'logs', 'pack'],
-  ...['recorded-answers', 'recorded-requests', 'redis-connection', 'redis-faults', 'shared-limits', 'standard-output'],
-  ...['three-processes', 'tools/released', 'user-id', 'zitadel-docs'],
+  ...['body-memory', 'callers', 'cli', 'config', 'configuration-docs', 'connect', 'descriptors/descriptors'],
+  ...['embedded-zitadel', 'failed-start', 'gateways/composition', 'generations', 'habits', 'house', 'limit-stores'],
+  ...['links', 'logs', 'pack', 'recorded-answers', 'recorded-requests', 'redis-connection', 'redis-faults'],
+  ...['shared-limits', 'standard-output', 'three-processes', 'tools/released', 'user-id', 'zitadel-docs'],
 ];
 
 const stories = {
