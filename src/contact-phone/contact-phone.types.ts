@@ -21,7 +21,7 @@ export const VerificationCode = new GraphQLScalarType({
   specifiedByURL: 'https://zitadel.com/docs/reference/api/user/zitadel.user.v2.UserService.VerifyPhone',
 });
 
-/** ZITADEL's own string, which was validated when its answer was read. A JavaScript Date would drop the microseconds. */
+/** ZITADEL's string, validated when its answer was read. A JavaScript Date would drop the microseconds. */
 const DateTime = new GraphQLScalarType({
   name: 'DateTime',
   description:
@@ -53,7 +53,8 @@ export enum SetPhoneMode {
 }
 registerEnumType(SetPhoneMode, {
   name: 'SetPhoneMode',
-  description: 'How a new phone is verified: with a code that reaches the user in one of two ways, or without a code.',
+  description:
+    'How a new phone is verified: with a code sent by SMS, with a code that the caller delivers, or without a code.',
   valuesConfig: {
     ...codeModes,
     MARK_VERIFIED: {
