@@ -29,7 +29,7 @@ test.for([
 ] as const)('caches at most 16 MB of documents: %s', slow, async ([, selection]) => {
   await using server = await openMeasured();
 
-  const bytes = await growth(server, 120, async (index) => {
+  const bytes = await growth(server, 200, async (index) => {
     const { status } = await post(server.graphql, { query: `query A${index} { ${selection} }` });
     expect(status).toBe(200);
   });
