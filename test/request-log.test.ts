@@ -423,3 +423,38 @@ test('writes only what people need with LOG_FORMAT=pretty', async () => {
   expect(plain).toContain('INFO: request NOT_FOUND QUERY-Dfbg2 in 1 ms\n');
   expect(plain).toMatch(/ERROR: Unexpected error\n +err: .*"type": "TypeError",\n +"message": "a fault"/s);
 });
+
+test('logs why a call got no answer, or what is wrong with the shape of its answer', async () => {
+  await using unreachable = await openStage({ ZITADEL_URL: 'http://127.0.0.1:1' });
+  await unreachable.resend({ mode: 'RETURN_CODE' });
+  await using odd = await openStage();
+  odd.zitadel.misbehave(answered({ details: { changeDate: 'yesterday' } }));
+  await odd.resend({ mode: 'RETURN_CODE' });
+
+  const [connection, shape] = [unreachable, odd].map(({ lines }) => requestLines(lines)[0]?.['err']);
+  expect(connection).toMatchObject({
+    message: 'ResendPhoneCode: unreachable',
+    cause: { message: 'connect ECONNREFUSED 127.0.0.1:1' },
+  });
+  expect(shape).toMatchObject({
+    message: 'ResendPhoneCode: malformed (HTTP 200): details.changeDate: Invalid ISO datetime',
+  });
+});
+
+test("logs the usual cause of an error besides ZITADEL's message", async () => {
+  const { logged } = await failureOf(
+    answered(
+      {
+        code: 7,
+        message: 'Text',
+        details: [{ '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', id: 'AUTH-Bs7Ds' }],
+      },
+      403,
+    ),
+    'set',
+  );
+
+  expect(logged).toBe(
+    "SetPhone: rejected (HTTP 403, code 7): Text; usually this means that ZITADEL's database is failing",
+  );
+});

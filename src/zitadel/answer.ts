@@ -42,9 +42,9 @@ export function parseAnswer<T>(
   secrets: readonly string[] = [],
 ): T {
   const retryAfter = secondsFrom(headers['retry-after']);
-  const fail = (kind: FailedCall['kind'], note?: string, known: Partial<FailedCall> = {}, cause?: unknown) => {
+  const fail = (kind: FailedCall['kind'], note?: string, known: Partial<FailedCall> = {}) => {
     const answer = { httpStatus, ...(retryAfter !== undefined && { retryAfter }), ...known };
-    return failedCall({ rpc, kind, sent: true, ...answer, ...(note && { note: operatorNote(note, secrets) }) }, cause);
+    return failedCall({ rpc, kind, sent: true, ...answer, ...(note && { note: operatorNote(note, secrets) }) });
   };
 
   const { location, 'content-type': contentType = 'none', 'content-encoding': encoding = 'identity' } = headers;
@@ -56,7 +56,7 @@ export function parseAnswer<T>(
   const json = parseJson(text);
   if (httpStatus >= 200 && httpStatus < 300) {
     const { data, error } = response.safeParse(json);
-    if (error) throw fail('malformed', undefined, {}, error);
+    if (error) throw fail('malformed', differencesIn(error));
     return data;
   }
   if (json === undefined) throw fail('malformed', 'not JSON');
@@ -90,6 +90,11 @@ function decode(body: Buffer, encoding: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Each field that has another shape than expected. Zod's messages do not quote values. */
+function differencesIn({ issues }: z.ZodError): string {
+  return issues.map(({ path, message }) => `${path.join('.') || 'the answer'}: ${message}`).join('; ');
 }
 
 /** @returns undefined if the text is not JSON: no schema accepts that */
