@@ -35,13 +35,13 @@ export const environment = z.object({
   SMS_NUMBER_TYPES: variable.numberTypes
     .prefault('MOBILE,FIXED_LINE_OR_MOBILE,VOIP,PERSONAL_NUMBER,UNKNOWN')
     .describe('Types of phone numbers that SMS may be sent to'),
-  SMS_LIMITS: smsLimits.prefault('1/30s,5/10m,20/24h').describe('SMS that a user may get, or off'),
+  SMS_LIMITS: smsLimits.prefault('1/30s,5/10m,20/24h').describe('How many SMS may be sent to one user, or off'),
   SMS_LIMITS_PER_NUMBER: smsLimits.optional().describe('The same for one number; as SMS_LIMITS if unset'),
   SMS_BUDGET: variable.budgets.prefault('off').describe('The same for all users, such as 1000/1h,CH:500/1h'),
   VERIFY_LIMIT: variable
     .limit('5/10m')
     .prefault('5/10m')
-    .describe('Wrong codes that a caller may try for a user, or off'),
+    .describe('How many wrong codes a caller may try for a user, or off'),
   PHONE_HASH_KEY: variable.secret.optional().describe('A secret for hashing numbers, to share SMS_LIMITS_PER_NUMBER'),
   REDIS_URL: variable.redisUrl.optional().describe('Redis or Valkey, such as redis://:password@host:6379/0'),
   REDIS_PREFIX: variable.redisPrefix.default('contact-phone').describe('The prefix of all keys in Redis'),
