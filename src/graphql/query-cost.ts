@@ -112,7 +112,7 @@ export class QueryCost {
     return named('_entities', root).flatMap(([key, nodes]) => {
       const [node] = nodes;
       if (!field || !node) return [];
-      // The schema guarantees that this is a list, but of anything.
+      // The schema guarantees that this is a list, but not what it contains.
       const { representations } = getArgumentValues(field, node, variables) as { representations: unknown[] };
       return [{ key, representations, userFields: below(this.types.user, nodes) }];
     });

@@ -41,7 +41,7 @@ export class BodyMemory {
   /** Call this when the request ends, even if it was still waiting. */
   giveBack(loan: Loan): void {
     if (!this.waiting.delete(loan)) this.free += loan.bytes;
-    // Giving it back again must change nothing.
+    // Giving it back a second time must have no effect.
     loan.bytes = 0;
     this.serve();
   }

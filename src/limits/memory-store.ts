@@ -66,7 +66,7 @@ export class MemoryStore {
     const now = performance.now();
     const entries = histories.map((history) => this.entriesOf(history, now) ?? noEntries);
     for (const budget of budgets) {
-      // If the history has lost the reservation, the budget may have too. Then this would release another call's.
+      // If the history has lost the reservation, the budget may have too. Then this would release the reservation of another call.
       if (entries[0]?.times.includes(at)) this.callsOf(budget).release(at);
       if (settlements[0] !== 'remove') this.callsOf(budget).settle(Math.min(at, now));
     }

@@ -97,7 +97,7 @@ export class RedisConnection {
   }
 
   private async openAt(url: string): Promise<Client> {
-    // Even if `fallBack` has destroyed it already: that has no effect on a client that is still connecting.
+    // `fallBack` may have destroyed it already, but that has no effect on a client that is still connecting.
     this.client?.destroy();
     const client = createRedisClient(url);
     this.client = client;

@@ -20,7 +20,7 @@ export interface Sms {
 /** The name of the budget for all countries together. */
 export const allCountries = 'all';
 
-/** How long a caller waits in line at most. */
+/** The longest that a caller waits in line. */
 const maxWaitMs = 2_000;
 
 /** Limits how often an SMS may be sent to one user, to one number, and to all users together. */

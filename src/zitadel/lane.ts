@@ -114,7 +114,7 @@ class Slots {
   /**
    * Takes a slot, or waits for one.
    *
-   * @param waitMs how long to wait at most
+   * @param waitMs the longest time to wait
    * @returns `full` immediately if too many are waiting already, and `late` when the time is up
    */
   take(waitMs: number): Promise<'taken' | 'full' | 'late'> {
