@@ -33,7 +33,7 @@ const filesIn = (text: string) => {
   return new Set(files.filter((file) => file !== `zitadel/${other}`).map((file) => `${file}.js`));
 };
 
-const walk = section(page, 'The walk of one mutation');
+const walk = section(page, 'One mutation, step by step');
 const [beforeTheWalk = ''] = walk.split('\n### ');
 const wayIn = section(page, 'The way in');
 const wayBack = section(page, 'The way back');
