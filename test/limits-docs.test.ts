@@ -61,7 +61,7 @@ test('its table names the defaults', () => {
 test('its limits on wrong codes hold, and its minute for an unknown outcome', async () => {
   const [, all, strangers] =
     /- (\d+) in an hour for one user, .* - (\d+) of these \1 by callers who may not/.exec(text) ?? [];
-  const minutes = /A guess of unknown outcome counts for one (minute)/.exec(text);
+  const minutes = /A guess with an unknown outcome counts for one (minute)/.exec(text);
   stopClock();
   const { guesses } = await openLimits({ VERIFY_LIMIT: '1/10m' });
   let tried = 0;
@@ -126,7 +126,7 @@ test('as many wait in line as it says, for as long', async () => {
 });
 
 test('a budget counts an SMS at most as long as it says', async () => {
-  const [, buckets, budget = ''] = /at most a (\d+)th of the time late: a minute, for `(\S+)`/.exec(text) ?? [];
+  const [, buckets, budget = ''] = /at most a (\d+)th of the duration too long: a minute, for `(\S+)`/.exec(text) ?? [];
   const { sms } = await openLimits({ SMS_LIMITS: 'off', SMS_BUDGET: budget.replace('1000', '1') });
   const clock = stopClock();
   const send = () => {
