@@ -9,7 +9,11 @@ import { createSchema } from '../src/graphql/schema.js';
 import { createLogger } from '../src/logger.js';
 import { startServer } from '../src/server.js';
 import { gate } from './support/gate.js';
+import { shareStage } from './support/shared-stage.js';
 import { leaveForLogTest, openStage, post, resend, zitadelApi } from './support/stage.js';
+
+/** For requests that are refused. */
+const shared = shareStage();
 
 const mask = (error: GraphQLError, kind?: 'query' | 'mutation'): GraphQLFormattedError =>
   formatError(error, maskError(error, kind));
@@ -96,7 +100,7 @@ test.for([
   ['a misplaced name', { query: '{ __typename } LONG' }],
   ['a value of a variable', { query: 'query ($v: Boolean!) { __typename @skip(if: $v) }', variables: { v: 'LONG' } }],
 ] as const)('does not echo %s that is as long as the body', async ([, body]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   for (const part of ['Did you mean ', 'Didyoumean', 'a']) {
     for (const length of [90_000, 1_000_000]) {

@@ -3,7 +3,11 @@ import { maxAnswerBytes, maxPhones, maxRepresentations } from '../src/graphql/qu
 import { maxErrorIdLength } from '../src/zitadel/answer.js';
 import { crowd } from './support/crowd.js';
 import { user } from './support/reads.js';
+import { shareStage } from './support/shared-stage.js';
 import { bearer, manager, openStage, post } from './support/stage.js';
+
+/** For queries that are refused. */
+const shared = shareStage({ BODY_LIMIT: '3000000' });
 
 const times = (count: number, part: (index: number) => string) =>
   Array.from({ length: count }, (_, index) => part(index)).join(' ');
@@ -23,8 +27,13 @@ const bytes = `The answer could exceed ${maxAnswerBytes} bytes: ask for less in 
 
 test.for([
   ['too many representations', ofUsers('id'), 5_001, representations],
-  ['too many that are none', ofUsers('contactPhone { number }'), 500_000, representations],
-  ['too many under several names', ofUsers('id', `${again('b')} ${again('c')}`), 1_667, representations],
+  ['too many items that are no representations', ofUsers('contactPhone { number }'), 500_000, representations],
+  [
+    'too many representations under several names',
+    ofUsers('id', `${again('b')} ${again('c')}`),
+    1_667,
+    representations,
+  ],
   ['phones under many names', ofUsers(times(48, (i) => `a${i}: contactPhone { number }`)), 5_000, phones],
   ['phones under two names', ofUsers('contactPhone { number } b: contactPhone { number }'), 2_501, phones],
   [
@@ -59,7 +68,7 @@ test.for([
     bytes,
   ],
 ] as const)('refuses a query before any of it runs: %s', async ([, query, count, message]) => {
-  await using stage = await openStage({ BODY_LIMIT: '3000000' });
+  const stage = shared();
   const of = count === 500_000 ? Array(count).fill(1) : people(count);
 
   const { status, text, data, errors } = await post(stage.graphql, { query, variables: { of } }, manager);
@@ -78,7 +87,7 @@ test.for([
   ['under many names', (i: number) => `a${i}: id`],
   ['in the errors of many phones', (i: number) => `a${i}: contactPhone { number }`],
 ] as const)('counts the bytes of long ids %s', async ([, field]) => {
-  await using stage = await openStage();
+  const stage = shared();
   // The longest id that Connect takes.
   const of = Array(300).fill(user('💌'.repeat(200)));
 

@@ -3,8 +3,12 @@ import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { readMany, readOne, user } from './support/reads.js';
+import { shareStage } from './support/shared-stage.js';
 import { bearer, manager, openStage, post, unverified } from './support/stage.js';
 import { answered, zitadel } from './support/zitadel.js';
+
+/** For stories that only read. */
+const shared = shareStage();
 
 const missing = '999999999999999999';
 const userUnknown = { code: 'NOT_FOUND', reason: 'USER_UNKNOWN' };
@@ -15,7 +19,7 @@ test.for([
   ['null for a user without a phone', users.phoneless, null],
   ['null for a machine', users.machine, null],
 ] as const)('reads %s with a call for one user', async ([, { userId }, phone]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const direct = await readOne(stage.graphql, userId);
   const asEntity = await readMany(stage.graphql, [user(userId)]);
@@ -68,7 +72,7 @@ test.for([
     },
   ],
 ] as const)('reports why a phone cannot be read: %s', async ([, headers, userId, extensions]) => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const direct = await readOne(stage.graphql, userId, headers);
   const asEntity = await readMany(stage.graphql, [user(userId)], headers);
@@ -84,7 +88,7 @@ test.for([
 });
 
 test('does not call ZITADEL to read for an anonymous caller', async () => {
-  await using stage = await openStage();
+  const stage = shared();
 
   const { data, errors } = await readMany(stage.graphql, [user(unverified), user('..')], {});
 
@@ -99,7 +103,7 @@ test('does not call ZITADEL to read for an anonymous caller', async () => {
 });
 
 test('lets users read their own phone, even if they may read nobody else', async () => {
-  await using stage = await openStage();
+  const stage = shared();
   const self = bearer(tokens.self.token);
 
   const alone = await readOne(stage.graphql, unverified, self);
@@ -120,7 +124,7 @@ test.for([
   [100, 'one call', 1],
   [101, 'two calls', 2],
   [250, 'three calls', 3],
-] as const)('reads %i users in %s, in the requested order', async ([count, , calls]) => {
+] as const)('reads users in the requested order: %i in %s', async ([count, , calls]) => {
   const people = crowd(300);
   await using stage = await openStage({}, { moreUsers: people });
   // The second id, and every fiftieth after it, does not exist. The order is neither ascending nor descending, unlike ZITADEL's:
@@ -200,11 +204,11 @@ test('reads a user once, even if one request asks for them twice', async () => {
 });
 
 test.for([
-  ['asks for nothing that is ours', ''],
-  ['skips it', 'contactPhone @skip(if: true) { number }'],
-  ['does not include it', '... on User @include(if: false) { contactPhone { number } }'],
+  ['selects no phone', ''],
+  ['skips the phone', 'contactPhone @skip(if: true) { number }'],
+  ['does not include the phone', '... on User @include(if: false) { contactPhone { number } }'],
 ])('does not call ZITADEL when a router %s', async ([, selection]) => {
-  await using stage = await openStage();
+  const stage = shared();
   const query = `query ($of: [_Any!]!) { _entities(representations: $of) { __typename ... on User { id ${selection} } } }`;
 
   const { data } = await post(stage.graphql, { query, variables: { of: [user(unverified)] } }, manager);
@@ -214,7 +218,7 @@ test.for([
 });
 
 test('reads phones that a router selects conditionally', async () => {
-  await using stage = await openStage();
+  const stage = shared();
   const query = `query ($of: [_Any!]!, $wanted: Boolean!) {
     _entities(representations: $of) { ... on User { id contactPhone @include(if: $wanted) { number } } }
   }`;
@@ -245,7 +249,7 @@ test('reads phones selected in a fragment and under aliases in one call', async 
 });
 
 test('fails only the representation with a bad id', async () => {
-  await using stage = await openStage();
+  const stage = shared();
   const bad = [
     ...['1/passkeys', '', '..', 'a'.repeat(201), 'a'.repeat(500_000), '\ud800', '1\0'].map(user),
     user(7),

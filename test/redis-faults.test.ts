@@ -3,10 +3,11 @@ import { users } from '../src/embedded-zitadel/population.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { hasRedis } from './support/has-redis.js';
+import { errorsOf } from './support/limited.js';
 import { startProcesses } from './support/processes.js';
 import { openRedisProxy } from './support/redis-proxy.js';
 import { startRedis } from './support/redis.js';
-import { openStage, resend, unverified, type GraphQLAnswer } from './support/stage.js';
+import { openStage, resend, unverified } from './support/stage.js';
 import { openTwo, redisAt, redisIs, within } from './support/two-servers.js';
 import { until } from './support/until.js';
 
@@ -17,8 +18,6 @@ const limited = refusedFor('SMS_TO_USER');
 const alreadyVerified = [
   { extensions: { code: 'FAILED_PRECONDITION', reason: 'ALREADY_VERIFIED', outcome: 'NOT_DONE' } },
 ];
-
-const errorsOf = (answers: Pick<GraphQLAnswer<object>, 'errors'>[]) => answers.flatMap(({ errors }) => errors ?? []);
 
 type Redis = Awaited<ReturnType<typeof startRedis>>;
 

@@ -1,10 +1,13 @@
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { stopClock } from './support/clock.js';
-import { openStage, unverified } from './support/stage.js';
+import { shareStage } from './support/shared-stage.js';
+import { unverified } from './support/stage.js';
 import { answered } from './support/zitadel.js';
 
 // How answers are read. What each of them means: see failures.test.ts.
+
+const shared = shareStage();
 
 const json = { 'content-type': 'application/json' };
 const unreadable = { code: 'UPSTREAM_ERROR', outcome: 'UNKNOWN', zitadel: { httpStatus: 200 } };
@@ -21,7 +24,7 @@ test.for([
   ['has an invalid date', '{"details":{"changeDate":"2025-02-30T00:00:00Z"}}'],
   ['has a code that is not a string', '{"details":{"changeDate":"2025-02-03T00:00:00Z"},"verificationCode":123456}'],
 ] as const)('does not accept an answer that %s', async ([, body]) => {
-  await using stage = await openStage();
+  const stage = shared();
   stage.zitadel.misbehave({ answer: { status: 200, headers: json, body } });
 
   const { status, data, errors } = await stage.resend({ mode: 'RETURN_CODE' });
@@ -34,7 +37,7 @@ test.for([
 });
 
 test('reads an error whose details are nested as deeply as fits into an answer', async () => {
-  await using stage = await openStage();
+  const stage = shared();
   const details = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
   const body = `{"code":7,"message":"Text","details":${details}}`;
   stage.zitadel.misbehave({ answer: { status: 403, headers: json, body } });
@@ -48,7 +51,7 @@ test('reads an error whose details are nested as deeply as fits into an answer',
 test.for(['soon', '-5', '1.5', '7, 8', '9'.repeat(400), '2031-01-01', 'Mon, 99 Foo 2026 00:00:00 GMT'])(
   'ignores an invalid Retry-After: %s',
   async (retryAfter) => {
-    await using stage = await openStage();
+    const stage = shared();
     stage.zitadel.misbehave({ answer: { status: 429, headers: { 'retry-after': retryAfter } } });
 
     const { errors } = await stage.resend({ mode: 'RETURN_CODE' });
@@ -60,7 +63,7 @@ test.for(['soon', '-5', '1.5', '7, 8', '9'.repeat(400), '2031-01-01', 'Mon, 99 F
 const success = '{"details":{"changeDate":"2025-08-07T06:05:04Z"}}';
 
 test.for(['gzip', 'GZip', 'x-gzip'])('asks for no encoding, but reads an answer in %s anyway', async (encoding) => {
-  await using stage = await openStage();
+  const stage = shared();
   const headers = { ...json, 'content-encoding': encoding };
   stage.zitadel.misbehave({ answer: { status: 200, headers, body: gzipSync(success) } });
 
@@ -75,7 +78,7 @@ test.for([
   ['a damaged gzip body', 'gzip', success],
   ['a gzip body of more than 1 MiB', 'gzip', gzipSync(success.padEnd(1024 * 1024 + 1))],
 ] as [string, string, string | Buffer][])('cannot read %s, and logs the encoding', async ([, encoding, body]) => {
-  await using stage = await openStage();
+  const stage = shared();
   stage.zitadel.misbehave({
     answer: { status: 200, headers: { ...json, 'content-encoding': encoding }, body },
   });
@@ -87,7 +90,7 @@ test.for([
 });
 
 test('passes on details of any type, known or not, and finds the id in them', async () => {
-  await using stage = await openStage();
+  const stage = shared();
   const details = [
     { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: 'X', id: 'not-ours', nested: { deep: [1, null] } },
     { '@type': 'type.googleapis.com/zitadel.error.v2.ErrorDetail', slug: 'phone-not-found' },
@@ -107,7 +110,7 @@ test('passes on details of any type, known or not, and finds the id in them', as
 });
 
 test("limits what a client sees of ZITADEL's error, so that thousands fit in one answer", async () => {
-  await using stage = await openStage();
+  const stage = shared();
   const long = 'x'.repeat(500_000);
   const detail = { '@type': 'type.googleapis.com/zitadel.v1.ErrorDetail', message: 'text' };
   const details = [
@@ -132,7 +135,7 @@ test("limits what a client sees of ZITADEL's error, so that thousands fit in one
 });
 
 test('reports 0 seconds for a Retry-After that has passed', async () => {
-  await using stage = await openStage();
+  const stage = shared();
   const past = 'Fri, 31 Dec 1999 23:59:59 GMT';
   stage.zitadel.misbehave({ answer: { status: 429, headers: { 'retry-after': past } } });
 
@@ -143,7 +146,7 @@ test('reports 0 seconds for a Retry-After that has passed', async () => {
 
 test('reports the seconds until the date of a Retry-After', async () => {
   stopClock();
-  await using stage = await openStage();
+  const stage = shared();
   const inAnHour = new Date(Date.now() + 3_600_000).toUTCString();
   stage.zitadel.misbehave({ answer: { status: 429, headers: { 'retry-after': inAnHour } } });
 
