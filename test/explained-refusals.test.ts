@@ -4,7 +4,7 @@ import { stopClock } from './support/clock.js';
 import { gate } from './support/gate.js';
 import { mutations, type Mutation } from './support/mutations.js';
 import { readMany, readOne, user } from './support/reads.js';
-import { bearer, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
+import { bearer, extensionsOf, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
 import { answered, messageOf, zitadel } from './support/zitadel.js';
 
 // ZITADEL uses one error for several reasons. Then the user is read once, to find out which it was. Before an SMS, they have been read
@@ -34,9 +34,6 @@ async function openWithCode(env: Record<string, string> = {}) {
     },
   };
 }
-
-const extensionsOf = ({ errors }: { errors: { extensions: object }[] | undefined }) =>
-  errors?.map(({ extensions }) => extensions);
 
 test('a double tap on "Verify" verifies once, and says that the phone is already verified', async () => {
   await using stage = await openWithCode();

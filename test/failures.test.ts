@@ -130,10 +130,7 @@ describe('a failed call', () => {
       }
       const before = sendsSms(call) ? ['GetUserByID'] : [];
       const explanation = row.isAmbiguous && !sendsSms(call) ? ['GetUserByID'] : [];
-      expect(
-        stage.zitadel.calls.map(({ rpc }) => rpc),
-        call,
-      ).toEqual([...before, call, ...explanation]);
+      expect(stage.rpcs(), call).toEqual([...before, call, ...explanation]);
       await expectCount(stage, call, row, counted);
     }
   });

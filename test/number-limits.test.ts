@@ -3,8 +3,8 @@ import { users, type EmbeddedToken } from '../src/embedded-zitadel/population.js
 import { stopClock } from './support/clock.js';
 import { crowd, moreTokens } from './support/crowd.js';
 import { allAtOnce } from './support/at-once.js';
-import { extensionsOf, limited, openLine, tally } from './support/line.js';
-import { bearer, openStage, unverified } from './support/stage.js';
+import { limited, openLine, tally } from './support/line.js';
+import { bearer, extensionsOf, openStage, unverified } from './support/stage.js';
 
 // The limits on SMS to one number, whichever users have set it.
 

@@ -213,7 +213,7 @@ test('never stops a mutation that has started', async () => {
   expect(Object.keys(data ?? {})).toHaveLength(60);
   expect(errors).toHaveLength(60);
   // After each refusal, the user is read.
-  expect(stage.zitadel.calls.map(({ rpc }) => rpc)).toEqual(Array(60).fill(['ResendPhoneCode', 'GetUserByID']).flat());
+  expect(stage.rpcs()).toEqual(Array(60).fill(['ResendPhoneCode', 'GetUserByID']).flat());
 });
 
 test('reports null for a condition once, not for each user', async () => {

@@ -166,7 +166,7 @@ test.for([2, 100, 101, 201])(
     expect(data?._entities).toEqual([...people.map(({ phone }) => ({ contactPhone: phone })), { contactPhone: null }]);
     expect(errors).toMatchObject([{ path: ['_entities', count - 1, 'contactPhone'] }]);
     expect(errors?.[0]?.extensions).toEqual({ ...userUnknown, userId });
-    expect(stage.zitadel.calls.map(({ rpc }) => rpc)).toEqual(Array(Math.ceil(count / 100)).fill('ListUsers'));
+    expect(stage.rpcs()).toEqual(Array(Math.ceil(count / 100)).fill('ListUsers'));
   },
 );
 
@@ -350,12 +350,7 @@ test('each mutation returns the phone as it is afterwards', async () => {
     first: { user: { id: unverified, contactPhone: { isVerified: false } } },
     second: { user: { id: unverified, contactPhone: { isVerified: true } } },
   });
-  expect(stage.zitadel.calls.map(({ rpc }) => rpc)).toEqual([
-    'ResendPhoneCode',
-    'GetUserByID',
-    'ResendPhoneCode',
-    'GetUserByID',
-  ]);
+  expect(stage.rpcs()).toEqual(['ResendPhoneCode', 'GetUserByID', 'ResendPhoneCode', 'GetUserByID']);
 });
 
 test('keeps the new code when the user cannot be read after the mutation', async () => {

@@ -63,7 +63,7 @@ async function send(stage: Stage, { name, call, mode, userIds, answer, isReadAft
   stage.zitadel.misbehave(...(isReadBefore ? [readUser] : []), { answer }, ...(isReadAfter ? [readUser] : []));
   const { status, data, errors = [] } = await ask[call](stage, userIds, mode);
   // Any other number of calls would give the next one the wrong answer.
-  const rpcs = stage.zitadel.calls.map(({ rpc }) => rpc);
+  const rpcs = stage.rpcs();
   expect(rpcs, name).toEqual([...(isReadBefore ? ['GetUserByID'] : []), call, ...(isReadAfter ? ['GetUserByID'] : [])]);
   return { status, data: data && (Object.values(data) as unknown[])[0], errors: errors.map((one) => one.extensions) };
 }

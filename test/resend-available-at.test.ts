@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
 import { stopClock } from './support/clock.js';
 import { crowd } from './support/crowd.js';
-import { extensionsOf, limited, openLine } from './support/line.js';
-import { manager, openStage, post, unverified } from './support/stage.js';
+import { limited, openLine } from './support/line.js';
+import { extensionsOf, manager, openStage, post, unverified } from './support/stage.js';
 
 // `ContactPhone.resendAvailableAt`: when the limits per user allow another SMS.
 

@@ -5,8 +5,8 @@ import { allAtOnce, numbersTo } from './support/at-once.js';
 import { stopClock } from './support/clock.js';
 import { crowd, moreTokens } from './support/crowd.js';
 import { gate } from './support/gate.js';
-import { extensionsOf, limited, openLine, tally } from './support/line.js';
-import { bearer, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
+import { limited, openLine, tally } from './support/line.js';
+import { bearer, extensionsOf, manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
 import { answered } from './support/zitadel.js';
 
 const self = bearer(tokens.self.token);

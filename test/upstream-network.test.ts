@@ -35,7 +35,7 @@ test('gives up on a slow ZITADEL at the deadline, and reports that the SMS may h
   answering.open();
 
   expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'UPSTREAM_TIMEOUT', outcome: 'UNKNOWN' }]);
-  expect(stage.zitadel.calls.map(({ rpc }) => rpc)).toEqual(['GetUserByID', 'ResendPhoneCode']);
+  expect(stage.rpcs()).toEqual(['GetUserByID', 'ResendPhoneCode']);
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 

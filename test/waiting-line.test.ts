@@ -4,8 +4,8 @@ import { users, type EmbeddedToken } from '../src/embedded-zitadel/population.js
 import { acceptedSockets } from './support/accepted-sockets.js';
 import { crowd, moreTokens } from './support/crowd.js';
 import { gate } from './support/gate.js';
-import { extensionsOf, inProgress, limited, openLine } from './support/line.js';
-import { bearer, unverified, type GraphQLAnswer } from './support/stage.js';
+import { inProgress, limited, openLine } from './support/line.js';
+import { bearer, extensionsOf, unverified, type GraphQLAnswer } from './support/stage.js';
 import { until } from './support/until.js';
 import { answered } from './support/zitadel.js';
 

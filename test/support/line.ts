@@ -1,12 +1,11 @@
 import type { EmbeddedToken } from '../../src/embedded-zitadel/population.js';
 import { holdTimers, stopClock } from './clock.js';
 import { gate } from './gate.js';
-import { bearer, openStage, type GraphQLAnswer } from './stage.js';
+import { bearer, extensionsOf, openStage, type GraphQLAnswer } from './stage.js';
 
 /** The longest that a caller waits in a line. */
 const maxWaitMs = 2_000;
 
-export const extensionsOf = ({ errors }: GraphQLAnswer<object>) => errors?.map(({ extensions }) => extensions);
 export const limited = (retryAfter: number, reason = 'SMS_TO_USER') => [
   { code: 'RATE_LIMITED', reason, outcome: 'NOT_DONE', retryAfter },
 ];

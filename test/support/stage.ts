@@ -42,6 +42,10 @@ export interface GraphQLAnswer<Data = OperationData['resend-contact-phone-code']
   errors: { message: string; path?: (string | number)[]; extensions: ErrorExtensions }[] | undefined;
 }
 
+/** The extensions of every error; undefined if there is none. */
+export const extensionsOf = ({ errors }: Pick<GraphQLAnswer<unknown>, 'errors'>) =>
+  errors?.map(({ extensions }) => extensions);
+
 /** Posts JSON to a GraphQL endpoint. A string is sent unchanged. */
 export async function post<Data>(
   url: string,
