@@ -392,3 +392,20 @@ test('accounts that have a number too can delay its first user by no more than t
   ]);
   expect(line.writers().slice(2)).toEqual([ownerByOpaque.token]);
 });
+
+test('those behind a caller whose time is up keep their places', async () => {
+  const callers = readers(4);
+  const [inFlight, late, ...others] = callers as [EmbeddedToken, EmbeddedToken, ...EmbeddedToken[]];
+  await using line = await openLine({}, { moreTokens: callers });
+  const [writing] = line.holdWrites(1);
+
+  const first = line.resendAs(inFlight);
+  await line.zitadel.written(1);
+  const [tooLong, ...waiting] = await join(line, [late, ...others]);
+  line.timeIsUp(1);
+  expect(extensionsOf((await tooLong) as GraphQLAnswer)).toEqual(inProgress);
+  writing?.open();
+
+  expect(await allExtensions([first, ...waiting])).toEqual([forbidden, forbidden, forbidden]);
+  expect(line.writers()).toEqual(tokensOf([inFlight, ...others]));
+});

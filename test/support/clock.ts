@@ -39,11 +39,11 @@ export function holdTimers(ms: number) {
   return {
     /** Resolves when this many are held back. */
     held: (count: number) => until(() => Promise.resolve(held.size === count)),
-    /** Fires all of them. */
-    fire: () => {
-      const all = [...held.values()];
-      held.clear();
-      for (const run of all) run();
+    /** Fires this many, by default all, in the order in which they were set. */
+    fire: (count = held.size) => {
+      const due = [...held].slice(0, count);
+      for (const [timer] of due) held.delete(timer);
+      for (const [, run] of due) run();
     },
   };
 }

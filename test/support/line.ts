@@ -48,7 +48,7 @@ export async function openLine(
     writers: () => stage.zitadel.writes.map(({ headers }) => headers.authorization?.replace('Bearer ', '')),
     /** Resolves when this many callers wait. Those who hung up still count. */
     waiting: timers.held,
-    /** Ends the time of all who wait. */
+    /** Ends the time of this many, by default all, who wait: first of those who have waited longest. */
     timeIsUp: timers.fire,
     async [Symbol.asyncDispose]() {
       timers.fire();
