@@ -1,4 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
+import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { hasRedis } from './support/has-redis.js';
 import { startRedis } from './support/redis.js';
 import { openSocket, refusesConnections } from './support/sockets.js';
@@ -175,4 +176,16 @@ test.runIf(hasRedis)('reports whether Redis is up, stays ready without it, and d
 
   await stage.closeServer();
   await until(async () => (await redis.clients()) === 0);
+});
+
+test('reports ZITADEL as down if it does not answer a probe for two seconds, whatever ZITADEL_TIMEOUT_MS is', async () => {
+  await using zitadel = await startEmbeddedZitadel();
+  zitadel.misbehaveWhenProbed({ hold: new Promise(() => {}) });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  await using stage = await openStage({ ZITADEL_URL: zitadel.url, ZITADEL_TIMEOUT_MS: '300000' });
+  await zitadel.probed(1);
+
+  expect(await readiness(stage.url)).toEqual(ready('unknown'));
+  vi.advanceTimersByTime(2_000);
+  expect(await readiness(stage.url)).toEqual(ready('down'));
 });
