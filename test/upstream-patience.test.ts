@@ -7,7 +7,7 @@ import { gate } from './support/gate.js';
 import { openRawUpstream } from './support/raw-upstream.js';
 import { readOne } from './support/reads.js';
 import { openSocket } from './support/sockets.js';
-import { manager, openStage, post, unverified } from './support/stage.js';
+import { manager, openStage, post, unverified, type GraphQLAnswer } from './support/stage.js';
 import { until } from './support/until.js';
 
 // How long calls wait for ZITADEL, which calls are not made, and which connections the others use.
@@ -50,25 +50,24 @@ describe('with a ZITADEL that hangs', () => {
     await using stage = await openStage({ ZITADEL_TIMEOUT_MS: String(long), ...limits });
     const verify = () => stage.run('verify-contact-phone', { userId: unverified, verificationCode: 'S3CR3T' });
     const answering = hang(stage.zitadel, connections);
-    const refused: unknown[] = [];
-    const tooMany = gate();
+    const waiting = resendsWaiting();
 
-    const answers = Array.from({ length: connections + queue + 5 }, async () => {
-      const { errors } = await stage.resend({ mode: 'RETURN_CODE' });
-      if (errors) refused.push(...errors.map(({ extensions }) => extensions));
-      if (refused.length === 5) tooMany.open();
-    });
-    await tooMany.opened;
+    const answers: Promise<GraphQLAnswer>[] = [];
+    while (answers.length < connections + queue) {
+      // A few at a time: if all connections arrived at once, a busy machine could take too long to read the requests on them.
+      answers.push(...Array.from({ length: 56 }, () => stage.resend({ mode: 'RETURN_CODE' })));
+      await waiting(answers.length);
+    }
+    const refused = await stage.resend({ mode: 'RETURN_CODE' });
     const refusedSms = await stage.resend();
     const refusedGuess = await verify();
     await stage.zitadel.written(connections);
     expect(stage.zitadel.writes).toHaveLength(connections);
     answering.open();
-    await Promise.all(answers);
 
-    expect(refused).toEqual(Array(5).fill(busy));
+    for (const { errors } of await Promise.all(answers)) expect(errors).toBeUndefined();
     expect(stage.zitadel.writes).toHaveLength(connections + queue);
-    for (const { errors } of [refusedSms, refusedGuess]) expect(errors?.[0]?.extensions).toEqual(busy);
+    for (const { errors } of [refused, refusedSms, refusedGuess]) expect(errors?.[0]?.extensions).toEqual(busy);
     expect((await stage.resend()).errors).toBeUndefined();
     expect((await verify()).errors?.[0]?.extensions.code).toBe('INVALID_VERIFICATION_CODE');
   });
