@@ -74,7 +74,7 @@ test('it reports what to install for traces, and that is enough', async () => {
   expect(await without.exited).toBe(1);
   const [, command = ''] =
     /^OTEL_EXPORTER_OTLP_ENDPOINT needs packages .*: (npm install .*)\n$/.exec(without.output.stderr) ?? [];
-  expect(readFileSync('README.md', 'utf8')).toContain(`\`${command}\``);
+  expect(readFileSync('docs/operations.md', 'utf8')).toContain(`\`${command}\``);
 
   // Keeps the variables that configure npm's registry.
   await using install = start({ ...process.env, ...image.env }, ['sh', '-c', `${command} --no-audit --no-fund`]);
