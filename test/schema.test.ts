@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { buildSubgraphSchema, printSubgraphSchema } from '@apollo/subgraph';
-import { parse, type GraphQLSchema } from 'graphql';
+import { buildASTSchema, Kind, parse, printSchema, visit, type GraphQLSchema } from 'graphql';
 import { expect, test } from 'vitest';
 import { createSchema } from '../src/graphql/schema.js';
 import { openStage, post } from './support/stage.js';
@@ -14,6 +14,18 @@ const printed = (subgraph: GraphQLSchema) => `${printSubgraphSchema(subgraph)}\n
 
 test('is committed as it is printed', async () => {
   await expect(printed(schema)).toMatchFileSnapshot('../schema/contact-phone.graphql');
+});
+
+test('is committed without federation, for clients', async () => {
+  const ofGraphQL = ['deprecated', 'specifiedBy'];
+  const document = visit(parse(printed(schema)), {
+    [Kind.SCHEMA_EXTENSION]: () => null,
+    [Kind.DIRECTIVE]: ({ name }) => (ofGraphQL.includes(name.value) ? undefined : null),
+  });
+
+  await expect(`${printSchema(buildASTSchema(document))}\n`).toMatchFileSnapshot(
+    '../schema/contact-phone.client.graphql',
+  );
 });
 
 test('is what the running subgraph serves for composition', async () => {

@@ -61,8 +61,15 @@ test('sends 5 SMS in 10 minutes and 20 in 24 hours, and reports when all limits 
 test('counts per user across callers and mutations, but only what ZITADEL sends', async () => {
   const clock = stopClock();
   await using stage = await openStage({ SMS_LIMITS: '2/10m' });
-  const set = (number: string, mode: string) =>
-    stage.run('set-contact-phone', { userId: unverified, number, mode }, manager);
+  const query = `mutation ($userId: ID!, $number: PhoneNumber!, $mode: SetPhoneMode!) {
+    setContactPhone(userId: $userId, number: $number, mode: $mode) { resendAvailableAt }
+  }`;
+  const set = (number: string, mode: string, userId: string = unverified) =>
+    post<{ setContactPhone: { resendAvailableAt: string | null } | null }>(
+      stage.graphql,
+      { query, variables: { userId, number, mode } },
+      manager,
+    );
 
   expect((await stage.resend({}, self)).errors).toBeUndefined();
   const sent = await set('+41795550101', 'SEND_CODE');
@@ -77,7 +84,7 @@ test('counts per user across callers and mutations, but only what ZITADEL sends'
   expect(returned.data?.resendContactPhoneCode?.resendAvailableAt).toBeNull();
   expect(alsoReturned.data?.setContactPhone?.resendAvailableAt).toBeNull();
   // Each user has their own limit.
-  const other = await stage.run('set-contact-phone', { userId: users.phoneless.userId, number: '+41795550103' });
+  const other = await set('+41795550103', 'SEND_CODE', users.phoneless.userId);
   expect(other.data?.setContactPhone?.resendAvailableAt).toBe(clock.in(0));
   expect(stage.zitadel.outbox).toHaveLength(3);
 });

@@ -8,6 +8,7 @@ import {
   ResendResult,
   SetContactPhoneResult,
   SetPhoneMode,
+  User,
   VerificationCode,
   VerifyContactPhoneResult,
 } from './contact-phone.types.js';
@@ -38,6 +39,21 @@ export class ContactPhoneResolver {
     @Ctx() { phones }: ContactPhoneContext,
   ): Promise<ContactPhone | null> {
     return phones.read(userId);
+  }
+
+  // Never a bare reference: with it, anyone could enter other subgraphs' fields of any user.
+  @Directive('@cost(weight: 10)')
+  @Query(() => User, {
+    nullable: true,
+    description:
+      'The user with this id. Read the contact phone through it, so that clients can cache it by the `id` of the user. ' +
+      'Fails if the caller may not read the user, even if only `id` is selected.',
+  })
+  contactPhoneUser(
+    @Arg('userId', () => ID, userIdArg) userId: string,
+    @Ctx() { phones }: ContactPhoneContext,
+  ): Promise<User> {
+    return phones.readUser(userId);
   }
 
   @Directive('@cost(weight: 20)')

@@ -44,6 +44,11 @@ export class PhoneReader {
     return phone ?? null;
   }
 
+  /** Reads the user, at ZITADEL even if nothing but their id is needed. */
+  async readUser(userId: string): Promise<{ id: string; contactPhone: ContactPhone | null }> {
+    return { id: userId, contactPhone: await this.read(userId) };
+  }
+
   /** Reads the phones of many users: for each one the phone, null if they have none, or why it could not be read. */
   async readAll(userIds: readonly string[]): Promise<(ContactPhone | null | Failure)[]> {
     const refused = new Map<string, Failure>();

@@ -152,13 +152,19 @@ export class QueryCost {
   }
 
   private bytesOfOthers(root: Fields, below: Select): number {
-    const phones = phonesOf(root).map(([key, nodes]) =>
-      this.bytesOfPhone(bytesOfKey(key) + maxUserIdBytes, nodes, below),
-    );
+    const bytesOfPhones = (path: number, fields: Fields) =>
+      phonesOf(fields).map(([key, nodes]) => this.bytesOfPhone(path + bytesOfKey(key) + maxUserIdBytes, nodes, below));
+    const phones = bytesOfPhones(0, root);
+    const users = named('contactPhoneUser', root).map(([key, nodes]) => {
+      const fields = below(this.types.user, nodes);
+      const others = sum([...fields.keys()].map((name) => bytesOfKey(name) + maxUserIdBytes));
+      const failed = maxErrorBytes + bytesOfKey(key) + maxUserIdBytes;
+      return Math.max(failed, others + sum(bytesOfPhones(bytesOfKey(key), fields)));
+    });
     const services = named('_service', root).flatMap(([, nodes]) =>
       [...below(this.types.service, nodes).keys()].map((key) => bytesOfKey(key) + this.bytesOfSdl),
     );
-    return sum([...[...root.keys()].map(bytesOfKey), ...phones, ...services]);
+    return sum([...[...root.keys()].map(bytesOfKey), ...phones, ...users, ...services]);
   }
 }
 

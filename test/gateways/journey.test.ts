@@ -27,7 +27,7 @@ test.for(frontends)('the whole journey of a contact phone: %s', async ([, open])
     done.add(name);
     return run(url, name, { userId, ...variables });
   };
-  const read = async () => (await step('contact-phone')).data?.contactPhone;
+  const read = async () => (await step('contact-phone')).data?.contactPhoneUser?.contactPhone;
   const verify = (verificationCode: string | undefined) => step('verify-contact-phone', { verificationCode });
 
   // There is no phone.

@@ -1,8 +1,11 @@
-import { manager, post, run, type Phone } from './stage.js';
+import { manager, post, type Phone } from './stage.js';
 
 /** Reads one user's phone. */
-export const readOne = (url: string, userId: string, headers?: Record<string, string>) =>
-  run(url, 'contact-phone', { userId }, headers);
+export const readOne = (url: string, userId: string, headers: Record<string, string> = manager) => {
+  const query =
+    'query ContactPhone($userId: ID!) { contactPhone(userId: $userId) { number isVerified resendAvailableAt } }';
+  return post<{ contactPhone: Phone }>(url, { query, variables: { userId } }, headers);
+};
 
 /** Reads like a router: the users of these representations, in this order. */
 export const readMany = (url: string, representations: unknown[], headers: Record<string, string> = manager) => {
