@@ -1,5 +1,6 @@
 /**
- * The contract of this subgraph's errors. Frontends may copy this file: it imports nothing.
+ * The contract of this subgraph's errors. Copy this file into your frontend: it imports nothing. `contactPhoneFailure`, at its end, reads
+ * the errors of GraphQL clients.
  *
  * Every value of `extensions.code`, and if it can mean several things, every value of `extensions.reason`, each with an English text that a
  * frontend may show.
@@ -143,3 +144,43 @@ interface Extensions<Code extends ErrorCode> {
 
 /** `errors[].extensions`: narrow on `code`, then on `reason`. */
 export type ErrorExtensions = { [Code in ErrorCode]: Extensions<Code> }[ErrorCode];
+
+/** What went wrong, as far as it is known. */
+export interface ContactPhoneFailure {
+  /** `UNKNOWN` if this subgraph did not make the error: the router or the network failed. */
+  code: ErrorCode | 'UNKNOWN';
+  reason?: ErrorReason | undefined;
+  /** Whether the mutation was carried out. It says nothing about a query. */
+  outcome: Outcome;
+  /** See `Extensions`. */
+  retryAfter?: number | undefined;
+  attemptsLeft?: number | undefined;
+  /** English text that you may show. */
+  text: string;
+}
+
+/**
+ * Finds the failure in an error of a GraphQL client, such as Apollo Client, urql, Relay or graphql-request, or in a GraphQL response.
+ *
+ * @param error whatever the client threw or returned
+ */
+export function contactPhoneFailure(error: unknown): ContactPhoneFailure {
+  const extensions = errorsIn(error).map((one) => field(one, 'extensions'));
+  const ours = extensions.find((one): one is ErrorExtensions => Object.hasOwn(errors, String(field(one, 'code'))));
+  if (!ours)
+    return { code: 'UNKNOWN', outcome: 'UNKNOWN', text: 'No answer arrived. Check the phone before you try again.' };
+  const { code, reason, outcome = 'UNKNOWN', retryAfter, attemptsLeft } = ours;
+  const { text, reasons }: { text: string; reasons: Partial<Record<string, string>> } = errors[code];
+  return { code, reason, outcome, retryAfter, attemptsLeft, text: reasons[reason ?? ''] ?? text };
+}
+
+/** Apollo Client and responses have `errors`, urql has `graphQLErrors`, Relay has `source`, and graphql-request has `response`. */
+function errorsIn(error: unknown): unknown[] {
+  const holders = [error, field(error, 'source'), field(error, 'response')];
+  const lists = holders.flatMap((holder) => [field(holder, 'errors'), field(holder, 'graphQLErrors')]);
+  return lists.find((list): list is unknown[] => Array.isArray(list) && list.length > 0) ?? [error];
+}
+
+function field(value: unknown, name: string): unknown {
+  return (value as Record<string, unknown> | null | undefined)?.[name];
+}
