@@ -23,7 +23,8 @@ export interface Config {
 export interface HttpConfig {
   host: string;
   port: number;
-  corsOrigins: string[];
+  /** A pattern stands for an origin with any port. */
+  corsOrigins: (string | RegExp)[];
   routerSecrets: string[];
   bodyLimitBytes: number;
   keepAliveTimeoutMs: number;

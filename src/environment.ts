@@ -67,7 +67,7 @@ export const environment = z.object({
     .describe('How long an idle connection stays open, in ms'),
   CORS_ORIGINS: variable.origins
     .default([])
-    .describe('Origins from which browsers may call this server, comma-separated'),
+    .describe('Origins of browsers that may call, such as http://localhost:*'),
   ROUTER_SECRETS: variable.routerSecrets
     .default([])
     .describe('A secret, or two, that requests must send in x-router-secret'),
@@ -99,5 +99,6 @@ export const demoDefaults = {
   INTROSPECTION: 'true',
   PLAYGROUND: 'true',
   LOG_FORMAT: 'pretty',
-  SMS_LIMITS: '5/1m',
+  CORS_ORIGINS: 'http://localhost:*,http://127.0.0.1:*',
+  SMS_LIMITS: '1/30s,5/10m',
 };

@@ -53,7 +53,19 @@ const listOf = (rule: string, isEntry: (text: string) => boolean) =>
 
 const isOrigin = (text: string) => /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 
-export const origins = listOf('origins, such as https://app.example.com', isOrigin);
+const anyPort = /:\*$/;
+
+/** Parses `http://localhost:*` as a pattern for that host with any port, or none. */
+export const origins = listOf(
+  'origins without a slash at the end, such as https://app.example.com or http://localhost:*',
+  (text) => isOrigin(text.replace(anyPort, ':1')),
+).transform((list) =>
+  list.map((text) => {
+    if (!anyPort.test(text)) return text;
+    const host = text.replace(anyPort, '').replace(/[.[\]]/g, String.raw`\$&`);
+    return new RegExp(`^${host}(:\\d{1,5})?$`);
+  }),
+);
 
 const isSecret = (text: string) => /^[\x21-\x7e]{16,}$/.test(text);
 

@@ -150,10 +150,16 @@ test('the demo has the defaults that it lists', async () => {
   const [, limits] = await demo.printed(/SMS_LIMITS=(\S+) allows/);
   const { data } = await post<object>(`${url}/graphql`, { query: '{ __schema { queryType { name } } }' });
   const playground = await fetch(`${url}/playground`);
+  const origins = ['http://localhost:5173', 'http://127.0.0.1:5173', 'https://localhost:5173', 'https://example.com'];
+  const isAllowed = async (origin: string) =>
+    (await post(`${url}/graphql`, {}, { origin })).headers.get('access-control-allow-origin') === origin;
 
+  expect(await Promise.all(origins.map(isAllowed))).toEqual([true, true, false, false]);
+  const cors = 'http://localhost:*,http://127.0.0.1:*';
   expect(table(page, "The demo's defaults")).toEqual([
     ['HOST', host],
     ['SMS_LIMITS', limits],
+    ['CORS_ORIGINS', cors],
     ['INTROSPECTION', String(data !== undefined)],
     ['PLAYGROUND', String(playground.ok)],
     ['LOG_FORMAT', demo.output.stdout.includes('"level"') ? 'json' : 'pretty'],

@@ -31,7 +31,7 @@ test('passes the audit of GraphQL over HTTP', async () => {
 });
 
 const refusal = (message: string) =>
-  JSON.stringify({ errors: [{ message, extensions: { code: 'BAD_REQUEST', outcome: 'NOT_DONE' } }] });
+  `${JSON.stringify({ errors: [{ message, extensions: { code: 'BAD_REQUEST', outcome: 'NOT_DONE' } }] })}\n`;
 const json = { 'content-type': 'application/json' };
 
 test.for([
@@ -78,7 +78,7 @@ test.for([
   const response = await fetch(stage.graphql, request);
 
   expect(response.status).toBe(status);
-  expect((await response.text()).trim()).toBe(refusal(message));
+  expect(await response.text()).toBe(refusal(message));
   expect(response.headers.get('cache-control')).toBe('no-store');
   expect((await stage.resend()).errors).toBeUndefined();
 });
@@ -427,7 +427,12 @@ test('shows its schema if configured, regardless of NODE_ENV', async () => {
   expect(await post(hidden.graphql, { query })).toMatchObject({
     status: 400,
     data: undefined,
-    errors: [{ extensions: { code: 'GRAPHQL_VALIDATION_FAILED', outcome: 'NOT_DONE' } }],
+    errors: [
+      {
+        message: 'Introspection is off. To turn it on, start this server with INTROSPECTION=true.',
+        extensions: { code: 'GRAPHQL_VALIDATION_FAILED', outcome: 'NOT_DONE' },
+      },
+    ],
   });
 });
 
@@ -450,9 +455,34 @@ test('allows browsers from the configured origins, and no others', async () => {
   expect(allowed.headers.get('access-control-allow-origin')).toBe('https://admin.example.com');
   expect(allowed.headers.get('access-control-allow-headers')).toBe('authorization,content-type');
   expect(answer.headers.get('access-control-allow-origin')).toBe('https://app.example.com');
-  expect(answer.headers.get('access-control-expose-headers')).toBe('x-request-id');
+  expect(allowed.headers.get('access-control-max-age')).toBe('7200');
+  expect(answer.headers.get('access-control-expose-headers')).toBe('date, x-request-id');
   expect(stranger.headers.get('access-control-allow-origin')).toBeNull();
   expect([noPreflight.status, await noPreflight.text()]).toEqual([204, '']);
+});
+
+test('allows any port of a host if the port is a star', async () => {
+  await using stage = await openStage({ CORS_ORIGINS: 'http://localhost:*,http://127.0.0.1:*,http://[::1]:*' });
+  const allowed = async (origin: string) => {
+    const { headers } = await resend(stage.url, { userId: '1' }, { ...manager, origin });
+    return headers.get('access-control-allow-origin') === origin;
+  };
+
+  for (const host of ['localhost', '127.0.0.1', '[::1]']) {
+    for (const port of ['', ':80', ':5173', ':65535']) expect(await allowed(`http://${host}${port}`)).toBe(true);
+  }
+  for (const origin of [
+    'https://localhost:5173',
+    'http://localhost:5173/',
+    'http://localhost:evil',
+    'http://localhost.evil.example:5173',
+    'http://evil.example:5173',
+    'http://127.0.0x1:80',
+    'http://user@localhost:80',
+    'null',
+  ]) {
+    expect(await allowed(origin), origin).toBe(false);
+  }
 });
 
 test('allows no browser from another origin by default', async () => {

@@ -57,7 +57,7 @@ test('reports everything that is wrong with the environment at once, and exits w
   PORT must be a whole number from 0 to 65535
   BODY_LIMIT must be a whole number from 1024 to 104857600
   KEEP_ALIVE_TIMEOUT_MS must be a whole number from 1 to 3600000
-  CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com: entry 1 is wrong
+  CORS_ORIGINS must be a comma-separated list of origins without a slash at the end, such as https://app.example.com or http://localhost:*: entry 1 is wrong
   ROUTER_SECRETS must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters
   INTROSPECTION must be true or false
   PLAYGROUND must be true or false

@@ -4,7 +4,7 @@ import { manager, openStage } from './support/stage.js';
 const current = 'S3CR3T-of-the-router';
 const next = 'S3CR3T-of-tomorrow';
 const refusal =
-  '{"errors":[{"message":"Only the router may call this server: x-router-secret is missing or wrong.","extensions":{"code":"ROUTER_SECRET_MISSING","outcome":"NOT_DONE"}}]}';
+  '{"errors":[{"message":"Only the router may call this server: x-router-secret is missing or wrong.","extensions":{"code":"ROUTER_SECRET_MISSING","outcome":"NOT_DONE"}}]}\n';
 
 test('answers requests with the router secret, or the next one during a rotation', async () => {
   await using stage = await openStage({ ROUTER_SECRETS: `${current},${next}` });

@@ -177,9 +177,9 @@ function replaceUnsafeIntegers(variables: Record<string, unknown>): void {
  */
 function writeAnswer(errors: readonly GraphQLFormattedError[] | undefined, data: unknown): string {
   // Errors first: https://spec.graphql.org/October2021/#note-6f005
-  const body = JSON.stringify({ errors, data });
+  const body = `${JSON.stringify({ errors, data })}\n`;
   if (!errors || Buffer.byteLength(body) <= maxAnswerBytes) return body;
-  return JSON.stringify({ errors: errors.map(withoutText), data });
+  return `${JSON.stringify({ errors: errors.map(withoutText), data })}\n`;
 }
 
 function withoutText(error: GraphQLFormattedError): GraphQLFormattedError {

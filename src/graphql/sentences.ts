@@ -85,7 +85,6 @@ const others = [
   'Schema is not configured to execute … operation.',
   // Apollo Server.
   'GraphQL operations must contain a non-empty `query` or a `persistedQuery` extension.',
-  'GraphQL introspection is not allowed by Apollo Server, but the query contained __schema or __type. To enable introspection, pass introspection: true to ApolloServer in production',
   'PersistedQueryNotSupported',
 ];
 
@@ -96,6 +95,10 @@ const reworded = [
   ['Expected value of type "…", found*.', 'This value is not a valid ….'],
   ['Value "~" does not exist in "…" enum.', 'This value is not a valid ….'],
   ['Unknown operation named*.', 'Unknown operation.'],
+  [
+    'GraphQL introspection is not allowed by Apollo Server, but the query contained __schema or __type. To enable introspection, pass introspection: true to ApolloServer in production',
+    'Introspection is off. To turn it on, start this server with INTROSPECTION=true.',
+  ],
 ] as const;
 
 /** Longer messages are cut before matching: only a value or a suggestion can make them that long. */

@@ -15,14 +15,17 @@ const messages: Partial<Record<number, string>> = {
   431: `The request headers are too large: the limit is ${maxHeaderSize} bytes.`,
 };
 
+const json = 'application/json; charset=utf-8';
+
 /** Has the shape of a GraphQL response, so clients need to handle only one shape. Repeats nothing from the request. */
-function refusal(statusCode: number, text = messages[statusCode]): object {
+function refusal(statusCode: number, text = messages[statusCode]): string {
   const { message, extensions } = refusedRequest(statusCode, text);
-  return { errors: [{ message, extensions }] };
+  return `${JSON.stringify({ errors: [{ message, extensions }] })}\n`;
 }
 
 /** @param message replaces the default message of the status */
 export function refuse(reply: FastifyReply, statusCode: number, message?: string): FastifyReply {
+  if (!reply.hasHeader('content-type')) reply.type(json);
   return reply.code(statusCode).send(refusal(statusCode, message));
 }
 
@@ -72,10 +75,10 @@ export function refuseRaw(
   const isInBody = last !== undefined && !last.req.complete;
   const isAnswerable = !isInBody || (last.socket === socket && !last.headersSent);
   if (isAnswerable) {
-    const body = JSON.stringify(refusal(statusCode));
+    const body = refusal(statusCode);
     socket.write(
       `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\nConnection: close\r\nCache-Control: no-store\r\n` +
-        `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+        `Content-Type: ${json}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
   }
   socket.destroySoon();
