@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 export default defineConfig(
   { ignores: ['**/dist/'] },
   {
-    files: ['**/*.{js,ts}'],
+    files: ['**/*.{js,ts,tsx}'],
     extends: [js.configs.recommended, tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {

@@ -9,7 +9,10 @@ async function executable(): Promise<{ executablePath: string } | { channel: str
   if (process.platform !== 'linux') return { channel: 'chrome' };
   // It unpacks itself into the temporary folder, where it would conflict with another run.
   const folder = mkdtempSync(join(tmpdir(), 'contact-phone-chromium-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, maxRetries: 5 }));
+  onTestFinished(() => {
+    delete process.env['TMPDIR'];
+    rmSync(folder, { recursive: true, maxRetries: 5 });
+  });
   process.env['TMPDIR'] = folder;
   // Makes it unpack the libraries that it needs.
   process.env['AWS_LAMBDA_JS_RUNTIME'] = 'nodejs20.x';

@@ -11,25 +11,37 @@ import { text } from 'node:stream/consumers';
  */
 export type Disturbance = 'unreachable' | 'lost' | 'late';
 
-const passedOn = ['authorization', 'content-type', 'x-router-secret'];
+const passedOn = /^(authorization|content-type|x-router-secret|origin|access-control-.*)$/;
+const passedBack = /^(content-type|access-control-.*)$/;
 
-/** A load balancer in front of the subgraph, that disturbs requests. */
-export async function openBalancer(target: string) {
+const pick = (headers: Iterable<[string, unknown]>, names: RegExp) =>
+  Object.fromEntries([...headers].filter(([name]) => names.test(name))) as Record<string, string>;
+
+/**
+ * A load balancer in front of the subgraph, that disturbs requests other than preflights.
+ *
+ * @param more headers of its answers. A browser repeats a request if a connection that it used before closes without an answer;
+ *   `connection: close` prevents that.
+ */
+export async function openBalancer(target: string, more: Record<string, string> = {}) {
   const next: Disturbance[] = [];
 
   async function balance(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const disturbance = next.shift();
+    const { method = '' } = request;
+    const disturbance = method === 'OPTIONS' ? undefined : next.shift();
     const body = await text(request);
     if (disturbance === 'unreachable') {
       response.destroy();
       return;
     }
-    const headers = Object.entries(request.headers).filter(([name]) => passedOn.includes(name)) as [string, string][];
-    const answer = await fetch(target, { method: 'POST', headers, body });
+    const headers = pick(Object.entries(request.headers), passedOn);
+    const answer = await fetch(target, { method, headers, ...(method === 'POST' && { body }) });
     const answered = await answer.text();
+    // By the clock of the test.
+    const answerHeaders = { ...pick(answer.headers, passedBack), date: new Date().toUTCString(), ...more };
     if (disturbance === 'lost') response.destroy();
     else if (disturbance === 'late') response.writeHead(504).end();
-    else response.writeHead(answer.status, { 'content-type': 'application/json' }).end(answered);
+    else response.writeHead(answer.status, answerHeaders).end(answered);
   }
 
   const server = createServer((request, response) => void balance(request, response)).listen(0, '127.0.0.1');

@@ -1,0 +1,187 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { createViteServer } from 'vitest/node';
+import { users } from '../../src/embedded-zitadel/population.js';
+import { demoDefaults } from '../../src/environment.js';
+import { openPage } from '../browser/chromium.js';
+import { openBalancer } from '../support/balancer.js';
+import { stopClock } from '../support/clock.js';
+import { openStage } from '../support/stage.js';
+
+// The example app of docs/frontend.md, in a real browser.
+
+const { userId } = users.phoneless;
+const number = '+41795550103';
+
+/** Serves the app as `npx vite` does. */
+async function serveApp(endpoint: string) {
+  const cacheDir = mkdtempSync(join(tmpdir(), 'contact-phone-vite-'));
+  onTestFinished(() => rmSync(cacheDir, { recursive: true, maxRetries: 5 }));
+  const vite = await createViteServer({
+    configFile: false,
+    root: 'test/clients',
+    cacheDir,
+    logLevel: 'warn',
+    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
+    plugins: [
+      {
+        name: 'endpoint',
+        transform: (code, id) =>
+          id.endsWith('/main.tsx') ? code.replace('http://127.0.0.1:4001/graphql', endpoint) : undefined,
+      },
+    ],
+  });
+  await vite.listen();
+  return {
+    origin: vite.resolvedUrls?.local[0]?.replace(/\/$/, '') ?? '',
+    [Symbol.asyncDispose]: () => vite.close(),
+  };
+}
+
+/** The app in a browser, in front of a load balancer, the subgraph, and the embedded ZITADEL. */
+async function openApp(user: string = userId, answerHeaders: Record<string, string> = {}) {
+  const clock = stopClock();
+  const { CORS_ORIGINS, SMS_LIMITS } = demoDefaults;
+  const stage = await openStage({ CORS_ORIGINS, SMS_LIMITS, VERIFY_LIMIT: '5/10m' });
+  const balancer = await openBalancer(stage.graphql, answerHeaders);
+  const app = await serveApp(balancer.url);
+  const browser = await openPage([app.origin, new URL(balancer.url).origin]);
+  const { page, complaints } = browser;
+  // Playwright answers preflights itself while it intercepts requests.
+  await page.unrouteAll();
+  // The browser's clock is wrong, and stands still too.
+  const start = Date.now() + 420_000;
+  await page.clock.install({ time: start });
+  await page.clock.pauseAt(start + 1000);
+  await page.goto(`${app.origin}/?user=${user}`);
+  const button = (name: string) => page.getByRole('button', { name });
+  return {
+    clock,
+    stage,
+    balancer,
+    page,
+    complaints,
+    button,
+    /** Fills in the only field, and sends the form. */
+    submit: async (label: string, value: string, action: string) => {
+      await page.getByLabel(label).fill(value);
+      await button(action).click();
+    },
+    /** Resolves when the page shows this text. */
+    says: (text: string) => page.getByText(text).waitFor(),
+    picture: (step: string) => page.screenshot({ path: `test/artefacts/phone-screen-${step}.png` }),
+    async [Symbol.asyncDispose]() {
+      for (const opened of [browser, app, balancer, stage]) await opened[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('shows, sets, counts down, resends, verifies and removes a phone', async () => {
+  await using app = await openApp();
+  const { page, stage, clock, complaints, button, submit, says, picture } = app;
+
+  await page.getByLabel('Phone number').waitFor();
+  await picture('none');
+  await submit('Phone number', '+41 79 555 01 03', 'Send code');
+  await says('We sent you a code by SMS.');
+  await says('You can do this in 30 s.');
+  expect(await button('Send a new code').isDisabled()).toBe(true);
+  await picture('countdown');
+
+  await page.reload();
+  await says(number);
+  await says('You can do this in 30 s.');
+  clock.move(30);
+  await page.clock.runFor(30_000);
+  await button('Send a new code').click();
+  await says('We sent you a new code by SMS.');
+  await says('You can do this in 30 s.');
+
+  await submit('Code', 'WRONG1', 'Verify');
+  await says('The verification code is wrong, has expired, or has already been used. Attempts left: 4.');
+  await picture('wrong-code');
+  await submit('Code', stage.zitadel.pendingCode(userId) ?? '', 'Verify');
+  await says('Your phone is verified.');
+  await picture('verified');
+  await button('Remove').click();
+  await says('Your phone is removed.');
+  await page.getByLabel('Phone number').waitFor();
+
+  expect(stage.zitadel.writes.map(({ rpc }) => rpc)).toEqual([
+    'SetPhone',
+    'ResendPhoneCode',
+    'VerifyPhone',
+    'VerifyPhone',
+    'RemovePhone',
+  ]);
+  expect(stage.zitadel.outbox).toHaveLength(2);
+  expect(complaints).toEqual([]);
+});
+
+test('a lost answer never shows a false failure or success, and no write is repeated', async () => {
+  await using app = await openApp(userId, { connection: 'close' });
+  const { page, stage, clock, balancer, button, submit, says, picture } = app;
+  const rpcs = () => stage.zitadel.writes.map(({ rpc }) => rpc);
+
+  await page.getByLabel('Phone number').waitFor();
+  balancer.disturb('lost');
+  await submit('Phone number', '+41 79 555 01 03', 'Send code');
+  await says('Your number is saved. An SMS may have been sent.');
+  await says('You can do this in 30 s.');
+  await picture('set-lost');
+  expect(rpcs()).toEqual(['SetPhone']);
+
+  clock.move(30);
+  await page.clock.runFor(30_000);
+  balancer.disturb('lost');
+  await button('Send a new code').click();
+  await says('We do not know whether that worked. An SMS may have been sent.');
+  await says('You can do this in 30 s.');
+  await picture('resend-lost');
+  expect(rpcs()).toEqual(['SetPhone', 'ResendPhoneCode']);
+
+  // The request does not arrive.
+  balancer.disturb('unreachable');
+  await submit('Code', stage.zitadel.pendingCode(userId) ?? '', 'Verify');
+  await says('We do not know whether that worked.');
+  await says('Not verified');
+  expect(rpcs()).toHaveLength(2);
+  // The gateway's own error.
+  balancer.disturb('late');
+  await button('Verify').click();
+  await says('Your phone is verified.');
+
+  // Nor can the phone be read.
+  balancer.disturb('lost', 'unreachable');
+  await button('Remove').click();
+  await says('We do not know whether that worked.');
+  await says('We cannot show your phone now.');
+  expect(await page.getByText(number).count()).toBe(0);
+  await picture('read-lost');
+  await button('Try again').click();
+  await page.getByLabel('Phone number').waitFor();
+  expect(rpcs()).toEqual(['SetPhone', 'ResendPhoneCode', 'VerifyPhone', 'RemovePhone']);
+  expect(stage.zitadel.outbox).toHaveLength(2);
+});
+
+test('a mutation that the browser itself repeats shows no false failure, and sends one SMS', async () => {
+  await using app = await openApp();
+  const { page, stage, balancer, button, submit, says } = app;
+
+  await page.getByLabel('Phone number').waitFor();
+  balancer.disturb('lost');
+  await submit('Phone number', number, 'Send code');
+  await says('Your number is saved. An SMS may have been sent.');
+  expect(stage.zitadel.writes.map(({ rpc }) => rpc)).toEqual(['SetPhone']);
+  expect(stage.zitadel.outbox).toHaveLength(1);
+
+  balancer.disturb('lost');
+  await submit('Code', stage.zitadel.pendingCode(userId) ?? '', 'Verify');
+  await says('Your phone is verified.');
+  balancer.disturb('lost');
+  await button('Remove').click();
+  await says('Your phone is removed.');
+  await page.getByLabel('Phone number').waitFor();
+});
