@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -71,7 +71,25 @@ async function openApp(user: string = userId, answerHeaders: Record<string, stri
     },
     /** Resolves when the page shows this text. */
     says: (text: string) => page.getByText(text).waitFor(),
-    picture: (step: string) => page.screenshot({ path: `test/artefacts/phone-screen-${step}.png` }),
+    /** For people to look at; ignored by git. */
+    picture: async (step: string, ...colorSchemes: ('light' | 'dark')[]) => {
+      for (const colorScheme of colorSchemes.length > 0 ? colorSchemes : ['light' as const]) {
+        await page.emulateMedia({ colorScheme });
+        for (const width of [390, 1440]) {
+          await page.setViewportSize({ width, height: 800 });
+          await page.screenshot({ path: `test/artefacts/phone-screen-${step}-${width}-${colorScheme}.png` });
+        }
+      }
+    },
+    /** What axe finds. */
+    violations: async () => {
+      // axe waits for timers.
+      await page.clock.resume();
+      await page.evaluate(readFileSync('test/browser/node_modules/axe-core/axe.min.js', 'utf8'));
+      return page.evaluate(
+        'axe.run().then(({ violations }) => violations.map(({ impact, nodes }) => `${impact}: ${nodes[0].failureSummary}`))',
+      );
+    },
     async [Symbol.asyncDispose]() {
       for (const opened of [browser, app, balancer, stage]) await opened[Symbol.asyncDispose]();
     },
@@ -88,7 +106,7 @@ test('shows, sets, counts down, resends, verifies and removes a phone', async ()
   await says('We sent you a code by SMS.');
   await says('You can do this in 30 s.');
   expect(await button('Send a new code').isDisabled()).toBe(true);
-  await picture('countdown');
+  await picture('countdown', 'light', 'dark');
 
   await page.reload();
   await says(number);
@@ -139,7 +157,7 @@ test('a lost answer never shows a false failure or success, and no write is repe
   await button('Send a new code').click();
   await says('We do not know whether that worked. An SMS may have been sent.');
   await says('You can do this in 30 s.');
-  await picture('resend-lost');
+  await picture('resend-lost', 'light', 'dark');
   expect(rpcs()).toEqual(['SetPhone', 'ResendPhoneCode']);
 
   // The request does not arrive.
@@ -160,7 +178,7 @@ test('a lost answer never shows a false failure or success, and no write is repe
   await says('We cannot show your phone now.');
   expect(await page.getByText(number).count()).toBe(0);
   await picture('read-lost');
-  await button('Try again').click();
+  await button('Check again').click();
   await page.getByLabel('Phone number').waitFor();
   expect(rpcs()).toEqual(['SetPhone', 'ResendPhoneCode', 'VerifyPhone', 'RemovePhone']);
   expect(stage.zitadel.outbox).toHaveLength(2);
@@ -184,4 +202,21 @@ test('a mutation that the browser itself repeats shows no false failure, and sen
   await button('Remove').click();
   await says('Your phone is removed.');
   await page.getByLabel('Phone number').waitFor();
+});
+
+test.each(['light', 'dark'] as const)('axe finds nothing in %s', async (colorScheme) => {
+  await using app = await openApp();
+  const { page, button, submit, says, violations } = app;
+  await page.emulateMedia({ colorScheme });
+
+  await page.getByLabel('Phone number').waitFor();
+  expect(await violations()).toEqual([]);
+  await submit('Phone number', number, 'Send code');
+  await says('We sent you a code by SMS.');
+  expect(await violations()).toEqual([]);
+  await submit('Code', 'WRONG1', 'Verify');
+  await says('The verification code is wrong, has expired, or has already been used. Attempts left: 4.');
+  expect(await violations()).toEqual([]);
+  await button('Remove').click();
+  await says('Your phone is removed.');
 });

@@ -51,9 +51,12 @@ export function PhoneScreen({ userId }: { userId: string }) {
       <p role="alert">{message?.isProblem && message.text}</p>
       {failureOfRead && (
         <>
-          <p role="alert">We cannot show your phone now. {failureOfRead.text}</p>
+          <p role="alert">
+            We cannot show your phone now.{' '}
+            {failureOfRead.code === 'UNKNOWN' ? 'No answer arrived.' : failureOfRead.text}
+          </p>
           <button disabled={isBusy} onClick={() => void read()}>
-            Try again
+            Check again
           </button>
         </>
       )}
