@@ -20,8 +20,9 @@ const rooms = {
   errors: [],
   process: ['logger', 'config'],
   logger: ['config'],
-  config: ['environment', 'variables'],
+  config: ['environment', 'unknown-variables', 'variables'],
   environment: ['variables'],
+  'unknown-variables': [],
   variables: [],
   'embedded-zitadel': [],
 };

@@ -1,4 +1,5 @@
 import { environment, type LogFormat, type LogLevel } from './environment.js';
+import { unknownVariables } from './unknown-variables.js';
 import * as variable from './variables.js';
 
 export { noCountry, type Limit } from './variables.js';
@@ -94,7 +95,7 @@ type Environment = Record<string, string | undefined>;
 export function readConfig(env: Environment, defaults: Environment = {}): Config {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const { data, error } = environment.safeParse({ ...defaults, ...set });
-  const unknown = variable.unknownVariables(Object.keys(set), Object.keys(environment.shape));
+  const unknown = unknownVariables(Object.keys(set), Object.keys(environment.shape));
   if (!data || unknown.length > 0) {
     const invalid = (error?.issues ?? []).map(({ path, message }) => `${path.join('.')} ${message}`);
     const mistakes = [...invalid, ...unknown].map((mistake) => `  ${mistake}`);

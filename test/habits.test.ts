@@ -78,7 +78,14 @@ async function runStep(job: string, name: RegExp, tag: string, change: (folder: 
     rmSync(folder, { recursive: true });
   }
 }
-const checkRelease = (tag: string, change?: (folder: string) => void) => runStep('check', /^Check/, tag, change);
+/** The check, in a copy that is ready to be released but for the change. */
+const checkRelease = (tag: string, change?: (folder: string) => void) =>
+  runStep('check', /^Check/, tag, (folder) => {
+    cpSync(join(folder, 'schema/contact-phone.graphql'), join(folder, 'schema/released.graphql'));
+    const changelog = read(join(folder, 'CHANGELOG.md')).replace(/^## Unreleased$.*?(?=^## )/ms, '');
+    writeFileSync(join(folder, 'CHANGELOG.md'), changelog);
+    change?.(folder);
+  });
 const append = (path: string, text: string) => (folder: string) =>
   writeFileSync(join(folder, path), read(join(folder, path)) + text);
 const tag = `v${ours.version}`;

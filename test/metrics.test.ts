@@ -245,7 +245,7 @@ test.for([
 
   expect(response.status).toBe(500);
   expect(await response.text()).toBe(
-    '{"errors":[{"message":"Something went wrong in this server. The change may have been made anyway.","extensions":{"code":"INTERNAL_SERVER_ERROR","outcome":"UNKNOWN"}}]}',
+    '{"errors":[{"message":"Something went wrong in this server. The change may have been made anyway.","extensions":{"code":"INTERNAL_SERVER_ERROR","outcome":"UNKNOWN"}}]}\n',
   );
   const faults = stage.lines.filter((line) => line.includes('Unexpected error'));
   expect(faults).toHaveLength(1);

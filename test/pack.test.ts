@@ -34,7 +34,14 @@ test('it holds the whole build, the schema and the documentation, and nothing el
 
   expect(others.sort()).toEqual(['CHANGELOG.md', 'README.md', 'package.json']);
   expect(files.filter((path) => path.includes('/')).sort()).toEqual(
-    [...built, 'dist/errors.d.ts', 'schema/contact-phone.graphql', ...operations, ...docs].sort(),
+    [
+      ...built,
+      'dist/errors.d.ts',
+      'schema/contact-phone.graphql',
+      'schema/contact-phone.client.graphql',
+      ...operations,
+      ...docs,
+    ].sort(),
   );
   expect(files).toEqual(
     expect.arrayContaining(['dist/cli.js', 'dist/demo.js', 'dist/embedded-zitadel/embedded-zitadel.js']),

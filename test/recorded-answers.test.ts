@@ -3,7 +3,7 @@ import { users } from '../src/embedded-zitadel/population.js';
 import type { SetPhoneMode } from '../src/zitadel/messages.js';
 import { isOfKind, kindsIn, originalOf, rows, rowsFor } from './support/failed-calls.js';
 import { readMetrics } from './support/metrics.js';
-import { readMany, user } from './support/reads.js';
+import { readMany, readOne, user } from './support/reads.js';
 import {
   recordedErrors,
   recordedSuccesses,
@@ -12,7 +12,7 @@ import {
   type Api,
   type RecordedAnswer,
 } from './support/recorded-answers.js';
-import { openStage, unverified, type GraphQLAnswer, type Phone } from './support/stage.js';
+import { manager, openStage, post, unverified, type GraphQLAnswer, type Phone } from './support/stage.js';
 import { answered } from './support/zitadel.js';
 
 // Sends every recorded answer of a real ZITADEL through the subgraph. For what else follows from a failure, see failures.test.ts.
@@ -27,16 +27,31 @@ const number = '+41795550101';
 /** No SMS may be sent to a user for a minute after a removal, so the phone that is removed is another user's. */
 const removed = users.verified.userId;
 
+/** Runs a mutation that selects what ZITADEL answered, and what it shows of the phone. */
+const change = (stage: Stage, parameters: string, field: string, variables: object, code = '') => {
+  const selection = `{ details { sequence changeDate resourceOwner } ${code} user { contactPhone { number isVerified } } }`;
+  const query = `mutation ($userId: ID!${parameters}) { ${field} ${selection} }`;
+  return post<object>(stage.graphql, { query, variables }, manager);
+};
+
 /** Runs the field that makes this call. */
 const ask: Record<
   Call,
   (stage: Stage, userIds: readonly string[], mode: SetPhoneMode) => Promise<GraphQLAnswer<object>>
 > = {
-  SetPhone: (stage, [userId], mode) => stage.run('set-contact-phone', { userId, number, mode }),
+  SetPhone: (stage, [userId], mode) =>
+    change(
+      stage,
+      ', $number: PhoneNumber!, $mode: SetPhoneMode!',
+      'setContactPhone(userId: $userId, number: $number, mode: $mode)',
+      { userId, number, mode },
+      'verificationCode resendAvailableAt',
+    ),
   ResendPhoneCode: (stage, [userId], mode) => stage.resend({ userId, mode }),
-  VerifyPhone: (stage, [userId]) => stage.run('verify-contact-phone', { userId, verificationCode: 'S3CR3T' }),
-  RemovePhone: (stage) => stage.run('remove-contact-phone', { userId: removed }),
-  GetUserByID: (stage, [userId]) => stage.run('contact-phone', { userId }),
+  VerifyPhone: (stage, [userId]) =>
+    change(stage, '', 'verifyContactPhone(userId: $userId, verificationCode: "S3CR3T")', { userId }),
+  RemovePhone: (stage) => change(stage, '', 'removeContactPhone(userId: $userId)', { userId: removed }),
+  GetUserByID: (stage, [userId = '']) => readOne(stage.graphql, userId),
   ListUsers: (stage, userIds) => readMany(stage.graphql, userIds.map(user)),
 };
 

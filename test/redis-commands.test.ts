@@ -48,9 +48,11 @@ describe.runIf(hasRedis)('a server with Redis', () => {
     await redisIs('up', stage.url);
     const { zitadel } = stage;
     const costOf = costIn(redis, proxy);
-    const set = (userId: string, typed: string) => stage.run('set-contact-phone', { userId, number: typed });
-    const verify = (verificationCode: string, headers = manager) =>
-      stage.run('verify-contact-phone', { userId: unverified, verificationCode }, headers);
+    const mutate = (field: string, headers = manager) =>
+      post(stage.graphql, { query: `mutation { ${field} { user { id } } }` }, headers);
+    const set = (userId: string, typed: string) => mutate(`setContactPhone(userId: "${userId}", number: "${typed}")`);
+    const verify = (code: string, headers = manager) =>
+      mutate(`verifyContactPhone(userId: "${unverified}", verificationCode: "${code}")`, headers);
     const read = (fields: string) => {
       const representations = moreUsers.map(({ userId }) => ({ __typename: 'User', id: userId }));
       return post<{ _entities: unknown[] }>(

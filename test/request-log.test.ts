@@ -56,7 +56,7 @@ test('logs each request in one line', async () => {
 
   const lines = requestLines(stage.lines);
   const resend = { operation: 'ResendContactPhoneCode', kind: 'mutation', field: 'resendContactPhoneCode' };
-  const read = { operation: 'ContactPhone', kind: 'query', field: 'contactPhone' };
+  const read = { operation: 'ContactPhone', kind: 'query', field: 'contactPhoneUser' };
   const notDone = { outcome: 'NOT_DONE', upstreamCalls: 0 };
   expect(lines.map(ours)).toEqual([
     // The user is read before an SMS.

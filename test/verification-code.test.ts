@@ -27,7 +27,6 @@ test('verifies with the code, ignoring white space around it', async () => {
 
   expect({ status, errors }).toEqual({ status: 200, errors: undefined });
   expect(data?.verifyContactPhone).toMatchObject({
-    details: { sequence: '3', resourceOwner: users.unverified.organisation },
     user: { contactPhone: { ...users.unverified.phone, isVerified: true } },
   });
   expect(stage.zitadel.calls.map((call) => [call.rpc, call.userId, messageOf(call)])).toEqual([

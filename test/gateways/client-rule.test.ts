@@ -202,7 +202,7 @@ test('a router that repeats a mutation hides what the first request did', async 
     { userId: unverified },
     { ...manager, 'x-router-secret': secret },
   );
-  expect(data).toEqual({ contactPhone: null });
+  expect(data?.contactPhoneUser?.contactPhone).toBeNull();
 });
 
 const refused = (outcome?: Outcome) => ({ extensions: { outcome } });

@@ -85,7 +85,12 @@ test.for(composers)('%s gives clients every field, and routers the tags and the 
     Object.values(assertObjectType(api.getType(type)).getFields())
       .map((field) => `${field.name}: ${String(field.type)}`)
       .sort();
-  expect(fieldsOf('Query')).toEqual(['contactPhone: ContactPhone', 'user: User', 'users: [User!]!']);
+  expect(fieldsOf('Query')).toEqual([
+    'contactPhone: ContactPhone',
+    'contactPhoneUser: User',
+    'user: User',
+    'users: [User!]!',
+  ]);
   expect(fieldsOf('User')).toEqual(['contactPhone: ContactPhone', 'id: ID!', 'name: String']);
   expect(fieldsOf('ContactPhone')).toEqual([
     'isVerified: Boolean!',
@@ -108,6 +113,7 @@ test.for(composers)('%s gives clients every field, and routers the tags and the 
   // 10 is one call to ZITADEL. The user is read before an SMS.
   expect(costs).toEqual({
     'Query.contactPhone': '10',
+    'Query.contactPhoneUser': '10',
     'Mutation.setContactPhone': '20',
     'Mutation.resendContactPhoneCode': '20',
     'Mutation.verifyContactPhone': '10',
