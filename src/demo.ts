@@ -1,7 +1,10 @@
+import type { FastifyInstance } from 'fastify';
 import { readConfig } from './config.js';
 import { demoDefaults } from './environment.js';
 import { startEmbeddedZitadel } from './embedded-zitadel/embedded-zitadel.js';
-import { tokens, users } from './embedded-zitadel/population.js';
+import { failingUsers, misbehaviours } from './embedded-zitadel/failing-users.js';
+import { Outbox } from './embedded-zitadel/outbox.js';
+import { tokens, users, type EmbeddedUser } from './embedded-zitadel/population.js';
 import { graphqlPath } from './http/http-server.js';
 import type { Examples } from './http/playground.js';
 import { run } from './process.js';
@@ -20,12 +23,19 @@ const examples: Examples = {
 };
 
 await run(async (output) => {
+  const outbox = new Outbox();
   const zitadel = await startEmbeddedZitadel({
-    onSms: ({ number, code }) => output.write(`SMS to ${number || 'no number'}: ${code} is your verification code.\n`),
+    moreUsers: Object.values(failingUsers),
+    misbehaviours,
+    onSms(sms) {
+      output.write(`SMS to ${sms.number || 'no number'}: ${sms.code} is your verification code.\n`);
+      outbox.add(sms);
+    },
   });
   const config = readConfig({ ...process.env, ZITADEL_URL: zitadel.url }, demoDefaults);
-  const server = await startServer(config, { logTo: output, examples });
-  output.write(banner(server.url, zitadel.outboxUrl, process.env['SMS_LIMITS'] || demoDefaults.SMS_LIMITS));
+  const pages = (http: FastifyInstance) => outbox.serve(http, config.playground);
+  const server = await startServer(config, { logTo: output, examples, pages });
+  output.write(banner(server.url, config.playground, process.env['SMS_LIMITS'] || demoDefaults.SMS_LIMITS));
   return {
     logger: server.logger,
     async [Symbol.asyncDispose]() {
@@ -35,24 +45,29 @@ await run(async (output) => {
   };
 });
 
-function banner(url: string, outboxUrl: string, smsLimits: string): string {
+function banner(url: string, hasPlayground: boolean, smsLimits: string): string {
   const list = (rows: [string, string][]) => rows.map(([name, text]) => `  ${name.padEnd(36)}${text}`).join('\n');
+  const listUsers = (all: Record<string, EmbeddedUser>) =>
+    list(Object.values(all).map(({ userId, description }) => [userId, description]));
   const query =
     `mutation { resendContactPhoneCode(userId: "${users.unverified.userId}", mode: RETURN_CODE) ` +
     '{ details { sequence changeDate resourceOwner } verificationCode } }';
   return `
-The subgraph is at ${url}${graphqlPath}, in front of an embedded ZITADEL, whose data is lost when it stops.
+${list([...(hasPlayground ? ([[url, 'the playground']] as [string, string][]) : []), [`${url}/outbox`, 'the SMS that were "sent"']])}
 
-  ${url}/playground   to explore it in a browser
-  ${outboxUrl}       the SMS that were "sent"
+The subgraph is at ${url}${graphqlPath}, and the embedded ZITADEL behind it loses its data when it stops.
+Browsers may call it from ${process.env['CORS_ORIGINS'] || 'any port of localhost'}. SMS are "sent" as often as SMS_LIMITS=${smsLimits} allows.
 
 Users
-${list(Object.values(users).map(({ userId, description }) => [userId, description]))}
+${listUsers(users)}
+
+Users to see failures with
+${listUsers(failingUsers)}
 
 Tokens
 ${list(Object.values(tokens).map(({ token, description }) => [token, description]))}
 
-Or try this in another terminal. Without the mode, an SMS is "sent" and shown here, as often as SMS_LIMITS=${smsLimits} allows:
+Try this in another terminal. Without the mode, an SMS is "sent" and shown here:
 
 curl ${url}${graphqlPath} \\
   -H 'Content-Type: application/json' \\

@@ -1,3 +1,4 @@
+import type { FastifyInstance } from 'fastify';
 import type { DestinationStream } from 'pino';
 import { effectiveLimits, type Config } from './config.js';
 import { PhoneChanges } from './contact-phone/phone-changes.js';
@@ -35,14 +36,16 @@ interface Options {
   logTo?: DestinationStream;
   /** The initial contents of the playground. */
   examples?: Examples;
+  /** Adds pages of its own, before the server listens. */
+  pages?: (http: FastifyInstance) => unknown;
 }
 
 /** Starts the server. If anything fails, closes everything that was opened. */
-export async function startServer(config: Config, { logTo, examples }: Options = {}): Promise<RunningServer> {
-  const logger = await createLogger(config.log, logTo);
+export async function startServer(config: Config, options: Options = {}): Promise<RunningServer> {
+  const logger = await createLogger(config.log, options.logTo);
   const releases: Release[] = [];
   try {
-    return await build(config, logger, releases, examples);
+    return await build(config, logger, releases, options);
   } catch (error) {
     const failures: unknown[] = [];
     await releaseAll(releases, failures);
@@ -60,7 +63,7 @@ async function build(
   config: Config,
   logger: Logger,
   releases: Release[],
-  examples: Examples | undefined,
+  { examples, pages }: Options,
 ): Promise<RunningServer> {
   const tracing = config.traces.endpoint && (await startTracing(config.traces.endpoint, logger));
   releases.push(() => tracing?.close());
@@ -96,6 +99,7 @@ async function build(
     const { servePlayground } = await import('./http/playground.js');
     await servePlayground(http, examples);
   }
+  await pages?.(http);
 
   const { routerSecrets } = config.http;
   const admission = routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [];

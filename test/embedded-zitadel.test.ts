@@ -205,7 +205,6 @@ test('sends a ghost SMS if the phone was removed while its code was pending, as 
   expect(resent.status).toBe(200);
   expect(zitadel.outbox).toMatchObject([{ userId: unverified, number: '' }]);
   expect(shown).toEqual(['']);
-  expect(await (await fetch(zitadel.outboxUrl)).text()).toContain('<td>no number</td>');
 
   const body = JSON.stringify({ verificationCode: zitadel.pendingCode(unverified) });
   expect((await request(zitadel.url + verifyPath, { body })).status).toBe(200);

@@ -25,9 +25,11 @@ const codes = {
   3: { httpStatus: 400, name: 'invalid_argument' },
   5: { httpStatus: 404, name: 'not_found' },
   7: { httpStatus: 403, name: 'permission_denied' },
+  8: { httpStatus: 429, name: 'resource_exhausted' },
   9: { httpStatus: 400, name: 'failed_precondition' },
   12: { httpStatus: 405, name: 'unimplemented' },
   13: { httpStatus: 500, name: 'internal' },
+  14: { httpStatus: 503, name: 'unavailable' },
   16: { httpStatus: 401, name: 'unauthenticated' },
 } as const;
 
@@ -83,39 +85,4 @@ export interface Sms {
   /** Empty if the phone was removed: a ghost SMS. See docs/zitadel.md. */
   number: string;
   code: string;
-}
-
-/** The page needs no scripts, so it allows none. */
-const outboxHeaders = {
-  'content-type': 'text/html; charset=utf-8',
-  'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-  refresh: '2',
-};
-
-/** A page that lists the SMS so far, latest first, and refreshes itself. */
-export function outboxPage(outbox: readonly Sms[]): Answer {
-  // Nothing needs escaping: numbers are in E.164 format, codes are letters and digits, and user ids come from the population.
-  const rows = outbox
-    .toReversed()
-    .map(({ userId, number, code }) => `<tr><td>${number || 'no number'}</td><td>${code}</td><td>${userId}</td></tr>`)
-    .join('\n');
-  const body = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Outbox (${outbox.length})</title>
-<style>
-  body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 40rem; padding: 0 1rem }
-  table { border-collapse: collapse; width: 100% }
-  th, td { border-bottom: 1px solid #ddd; padding: .4rem .8rem .4rem 0; text-align: left }
-  td:nth-child(2) { font: 1.1rem ui-monospace, monospace }
-</style>
-<h1>Outbox</h1>
-<p>The SMS that the embedded ZITADEL would have sent, latest first. They are lost when it stops.</p>
-<table>
-<thead><tr><th>To</th><th>Verification code</th><th>User</th></tr></thead><tbody>
-${rows || '<tr><td colspan="3">Nothing yet: send a mutation, such as the resend in the playground.</td></tr>'}
-</tbody></table>
-</html>
-`;
-  return { status: 200, headers: outboxHeaders, body };
 }

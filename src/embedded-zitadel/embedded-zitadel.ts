@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { json, outboxPage, Refusal, type Answer, type Sms } from './answers.js';
+import { json, Refusal, type Answer, type Api, type Sms } from './answers.js';
 import type { EmbeddedToken, EmbeddedUser } from './population.js';
 import { findRoute, readRequest, userIdIn, type RawRequest, type Route, type Rpc } from './routes.js';
 import { UserService } from './user-service.js';
@@ -15,9 +15,9 @@ interface Options {
   moreUsers?: readonly EmbeddedUser[];
   /** Tokens in addition to those of the population. */
   moreTokens?: readonly EmbeddedToken[];
+  /** Users whose calls always misbehave, by id. Lists of users never do. */
+  misbehaviours?: ReadonlyMap<string, LastingMisbehaviour>;
 }
-
-const outboxPath = '/outbox';
 
 /** Starts a small in-memory ZITADEL on this machine, for the demo and for every test. It serves REST and Connect. */
 export async function startEmbeddedZitadel({
@@ -25,6 +25,7 @@ export async function startEmbeddedZitadel({
   onSms = () => {},
   moreUsers = [],
   moreTokens = [],
+  misbehaviours: lasting = new Map(),
 }: Options = {}): Promise<EmbeddedZitadel> {
   const service = new UserService(new UserStore(now, { users: moreUsers, tokens: moreTokens }), onSms);
   const calls: Call[] = [];
@@ -39,28 +40,24 @@ export async function startEmbeddedZitadel({
   };
 
   const server = createServer((request, response) => {
-    if (request.url === outboxPath) {
-      const { status, headers, body } = outboxPage(service.outbox);
-      response.writeHead(status, headers).end(body);
-      return;
-    }
     readCall(request, response)
       .then(([call, route]) => {
         const [kind, wanted] = isProbe(call) ? [probes, probeMisbehaviours] : [calls, misbehaviours];
         kind.push(call);
         arrivals.emit('call');
-        const misbehaviour = (isWrite(call) ? writeMisbehaviours.shift() : undefined) ?? wanted.shift();
-        return respond(response, () => ('rpc' in route ? answer(call, route, service) : route), misbehaviour);
+        const misbehaviour =
+          (isWrite(call) ? writeMisbehaviours.shift() : undefined) ??
+          wanted.shift() ??
+          lasting.get(call.userId ?? '')?.[isWrite(call) ? 'write' : 'read'];
+        return respond(response, route, () => ('rpc' in route ? answer(call, route, service) : route), misbehaviour);
       })
       .catch(() => response.destroy());
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
 
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
-    url,
-    outboxUrl: url + outboxPath,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
     get writes() {
       return writes();
@@ -85,8 +82,6 @@ export async function startEmbeddedZitadel({
 
 export interface EmbeddedZitadel {
   url: string;
-  /** A page that shows the SMS. */
-  outboxUrl: string;
   /** Every call except probes, in order. */
   calls: Call[];
   /** The calls that are not reads. */
@@ -123,7 +118,7 @@ export interface Call extends RawRequest {
   answered: Promise<boolean>;
 }
 
-/** What a test may request instead of the proper answer to a call. The call is still carried out, unless stated otherwise. */
+/** What may happen instead of the proper answer to a call. The call is still carried out, unless stated otherwise. */
 export type Misbehaviour =
   /** The answer is held back until the promise resolves. */
   | { hold: Promise<unknown> }
@@ -131,8 +126,18 @@ export type Misbehaviour =
   | { reset: true }
   /** The answer and its connection end after this many bytes of the body. */
   | { cutOffAfter: number }
+  /** There is no answer until the caller gives up, and the call is not carried out. */
+  | { silence: true }
+  /** This is the answer in the API of the call, and the call is not carried out. */
+  | { refusal: Refusal }
   /** This is the answer, and the call is not carried out. */
   | { answer: { status: number; headers?: Record<string, string>; body?: string | Buffer } };
+
+/** Of all calls for one user. */
+export interface LastingMisbehaviour {
+  read?: Misbehaviour;
+  write: Misbehaviour;
+}
 
 function isWrite({ rpc }: Call): boolean {
   return rpc !== undefined && rpc !== 'GetUserByID' && rpc !== 'ListUsers';
@@ -164,9 +169,15 @@ function answer(call: Call, route: Route, service: UserService): Answer {
   }
 }
 
-/** Sends the answer, or what a test requested instead. */
-async function respond(response: ServerResponse, proper: () => Answer, wanted?: Misbehaviour): Promise<void> {
-  const answer = wanted && 'answer' in wanted ? { headers: {}, body: '', ...wanted.answer } : proper();
+/** Sends the answer, or what was requested instead. */
+async function respond(
+  response: ServerResponse,
+  route: Route | Answer,
+  proper: () => Answer,
+  wanted?: Misbehaviour,
+): Promise<void> {
+  if (wanted && 'silence' in wanted) return;
+  const answer = answerInstead('rpc' in route ? route.api : 'rest', wanted) ?? proper();
   if (wanted && 'hold' in wanted) await wanted.hold;
   if (wanted && 'reset' in wanted) {
     response.socket?.resetAndDestroy();
@@ -178,4 +189,9 @@ async function respond(response: ServerResponse, proper: () => Answer, wanted?: 
     return;
   }
   response.end(answer.body);
+}
+
+function answerInstead(api: Api, wanted: Misbehaviour = { hold: Promise.resolve() }): Answer | undefined {
+  if ('answer' in wanted) return { headers: {}, body: '', ...wanted.answer };
+  return 'refusal' in wanted ? wanted.refusal.answer(api) : undefined;
 }
