@@ -37,7 +37,7 @@ export function page(sent: readonly SentSms[], lastEventId: string, hasPlaygroun
 ${hasPlayground ? '<nav><a href="/playground/">Playground</a></nav>' : ''}
 </header>
 <p>The SMS that the demo would have sent, latest first. They are lost when it stops.</p>
-<p id="connection">Reload this page to see new ones.</p>
+<p id="connection" role="status">Reload this page to see new ones.</p>
 <ol id="sent" reversed data-last-event-id="${escape(lastEventId)}">${sent.map(item).reverse().join('')}</ol>
 <p class="empty">Nothing yet. Set a phone, or have its code sent again.</p>
 <p id="announcement" role="status"></p>
@@ -85,7 +85,14 @@ const announcement = document.getElementById('announcement');
 
 function show(state, text) {
   connection.dataset.state = state;
-  connection.textContent = text;
+  // A screen reader would repeat the same text.
+  if (connection.textContent !== text) connection.textContent = text;
+}
+
+// Emptied first, since a screen reader announces only changes.
+function announce(text) {
+  announcement.textContent = '';
+  setTimeout(() => (announcement.textContent = text), 50);
 }
 
 function update() {
@@ -108,19 +115,20 @@ async function copy(button) {
   }
 }
 
+function label(button, text) {
+  button.textContent = text;
+  button.ariaLabel = text + ' ' + button.dataset.code;
+  button.classList.toggle('copied', text === 'Copied');
+}
+
 list.addEventListener('click', async ({ target }) => {
   const button = target.closest('button');
   if (!button) return;
   const isCopied = await copy(button);
-  announcement.textContent = isCopied ? 'Copied' : 'The code is selected: press Ctrl+C';
+  announce(isCopied ? 'Copied' : 'The code is selected: press Ctrl+C');
   if (!isCopied) return;
-  button.textContent = 'Copied';
-  button.classList.add('copied');
-  setTimeout(() => {
-    button.textContent = 'Copy';
-    button.classList.remove('copied');
-    announcement.textContent = '';
-  }, 2000);
+  label(button, 'Copied');
+  setTimeout(() => label(button, 'Copy'), 2000);
 });
 
 const events = new EventSource('/outbox/events?after=' + list.dataset.lastEventId);
@@ -135,7 +143,7 @@ events.addEventListener('restart', () => {
 });
 events.addEventListener('sms', ({ data }) => {
   list.insertAdjacentHTML('afterbegin', data);
-  announcement.textContent = 'New SMS';
+  announce('New SMS');
   update();
 });
 update();

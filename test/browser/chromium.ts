@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { onTestFinished } from 'vitest';
 
+/** Read only once, because TMPDIR changes below. */
+const temporary = tmpdir();
+
 /** Chromium from npm on Linux; elsewhere the installed Chrome. */
 async function executable(): Promise<{ executablePath: string } | { channel: string }> {
   if (process.platform !== 'linux') return { channel: 'chrome' };
   // It unpacks itself into the temporary folder, where it would conflict with another run.
-  const folder = mkdtempSync(join(tmpdir(), 'contact-phone-chromium-'));
-  onTestFinished(() => {
-    delete process.env['TMPDIR'];
-    rmSync(folder, { recursive: true, maxRetries: 5 });
-  });
+  const folder = mkdtempSync(join(temporary, 'contact-phone-chromium-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, maxRetries: 5 }));
   process.env['TMPDIR'] = folder;
   // Makes it unpack the libraries that it needs.
   process.env['AWS_LAMBDA_JS_RUNTIME'] = 'nodejs20.x';
