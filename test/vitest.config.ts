@@ -17,6 +17,7 @@ const neutral = [
   ...['body-memory', 'callers', 'cli', 'config', 'configuration-docs', 'connect', 'descriptors/descriptors'],
   ...['embedded-zitadel', 'failed-start', 'gateways/composition', 'generations', 'habits', 'house', 'limit-stores'],
   ...['links', 'logs', 'pack', 'recorded-answers', 'recorded-requests', 'redis-connection', 'redis-faults'],
+  'gateways/demo-supergraph',
   ...['shared-limits', 'standard-output', 'three-processes', 'tools/released', 'user-id', 'zitadel-docs'],
 ];
 
