@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
+import type { EmbeddedUser } from '../src/embedded-zitadel/population.js';
 import { maxAnswerBytes, maxPhones, maxRepresentations } from '../src/graphql/query-cost.js';
 import { maxErrorIdLength } from '../src/zitadel/answer.js';
 import { crowd } from './support/crowd.js';
 import { user } from './support/reads.js';
 import { shareStage } from './support/shared-stage.js';
-import { bearer, manager, openStage, post } from './support/stage.js';
+import { bearer, manager, openStage, post, unverified, zitadelApi } from './support/stage.js';
 
 /** For queries that are refused. */
 const shared = shareStage({ BODY_LIMIT: '3000000' });
@@ -92,6 +93,44 @@ test.for([
   const of = Array(300).fill(user('💌'.repeat(200)));
 
   const { errors } = await post(stage.graphql, { query: ofUsers(times(10, field)), variables: { of } }, manager);
+
+  expect(errors).toEqual([{ message: bytes, extensions: tooMuch }]);
+  expect(stage.zitadel.calls).toEqual([]);
+});
+
+// With these, the whole answer could be users that are read by id.
+const manyAliases = { MAX_ALIASES: '1000', MAX_TOKENS: '10000', BODY_LIMIT: '3000000' };
+const usersById = (count: number, fields: string) =>
+  times(count, (i) => `u${i}: contactPhoneUser(userId: $id) { ${fields} }`);
+const [person] = crowd(1);
+/** This user has the longest id that ZITADEL's API takes. */
+const longest = { ...person, userId: (zitadelApi === 'connect' ? '💌' : 'x').repeat(200) } as EmbeddedUser;
+
+test.for([
+  ['many users', usersById(700, 'id'), ''],
+  ['many ids of each', usersById(30, '...Ids'), `fragment Ids on User { ${times(32, (i) => `a${i}: id`)} }`],
+])('answers for users that are read by id, whether they exist or not: %s', async ([, fields, fragment]) => {
+  await using stage = await openStage(manyAliases, { moreUsers: [longest] });
+  const query = `query ($id: ID!) { ${fields} } ${fragment}`;
+  const ask = (id: string) => post<object>(stage.graphql, { query, variables: { id } }, manager);
+
+  const found = await ask(longest.userId);
+  const missing = await ask(longest.userId.replace(/^./u, '1'));
+
+  expect(found.errors).toBeUndefined();
+  expect(missing.errors).toHaveLength(Object.keys(found.data ?? {}).length);
+  for (const { text } of [found, missing]) expect(Buffer.byteLength(text)).toBeLessThan(maxAnswerBytes);
+  expect(stage.rpcs()).toEqual(['GetUserByID', 'GetUserByID']);
+});
+
+test('counts users that are read by id together with all others', async () => {
+  await using stage = await openStage(manyAliases);
+  const query = `query ($of: [_Any!]!, $id: ID!) {
+    _entities(representations: $of) { ... on User { id contactPhone { number } } } ${usersById(700, 'id')}
+  }`;
+  const variables = { of: people(5_000), id: unverified };
+
+  const { errors } = await post(stage.graphql, { query, variables }, manager);
 
   expect(errors).toEqual([{ message: bytes, extensions: tooMuch }]);
   expect(stage.zitadel.calls).toEqual([]);
