@@ -166,12 +166,16 @@ export interface ContactPhoneFailure {
  */
 export function contactPhoneFailure(error: unknown): ContactPhoneFailure {
   const extensions = errorsIn(error).map((one) => field(one, 'extensions'));
-  const ours = extensions.find((one): one is ErrorExtensions => Object.hasOwn(errors, String(field(one, 'code'))));
-  if (!ours)
-    return { code: 'UNKNOWN', outcome: 'UNKNOWN', text: 'No answer arrived. Check the phone before you try again.' };
+  const ours = extensions.find((one): one is ErrorExtensions => has(errors, field(one, 'code')));
+  if (!ours) {
+    const text = 'No usable answer arrived. Check the phone before you try again.';
+    return { code: 'UNKNOWN', outcome: 'UNKNOWN', text };
+  }
   const { code, reason, outcome = 'UNKNOWN', retryAfter, attemptsLeft } = ours;
-  const { text, reasons }: { text: string; reasons: Partial<Record<string, string>> } = errors[code];
-  return { code, reason, outcome, retryAfter, attemptsLeft, text: reasons[reason ?? ''] ?? text };
+  const { text, reasons }: { text: string; reasons: Partial<Record<ErrorReason, string>> } = errors[code];
+  // A newer server may have reasons that are unknown here.
+  if (!has(reasons, reason)) return { code, outcome, retryAfter, attemptsLeft, text };
+  return { code, reason, outcome, retryAfter, attemptsLeft, text: reasons[reason] ?? text };
 }
 
 /** Apollo Client and responses have `errors`, urql has `graphQLErrors`, Relay has `source`, and graphql-request has `response`. */
@@ -183,4 +187,9 @@ function errorsIn(error: unknown): unknown[] {
 
 function field(value: unknown, name: string): unknown {
   return (value as Record<string, unknown> | null | undefined)?.[name];
+}
+
+/** Unlike `in`, this does not find what every object inherits, such as `toString`. */
+function has<Table extends object>(table: Table, key: unknown): key is keyof Table {
+  return typeof key === 'string' && Object.hasOwn(table, key);
 }

@@ -39,13 +39,14 @@ test('its example is what a client gets', async () => {
   expect(answered).toEqual(blocks(page, 'json').map((block) => JSON.parse(block) as object));
 });
 
-test('its function in TypeScript compiles only without mistakes, and finds a text for each error', async () => {
+test('its function for extensions, with the package, compiles only without mistakes, and finds a text for each error', async () => {
   const client = await mkdtemp(join(tmpdir(), 'contact-phone-client-'));
   onTestFinished(() => rm(client, { recursive: true }));
   const { name } = JSON.parse(readFileSync('package.json', 'utf8')) as { name: string };
   await mkdir(join(client, 'node_modules'));
   await symlink(process.cwd(), join(client, 'node_modules', name));
-  const [source = ''] = blocks(page, 'ts');
+  const [, copied = ''] = blocks(page, 'ts');
+  const source = copied.replace("'./errors'", `'${name}/errors'`);
   const files = {
     // Node.js would take the next one above, whichever package that is of.
     'package.json': '{}',
