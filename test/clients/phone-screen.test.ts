@@ -1,24 +1,27 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { createViteServer } from 'vitest/node';
+import { failingUsers, misbehaviours } from '../../src/embedded-zitadel/failing-users.js';
 import { users } from '../../src/embedded-zitadel/population.js';
 import { demoDefaults } from '../../src/environment.js';
+import { errors } from '../../src/errors.js';
+import { seriousViolations } from '../browser/axe.js';
 import { openPage } from '../browser/chromium.js';
 import { openBalancer } from '../support/balancer.js';
 import { stopClock } from '../support/clock.js';
+import { number, userId } from '../support/phone-screen.js';
 import { openStage } from '../support/stage.js';
 
 // The example app of docs/frontend.md, in a real browser.
 
-const { userId } = users.phoneless;
-const number = '+41795550103';
+// Shared, so that Vite prepares React and Apollo Client only once.
+const cacheDir = mkdtempSync(join(tmpdir(), 'contact-phone-vite-'));
+afterAll(() => rmSync(cacheDir, { recursive: true, maxRetries: 5 }));
 
 /** Serves the app as `npx vite` does. */
 async function serveApp(endpoint: string) {
-  const cacheDir = mkdtempSync(join(tmpdir(), 'contact-phone-vite-'));
-  onTestFinished(() => rmSync(cacheDir, { recursive: true, maxRetries: 5 }));
   const vite = await createViteServer({
     configFile: false,
     root: 'test/clients',
@@ -44,7 +47,16 @@ async function serveApp(endpoint: string) {
 async function openApp(user: string = userId, answerHeaders: Record<string, string> = {}) {
   const clock = stopClock();
   const { CORS_ORIGINS, SMS_LIMITS } = demoDefaults;
-  const stage = await openStage({ CORS_ORIGINS, SMS_LIMITS, VERIFY_LIMIT: '5/10m' });
+  const stage = await openStage(
+    // Nothing answers the writes of the slow user.
+    {
+      CORS_ORIGINS,
+      SMS_LIMITS,
+      VERIFY_LIMIT: '5/10m',
+      ...(user === failingUsers.slow.userId && { ZITADEL_TIMEOUT_MS: '1000' }),
+    },
+    { moreUsers: Object.values(failingUsers), misbehaviours },
+  );
   const balancer = await openBalancer(stage.graphql, answerHeaders);
   const app = await serveApp(balancer.url);
   const browser = await openPage([app.origin, new URL(balancer.url).origin]);
@@ -81,14 +93,10 @@ async function openApp(user: string = userId, answerHeaders: Record<string, stri
         }
       }
     },
-    /** What axe finds. */
     violations: async () => {
       // axe waits for timers.
       await page.clock.resume();
-      await page.evaluate(readFileSync('test/browser/node_modules/axe-core/axe.min.js', 'utf8'));
-      return page.evaluate(
-        'axe.run().then(({ violations }) => violations.map(({ impact, nodes }) => `${impact}: ${nodes[0].failureSummary}`))',
-      );
+      return seriousViolations(page);
     },
     async [Symbol.asyncDispose]() {
       for (const opened of [browser, app, balancer, stage]) await opened[Symbol.asyncDispose]();
@@ -204,7 +212,44 @@ test('a mutation that the browser itself repeats shows no false failure, and sen
   await page.getByLabel('Phone number').waitFor();
 });
 
-test.each(['light', 'dark'] as const)('axe finds nothing in %s', async (colorScheme) => {
+test('a change that was made counts as such, even if the user could not be read after it', async () => {
+  await using app = await openApp(users.unverified.userId);
+  const { stage, button, says } = app;
+
+  await says('Not verified');
+  const fine = { hold: Promise.resolve() };
+  const failed = { answer: { status: 503 } };
+  // The look before the SMS, the SMS, and the read after it, which is repeated once.
+  stage.zitadel.misbehave(fine, fine, failed, failed);
+  await button('Send a new code').click();
+
+  await says('We sent you a new code by SMS.');
+  await says('You can do this in 30 s.');
+  expect(stage.zitadel.outbox).toHaveLength(1);
+});
+
+test.each([
+  ['slow', failingUsers.slow, 'Send a new code', 'We do not know whether that worked. An SMS may have been sent.'],
+  ['unavailable', failingUsers.unavailable, 'Check again', 'The user service is temporarily unavailable.'],
+  ['lost', failingUsers.lost, 'Remove', 'Your phone is removed.'],
+  [
+    'limited',
+    failingUsers.limited,
+    'Send a new code',
+    'The user service is not accepting more requests at the moment.',
+  ],
+  ['uninitialised', users.uninitialised, 'Send a new code', errors.FAILED_PRECONDITION.reasons.USER_NOT_INITIALIZED],
+])('shows what happened to the user who is %s', async (name, user, action, text) => {
+  await using app = await openApp(user.userId);
+
+  await app.button(action).click();
+
+  await app.says(text);
+  await app.picture(name);
+  expect(app.stage.zitadel.writes.length).toBeLessThanOrEqual(1);
+});
+
+test.each(['light', 'dark'] as const)('axe finds nothing serious in %s', async (colorScheme) => {
   await using app = await openApp();
   const { page, button, submit, says, violations } = app;
   await page.emulateMedia({ colorScheme });
