@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse, validate } from 'graphql';
 import { expect, onTestFinished, test } from 'vitest';
+import { createViteServer } from 'vitest/node';
 import { failingUsers } from '../src/embedded-zitadel/failing-users.js';
 import { users } from '../src/embedded-zitadel/population.js';
 import { contactPhoneFailure } from '../src/errors.js';
@@ -124,6 +125,17 @@ test('its app, copied as it says, compiles, and so do its other blocks', async (
     app,
   );
   expect([await compiler.exited, compiler.output.stdout]).toEqual([0, '']);
+  // Vite needs no configuration to compile it.
+  const vite = await createViteServer({
+    configFile: false,
+    root: app,
+    cacheDir: join(app, 'cache'),
+    optimizeDeps: { noDiscovery: true },
+    logLevel: 'warn',
+    server: { middlewareMode: true, hmr: false, watch: null },
+  });
+  onTestFinished(() => vite.close());
+  expect((await vite.transformRequest('/main.tsx'))?.code).toContain('jsxDEV(');
 });
 
 test('its client of urql reads a phone', async () => {

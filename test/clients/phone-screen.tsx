@@ -29,6 +29,8 @@ export function PhoneScreen({ userId }: { userId: string }) {
     make({
       send: () => resend({ variables: { userId } }),
       done: 'We sent you a new code by SMS.',
+      isReached: (stored) => stored?.resendAvailableAt != null && stored.resendAvailableAt !== phone?.resendAvailableAt,
+      reached: 'An SMS may have been sent.',
       unknown: 'An SMS may have been sent.',
     });
   const submitCode = (verificationCode: string) =>
