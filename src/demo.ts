@@ -51,7 +51,7 @@ function banner(url: string, hasPlayground: boolean, smsLimits: string): string 
     list(Object.values(all).map(({ userId, description }) => [userId, description]));
   const query =
     `mutation { resendContactPhoneCode(userId: "${users.unverified.userId}", mode: RETURN_CODE) ` +
-    '{ details { sequence changeDate resourceOwner } verificationCode } }';
+    '{ details { changeDate resourceOwner } verificationCode } }';
   return `
 ${list([...(hasPlayground ? ([[url, 'the playground']] as [string, string][]) : []), [`${url}/outbox`, 'the SMS that were "sent"']])}
 
