@@ -28,18 +28,19 @@ export async function createLogger(
   );
 }
 
-/** The fields of a request's log line that the format for people leaves out. */
-const requestFields =
-  'requestId,operation,kind,field,code,reason,outcome,errors,zitadelErrorId,userId,users,upstreamCalls,upstreamMs,totalMs,httpStatus';
+/** The fields that the format for people leaves out, or has in its message. */
+const leftOut =
+  'pid,hostname,limits,requestId,operation,kind,field,code,reason,outcome,errors,zitadelErrorId,userId,users,upstreamCalls,upstreamMs,totalMs,httpStatus';
 
 /** Loaded only if needed. */
 async function forPeople(destination: DestinationStream): Promise<DestinationStream> {
   const { prettyFactory } = await import('pino-pretty');
   const prettify = prettyFactory({
-    ignore: `pid,hostname,${requestFields}`,
+    ignore: leftOut,
     translateTime: 'SYS:HH:MM:ss',
-    messageFormat({ msg, operation, field, code, zitadelErrorId, totalMs }) {
-      if (code === undefined) return String(msg);
+    messageFormat({ msg, limits, operation, field, code, zitadelErrorId, totalMs }) {
+      const set = Object.entries(limits ?? {}).map(([name, value]) => `${name}=${value}`);
+      if (code === undefined) return [msg, ...set].join(' ');
       return [operation ?? field ?? msg, code, zitadelErrorId, `in ${Number(totalMs).toFixed()} ms`]
         .filter(Boolean)
         .join(' ');

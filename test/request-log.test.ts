@@ -416,11 +416,13 @@ test('writes only what people need with LOG_FORMAT=pretty', async () => {
     'request',
   );
   logger.info({ code: 'NOT_FOUND', zitadelErrorId: 'QUERY-Dfbg2', totalMs: 1 }, 'request');
+  logger.info({ limits: { SMS_LIMITS: '1/30s,5/10m', ZITADEL_TIMEOUT_MS: 10_000 } }, 'Effective limits');
   logger.error({ err: new TypeError('a fault', { cause: new Error('S3CR3T') }) }, 'Unexpected error');
 
   const plain = stripVTControlCharacters(String(written.read()));
   expect(plain).toMatch(/^\[\d\d:\d\d:\d\d\] INFO: ContactPhone OK in 12 ms\n/);
   expect(plain).toContain('INFO: request NOT_FOUND QUERY-Dfbg2 in 1 ms\n');
+  expect(plain).toContain('INFO: Effective limits SMS_LIMITS=1/30s,5/10m ZITADEL_TIMEOUT_MS=10000\n');
   expect(plain).toMatch(/ERROR: Unexpected error\n +err: .*"type": "TypeError",\n +"message": "a fault"/s);
 });
 
