@@ -15,7 +15,8 @@ const start = (gatewayPort = 0) =>
 
 type Demo = ReturnType<typeof start>;
 
-const addressOf = async (demo: Demo) => (await demo.printed(/The supergraph is at (http:\S+\/graphql)/))[1] ?? '';
+const addressOf = async (demo: Demo) =>
+  (await demo.printed(/The supergraph is at (http:\S+\/graphql)[^]*?-d '.*'\n/))[1] ?? '';
 
 /** The demo writes to the same standard error, which stays open until both have ended. */
 const allEnded = (demo: Demo) => expect(demo.complained(/(?!)/)).rejects.toThrow('It has ended');
