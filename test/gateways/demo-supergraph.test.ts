@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { stripIgnoredCharacters } from 'graphql';
 import { expect, test } from 'vitest';
+import { failingUsers } from '../../src/embedded-zitadel/failing-users.js';
 import { users } from '../../src/embedded-zitadel/population.js';
 import { startChild } from '../support/child.js';
 import { blocks, section } from '../support/markdown.js';
@@ -67,7 +68,7 @@ test('it joins phones and names, passes on tokens and errors, and ends with Ctrl
 test('each user of the demo has a name, and any page of this machine may ask for it', async () => {
   await using demo = start();
   const url = await addressOf(demo);
-  const ids = Object.values(users).map(({ userId }) => userId);
+  const ids = Object.values({ ...users, ...failingUsers }).map(({ userId }) => userId);
   const query = 'query ($ids: [ID!]!) { users(ids: $ids) { id name } }';
 
   const { data } = await post(url, { query, variables: { ids: [...ids, '1'] } });
