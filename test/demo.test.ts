@@ -157,7 +157,7 @@ async function events(origin: string, count: number, after?: string, headers: Re
 }
 
 test('a page that was cut off gets what it missed, once, and notices a restart', async () => {
-  await using running = await startDemo();
+  await using running = await startDemo({ KEEP_ALIVE_TIMEOUT_MS: '1' });
   const { demo, origin } = running;
   const lastOf = async () => /data-last-event-id="(.*?)"/.exec(await (await fetch(`${origin}/outbox`)).text())?.[1];
   const empty = await lastOf();

@@ -1,14 +1,10 @@
 import type { Sms } from './answers.js';
 
-export interface SentSms extends Sms {
-  sentAt: Date;
-}
-
 /** As character references, also line breaks, which would end an event. */
 const escape = (text: string) => text.replace(/[&<>"'\r\n]/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /** The HTML of one SMS, in one line. */
-export function item({ userId, number, code, sentAt }: SentSms): string {
+export function item({ userId, number, code, sentAt }: Sms & { sentAt: Date }): string {
   const time = sentAt.toISOString();
   return (
     `<li><p class="code"><code>${escape(code)}</code> ` +
@@ -18,15 +14,18 @@ export function item({ userId, number, code, sentAt }: SentSms): string {
   );
 }
 
-/** @param lastEventId the id of the last event that it contains */
-export function page(sent: readonly SentSms[], lastEventId: string, hasPlayground: boolean): string {
+/**
+ * @param items in the order in which they were sent
+ * @param lastEventId the id of the event of the last one
+ */
+export function page(items: readonly string[], lastEventId: string, hasPlayground: boolean): string {
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>Outbox (${sent.length})</title>
+<title>Outbox (${items.length})</title>
 <link rel="stylesheet" href="/outbox/style.css">
 <script src="/outbox/script.js" defer></script>
 </head>
@@ -38,7 +37,7 @@ ${hasPlayground ? '<nav><a href="/playground/">Playground</a></nav>' : ''}
 </header>
 <p>The SMS that the demo would have sent, latest first. They are lost when it stops.</p>
 <p id="connection" role="status">Reload this page to see new ones.</p>
-<ol id="sent" reversed data-last-event-id="${escape(lastEventId)}">${sent.map(item).reverse().join('')}</ol>
+<ol id="sent" reversed data-last-event-id="${escape(lastEventId)}">${items.toReversed().join('')}</ol>
 <p class="empty">Nothing yet. Set a phone, or have its code sent again.</p>
 <p id="announcement" role="status"></p>
 </main>

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { Sms } from './answers.js';
-import { item, page, script, style, type SentSms } from './outbox-page.js';
+import { item, page, script, style } from './outbox-page.js';
 
 const path = '/outbox';
 
@@ -18,22 +18,26 @@ const event = (name: string, id: string, data: string) => `event: ${name}\nid: $
 
 /** A page that shows each SMS as soon as it is "sent". */
 export class Outbox {
-  private readonly sent: SentSms[] = [];
+  private readonly items: string[] = [];
+  private readonly events: string[] = [];
   /** In the id of each event, so that a page notices that the demo was restarted. */
   private readonly run = randomUUID();
   private readonly streams = new Set<PassThrough>();
   private isClosing = false;
 
   add(sms: Sms): void {
-    this.sent.push({ ...sms, sentAt: new Date() });
-    for (const stream of this.streams) stream.write(this.eventsAfter(this.sent.length - 1));
+    const html = item({ ...sms, sentAt: new Date() });
+    this.items.push(html);
+    const sent = event('sms', this.idOf(this.items.length), html);
+    this.events.push(sent);
+    for (const stream of this.streams) stream.write(sent);
   }
 
   /** @param hasPlayground whether the page links to it */
   serve(http: FastifyInstance, hasPlayground: boolean): void {
     const file = (name: string, type: string, body: () => string) =>
       http.get(name, (_request, reply) => reply.headers(headers).type(`text/${type}; charset=utf-8`).send(body()));
-    file(path, 'html', () => page(this.sent, this.idOf(this.sent.length), hasPlayground));
+    file(path, 'html', () => page(this.items, this.idOf(this.items.length), hasPlayground));
     file(`${path}/script.js`, 'javascript', () => script);
     file(`${path}/style.css`, 'css', () => style);
     http.get<{ Querystring: { after?: string | string[] } }>(
@@ -49,6 +53,8 @@ export class Outbox {
     http.addHook('preClose', (done) => {
       this.isClosing = true;
       for (const stream of this.streams) stream.end();
+      // A request in flight may still send an SMS.
+      this.streams.clear();
       done();
     });
   }
@@ -58,18 +64,12 @@ export class Outbox {
     const stream = new PassThrough();
     const [run, count] = lastId.split('.');
     stream.write('retry: 1000\n\n');
-    if (run === this.run) stream.write(this.eventsAfter(Number(count)));
-    else stream.write(event('restart', this.idOf(0), 'restart') + this.eventsAfter(0));
+    if (run !== this.run) stream.write(event('restart', this.idOf(0), 'restart'));
+    const missed = run === this.run ? this.events.slice(Number(count)) : this.events;
+    stream.write(missed.join(''));
     if (this.isClosing) return stream.end();
     this.streams.add(stream);
     return stream.once('close', () => this.streams.delete(stream));
-  }
-
-  private eventsAfter(count: number): string {
-    return this.sent
-      .map((sms, index) => event('sms', this.idOf(index + 1), item(sms)))
-      .slice(count)
-      .join('');
   }
 
   private idOf(count: number): string {
