@@ -61,7 +61,7 @@ Browsers may call it from ${process.env['CORS_ORIGINS'] || 'any port of localhos
 Users
 ${listUsers(users)}
 
-Users to see failures with
+Users whose calls fail
 ${listUsers(failingUsers)}
 
 Tokens

@@ -47,7 +47,7 @@ test.each([
       { ZITADEL_TIMEOUT_MS: '300000' },
       { moreUsers: Object.values(failingUsers), misbehaviours },
     );
-    const { userId } = failingUsers[name];
+    const { userId, description } = failingUsers[name];
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
 
@@ -65,6 +65,7 @@ test.each([
       const [verb] = mutation.split('-');
       expect(failures, mutation).toMatchObject([expected[verb as keyof typeof expected]]);
       expect(failures?.[0]?.retryAfter).toBeUndefined();
+      expect(description).toContain(`(${failures?.[0]?.code})`);
     }
 
     const last = await stage.run('contact-phone', { userId });
@@ -87,7 +88,7 @@ test('prints its addresses first, and all users and tokens', async () => {
   ]);
   expect((await fetch(origin)).url).toBe(`${origin}/playground/`);
   for (const { userId, description } of [...Object.values(users), ...Object.values(failingUsers)]) {
-    expect(printed).toMatch(new RegExp(`^  ${userId} +${description}$`, 'm'));
+    expect(printed).toMatch(new RegExp(`^  ${userId} +${description.replace(/[()]/g, '\\$&')}$`, 'm'));
   }
   for (const { token } of Object.values(tokens)) expect(printed).toContain(`\n  ${token} `);
   expect(printed).toContain('Browsers may call it from https://app.example.com.');

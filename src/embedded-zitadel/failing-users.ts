@@ -11,10 +11,10 @@ const likeUnverified = (last: number) =>
 
 /** Users of the demo whose calls always fail, so that a frontend can show each failure. */
 export const failingUsers = {
-  slow: { ...likeUnverified(201), description: 'gets no answer to a write in time, and it is not done' },
-  unavailable: { ...likeUnverified(202), description: 'can be neither read nor written: ZITADEL is unavailable' },
-  lost: { ...likeUnverified(203), description: 'gets no answer to a write, although it is done' },
-  limited: { ...likeUnverified(204), description: 'is rate limited by ZITADEL: it refuses every write' },
+  slow: { ...likeUnverified(201), description: 'gets no answer to a write, which is not done (UPSTREAM_TIMEOUT)' },
+  unavailable: { ...likeUnverified(202), description: 'can be neither read nor written (UPSTREAM_UNAVAILABLE)' },
+  lost: { ...likeUnverified(203), description: 'gets no answer to a write, which is done (UPSTREAM_UNAVAILABLE)' },
+  limited: { ...likeUnverified(204), description: 'has had too many writes (RATE_LIMITED)' },
 } satisfies Record<string, EmbeddedUser>;
 
 const unavailable = { refusal: new Refusal(14, 'Service unavailable') };

@@ -29,6 +29,7 @@ test('an open outbox shows each SMS at once, keeps a selection, and copies its c
   await page.getByText('Nothing yet').waitFor();
   await page.getByText('New ones appear here at once').waitFor();
   expect(await page.title()).toBe('Outbox (0)');
+  await page.screenshot({ path: `${artefacts}/outbox-empty.png` });
   expect(await seriousViolations(page)).toEqual([]);
 
   await resend(origin);
@@ -102,9 +103,11 @@ test('an open outbox notices that the demo was restarted, and shows only what wa
   before.demo.kill('SIGTERM');
   expect(await before.demo.exited).toBe(0);
   await page.getByText('The demo does not answer').waitFor();
+  await page.screenshot({ path: `${artefacts}/outbox-lost.png` });
   expect(await page.locator('code').count()).toBe(1);
   await using after = await startDemo(new URL(origin).port);
   await page.getByText('earlier ones are lost').waitFor();
+  await page.screenshot({ path: `${artefacts}/outbox-restarted.png` });
   expect(await page.locator('code').count()).toBe(0);
 
   await resend(origin);
