@@ -49,11 +49,13 @@ function banner(url: string, hasPlayground: boolean, smsLimits: string): string 
   const list = (rows: [string, string][]) => rows.map(([name, text]) => `  ${name.padEnd(36)}${text}`).join('\n');
   const listUsers = (all: Record<string, EmbeddedUser>) =>
     list(Object.values(all).map(({ userId, description }) => [userId, description]));
+  const addresses: [string, string][] = [[`${url}/outbox`, 'the SMS that were "sent"']];
+  if (hasPlayground) addresses.unshift([url, 'the playground']);
   const query =
     `mutation { resendContactPhoneCode(userId: "${users.unverified.userId}", mode: RETURN_CODE) ` +
     '{ details { changeDate resourceOwner } verificationCode } }';
   return `
-${list([...(hasPlayground ? ([[url, 'the playground']] as [string, string][]) : []), [`${url}/outbox`, 'the SMS that were "sent"']])}
+${list(addresses)}
 
 The subgraph is at ${url}${graphqlPath}, and the embedded ZITADEL behind it loses its data when it stops.
 Browsers may call it from ${process.env['CORS_ORIGINS'] || 'any port of localhost'}. SMS are "sent" as often as SMS_LIMITS=${smsLimits} allows.

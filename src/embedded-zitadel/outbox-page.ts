@@ -71,7 +71,7 @@ strong { color: var(--text); font-weight: 500 }
 time { font-variant-numeric: tabular-nums }
 button { min-width: 5.5rem; min-height: 2.25rem; border: 1px solid var(--accent); border-radius: .5rem; background: none; color: var(--accent); font: inherit; cursor: pointer }
 button:hover, button.copied { background: var(--accent); color: var(--on-accent) }
-.empty { display: none; margin-top: 1.5rem; padding: 3rem 1rem; border: 1px dashed var(--line); border-radius: .75rem; text-align: center }
+.empty { display: none; margin-top: 1.5rem; padding: 3rem 1rem; border: 1px dashed var(--soft); border-radius: .75rem; text-align: center }
 ol:empty { display: none }
 ol:empty + .empty { display: block }
 #announcement { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%) }
