@@ -25,6 +25,9 @@ import { manager, openStage, post, type OperationName, type Phone } from '../sup
 
 // Relay with the documents of schema/operations/.
 
+const require = createRequire(import.meta.url);
+const binary = require('relay-compiler') as string;
+
 const config = {
   src: './src',
   schema: './contact-phone.client.graphql',
@@ -49,7 +52,7 @@ async function compile(schema = 'schema/contact-phone.client.graphql') {
     const name = nameOf(file.replace('.graphql', ''));
     await writeFile(join(folder, config.src, `${name}.ts`), `graphql\`${named}\`;`);
   }
-  await using compiler = startChild([], {}, createRequire(import.meta.url)('relay-compiler') as string, folder);
+  await using compiler = startChild([], {}, binary, folder);
   const code = await compiler.exited;
   const artefact = (name: OperationName) => {
     const type = name === 'contact-phone' ? 'Query' : 'Mutation';
