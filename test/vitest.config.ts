@@ -14,7 +14,8 @@ if (process.env['TEST_LOG_FOLDER'] === undefined) {
 
 /** Stories that call no ZITADEL, or call it over both APIs themselves. */
 const neutral = [
-  ...['body-memory', 'callers', 'cli', 'config', 'configuration-docs', 'connect', 'descriptors/descriptors'],
+  ...['body-memory', 'callers', 'cli', 'clients/codegen', 'config', 'configuration-docs', 'connect'],
+  ...['descriptors/descriptors'],
   ...['embedded-zitadel', 'failed-start', 'gateways/composition', 'generations', 'habits', 'house', 'limit-stores'],
   ...['links', 'logs', 'pack', 'recorded-answers', 'recorded-requests', 'redis-connection', 'redis-faults'],
   'gateways/demo-supergraph',
