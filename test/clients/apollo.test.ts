@@ -226,3 +226,15 @@ test('needs the same fields of the phone in each document: with fewer, it warns,
   expect(screen.sent).toEqual(['ContactPhone', 'SetContactPhone', 'VerifyWithoutNumber', 'ContactPhone']);
   expect(screen.warnings()).toEqual([expect.arrayContaining([expect.stringMatching(/^Cache data may be lost/)])]);
 });
+
+test('does not learn of a change through contactPhone(userId), which has no identity', async () => {
+  await using stage = await openStage();
+  const { client, run } = await openScreen(stage.graphql);
+  const query = gql('query Phone($userId: ID!) { contactPhone(userId: $userId) { number } }');
+  const phone = { query, variables: { userId } };
+  await client.query(phone);
+
+  await run('set-contact-phone', { userId, number });
+
+  expect(client.readQuery(phone)).toEqual({ contactPhone: null });
+});

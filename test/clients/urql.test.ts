@@ -57,6 +57,7 @@ async function openScreen(url: string, cache: Exchange) {
   onTestFinished(() => watched.unsubscribe());
   await until(() => Promise.resolve(answers > 0));
   return {
+    client,
     shown: () => shown,
     /** How often the screen got an answer to its query. */
     answers: () => answers,
@@ -142,6 +143,17 @@ test('with the document cache, reads the phone again after each step, also if th
     ...[read, 'RemoveContactPhone', read],
   ]);
   expect(screen.warnings()).toEqual([]);
+});
+
+test('the document cache does not learn of the first phone through contactPhone(userId), which has no identity', async () => {
+  await using stage = await openStage();
+  const screen = await openScreen(stage.graphql, cacheExchange);
+  const query = gql('query Phone($userId: ID!) { contactPhone(userId: $userId) { number } }');
+  await screen.client.query(query, { userId }).toPromise();
+
+  await screen.run('set-contact-phone', { userId, number });
+
+  expect((await screen.client.query(query, { userId }).toPromise()).data).toEqual({ contactPhone: null });
 });
 
 test('finds the failure in its errors, and repeats no mutation', async () => {
