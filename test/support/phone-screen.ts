@@ -14,7 +14,7 @@ export interface PhoneScreen {
 export const { userId } = users.phoneless;
 export const number = '+41795550103';
 
-/** `SMS_LIMITS` for this journey. */
+/** `SMS_LIMITS` for the journey. */
 export const oneInHalfAMinute = '1/30s,5/10m';
 
 /** Silences the console until the test ends, and returns what was written to it. */
@@ -48,7 +48,7 @@ export async function checkJourney(
   expect(shown()).toBeNull();
 }
 
-/** The calls to ZITADEL of this journey, with one read before it and none in between. */
+/** The calls to ZITADEL if the screen reads the phone once, before the journey. */
 export const rpcsOfJourney = [
   ...['GetUserByID'],
   ...['GetUserByID', 'SetPhone'],
