@@ -13,6 +13,7 @@ import {
   Store,
   type ConcreteRequest,
   type GraphQLResponse,
+  type MutationParameters,
   type OperationType,
 } from 'relay-runtime';
 import { expect, test } from 'vitest';
@@ -20,7 +21,15 @@ import { contactPhoneFailure } from '../../src/errors.js';
 import { openBalancer } from '../support/balancer.js';
 import { startChild } from '../support/child.js';
 import { stopClock } from '../support/clock.js';
-import { checkJourney, number, oneInHalfAMinute, rpcsOfJourney, userId } from '../support/phone-screen.js';
+import { gate } from '../support/gate.js';
+import {
+  checkJourney,
+  number,
+  oneInHalfAMinute,
+  rpcsOfJourney,
+  silenceConsole,
+  userId,
+} from '../support/phone-screen.js';
 import { manager, openStage, post, type OperationName, type Phone } from '../support/stage.js';
 
 // Relay with the documents of schema/operations/.
@@ -98,12 +107,17 @@ async function openScreen(url: string, { load }: Pick<Awaited<ReturnType<typeof 
   environment.subscribe(first, ({ data }) => (shown = phoneIn(data)));
 
   /** The error of a mutation, or null. */
-  const errorOf = async (name: OperationName, variables: Record<string, string>) => {
+  const errorOf = async (
+    name: OperationName,
+    variables: Record<string, string>,
+    optimisticResponse?: Record<string, unknown>,
+  ) => {
     const mutation = await load(name);
     return new Promise<object | null>((resolve) => {
-      commitMutation(environment, {
+      commitMutation<MutationParameters & { rawResponse: Record<string, unknown> }>(environment, {
         mutation,
         variables,
+        ...(optimisticResponse && { optimisticResponse }),
         onError: resolve,
         // If there is `data`, Relay does not call `onError`, even if the mutation failed.
         onCompleted: (_, errors) => resolve(errors ? { errors } : null),
@@ -138,6 +152,27 @@ test('shows what is true after each step, without another read', async () => {
     'RemoveContactPhoneMutation',
   ]);
   expect(stage.rpcs()).toEqual(rpcsOfJourney);
+});
+
+test('shows a phone as removed before ZITADEL answers', async () => {
+  const warnings = silenceConsole();
+  await using stage = await openStage();
+  await using frontend = await compile();
+  const screen = await openScreen(stage.graphql, frontend);
+  await screen.run('set-contact-phone', { userId, number });
+  expect(screen.shown()).toMatchObject({ number });
+  const removing = gate();
+  stage.zitadel.misbehaveWhenWriting({ hold: removing.opened });
+
+  const optimistic = { removeContactPhone: { user: { id: userId, contactPhone: null } } };
+  const removed = screen.run('remove-contact-phone', { userId }, optimistic);
+  await stage.zitadel.written(2);
+  expect(screen.shown()).toBeNull();
+  removing.open();
+  await removed;
+
+  expect(screen.shown()).toBeNull();
+  expect(warnings()).toEqual([]);
 });
 
 test('finds the failure in what onCompleted and onError get, and repeats no mutation', async () => {
