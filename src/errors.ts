@@ -181,7 +181,7 @@ export function contactPhoneFailure(error: unknown): ContactPhoneFailure {
 /** Apollo Client and responses have `errors`, urql has `graphQLErrors`, Relay has `source`, and graphql-request has `response`. */
 function errorsIn(error: unknown): unknown[] {
   const holders = [error, field(error, 'source'), field(error, 'response')];
-  const lists = holders.flatMap((holder) => [field(holder, 'errors'), field(holder, 'graphQLErrors')]);
+  const lists = holders.flatMap((holder) => [holder, field(holder, 'errors'), field(holder, 'graphQLErrors')]);
   return lists.find((list): list is unknown[] => Array.isArray(list) && list.length > 0) ?? [error];
 }
 

@@ -89,6 +89,7 @@ test.for<[string, unknown]>([
   ['an error of graphql-request', withErrors({ response: { errors: [limited], status: 200 }, request: {} })],
   ['a GraphQLError', new GraphQLError(limited.message, { extensions: limited.extensions })],
   ['one error of a response', limited],
+  ['the errors that Relay gives to onCompleted', [limited]],
   ['a response', { data: { resendContactPhoneCode: null }, errors: [limited] }],
   ["a response with a router's own error first", { errors: [ofRouter, null, limited] }],
 ])('finds the failure in %s', ([, error]) => {
