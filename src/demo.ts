@@ -10,9 +10,9 @@ import type { Examples } from './http/playground.js';
 import { run } from './process.js';
 import { startServer } from './server.js';
 
-/** The initial contents of the playground's tabs. Each can be sent without changes. */
+/** The initial contents of the playground. Each of its tabs can be sent without changes. */
 const examples: Examples = {
-  headers: { Authorization: `Bearer ${tokens.manager.token}` },
+  tokens,
   variables: {
     'contact-phone': { userId: users.unverified.userId },
     'set-contact-phone': { userId: users.phoneless.userId, number: '+41 79 555 01 03' },
