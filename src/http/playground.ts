@@ -46,6 +46,9 @@ const contentSecurityPolicy = [
 
 /** Without these, the description of a token would cover tabs, and on phones, the send button would be cut off. */
 const styles = `
+/* Nothing is saved. */
+[track-id="save_to_collection"], [track-id="show_collections"] { display: none; }
+
 .header__menu-item > span { display: block; max-width: 15em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .environments-dropdown__list { max-width: calc(100vw - 1em); }
 .environments-dropdown__list li { white-space: normal; }
@@ -57,7 +60,7 @@ const styles = `
   .header__actions { margin-left: auto; }
 
   /* The URL gives way to the send button. */
-  .url-box__method-wrapper, [track-id="save_to_collection"], [track-id="export_window"] { display: none; }
+  .url-box__method-wrapper, [track-id="export_window"] { display: none; }
   .url-box__input-wrapper { min-width: 0; }
   .url-box .send-request__wrapper { flex: none; }
   .url-box .send-request__button { white-space: nowrap; }
@@ -76,6 +79,9 @@ const options = ${JSON.stringify(options)};
 for (const tab of options.initialWindows) tab.endpointURL = new URL('${graphqlPath}', location).href;
 // Suppresses an advertisement.
 localStorage.setItem('altair:db:ai-plugin-showcased', '{"value":true}');
+// Otherwise the browser would store all input, such as a token: with preserveState off, Altair still writes its state.
+indexedDB.deleteDatabase('AltairDB');
+IDBObjectStore.prototype.put = IDBObjectStore.prototype.add = function () { return this.count(); };
 
 // Only gateways need federation's part of the schema. In the docs it would hide what clients can use.
 const isForClients = ({ name }) => !/^_[^_]|.__/.test(name);
@@ -104,7 +110,7 @@ new MutationObserver(() => {
   for (const title of document.querySelectorAll('[track-id="toggle_variables"]:not([data-opened])')) {
     title.dataset.opened = '';
     title.click();
-    document.querySelector('.window-switcher__item--active').scrollIntoView();
+    document.querySelector('.window-switcher__item--active')?.scrollIntoView();
   }
   for (const button of document.querySelectorAll('.url-box__button:has(app-icon):not([aria-label])')) {
     button.ariaLabel = button.getAttribute('track-id').replaceAll('_', ' ');
@@ -118,7 +124,6 @@ AltairGraphQL.init(options);
 /** Serves Altair at `/playground`, with a tab for each example operation, and redirects `/` there. */
 export async function servePlayground(app: FastifyInstance, examples?: Examples): Promise<void> {
   const options: RenderOptions = {
-    // Do not store input, such as a token, in the browser.
     preserveState: false,
     disableAccount: true,
     initialSettings: {

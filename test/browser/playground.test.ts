@@ -37,6 +37,23 @@ async function openPlayground() {
   };
 }
 
+/** All that the browser has stored for this page. */
+const stored = async () => {
+  const values: unknown[] = [Object.entries(localStorage), Object.entries(sessionStorage), document.cookie];
+  const done = <Result>(request: IDBRequest<Result>) =>
+    new Promise<Result>((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(new Error('not read'));
+    });
+  for (const { name = '' } of await indexedDB.databases()) {
+    const database = await done(indexedDB.open(name));
+    for (const store of database.objectStoreNames) {
+      values.push(...(await done<unknown[]>(database.transaction(store).objectStore(store).getAll())));
+    }
+  }
+  return JSON.stringify(values);
+};
+
 test('a newcomer resends a code with one click, tries a wrong one, and reads the docs', async () => {
   await using playground = await openPlayground();
   const { page, demo, origin, tab, send, variables, result, docs, strangers, complaints } = playground;
@@ -90,6 +107,26 @@ test('a newcomer switches from the token of the manager to that of a guest, with
 
   await result.getByText('"FORBIDDEN"').waitFor();
   expect(complaints).toEqual([]);
+});
+
+test('stores no token, no code and no phone number in the browser', async () => {
+  await using playground = await openPlayground();
+  const { page, tab, send, result } = playground;
+  await page.evaluate(() => {
+    const put = Reflect.get(IDBObjectStore.prototype, 'put') as (value: unknown) => IDBRequest<IDBValidKey>;
+    Reflect.set(IDBObjectStore.prototype, 'put', function (this: IDBObjectStore, value: unknown) {
+      document.body.dataset['written'] = `${document.body.dataset['written']}${JSON.stringify(value)}`;
+      return put.call(this, value);
+    });
+  });
+
+  await tab('set-contact-phone').click();
+  await send.click();
+  await result.getByText('"+41795550103"').waitFor();
+
+  // Altair writes its state a while after each change.
+  await page.waitForFunction(() => document.body.dataset['written']?.includes('Bearer'));
+  expect(/token|Bearer|555/.exec(await page.evaluate(stored))?.[0]).toBeUndefined();
 });
 
 /** What axe finds in Altair, whose markup is not ours. */
