@@ -51,9 +51,6 @@ function banner(url: string, hasPlayground: boolean, smsLimits: string): string 
     list(Object.values(all).map(({ userId, description }) => [userId, description]));
   const addresses: [string, string][] = [[`${url}/outbox`, 'the SMS that were "sent"']];
   if (hasPlayground) addresses.unshift([url, 'the playground']);
-  const query =
-    `mutation { resendContactPhoneCode(userId: "${users.unverified.userId}", mode: RETURN_CODE) ` +
-    '{ details { changeDate resourceOwner } verificationCode } }';
   return `
 ${list(addresses)}
 
@@ -68,12 +65,5 @@ ${listUsers(failingUsers)}
 
 Tokens
 ${list(Object.values(tokens).map(({ token, description }) => [token, description]))}
-
-Try this in another terminal. Without the mode, an SMS is "sent" and shown here:
-
-curl ${url}${graphqlPath} \\
-  -H 'Content-Type: application/json' \\
-  -H 'Authorization: Bearer ${tokens.manager.token}' \\
-  -d '${JSON.stringify({ query })}'
 `;
 }

@@ -16,7 +16,7 @@ async function startDemo(env: Record<string, string> = {}) {
     ...env,
   });
   const [, origin = ''] = await demo.printed(/The subgraph is at (http:\/\/127\.0\.0\.1:\d+)\/graphql/);
-  await demo.printed(/-d '.*'\n/);
+  await demo.printed(/ has expired\n/);
   return { demo, origin, [Symbol.asyncDispose]: () => demo[Symbol.asyncDispose]() };
 }
 

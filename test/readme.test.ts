@@ -15,14 +15,12 @@ test('is short', () => {
   expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(150);
 });
 
-test('the demo prints the curl of the README, which answers with details and a code, and each SMS', async () => {
+test('the demo answers the curl of the README with details and a code, and prints each SMS', async () => {
   await using demo = startChild(['dist/demo.js'], { PORT: '0', ZITADEL_API: process.env['TEST_ZITADEL_API'] });
   const [, origin = ''] = await demo.printed(/The subgraph is at (http:\/\/127\.0\.0\.1:\d+)\/graphql/);
-  await demo.printed(/-d '.*'\n/);
 
   const [command = '', ...others] = curls(readme);
   expect(others).toEqual([]);
-  expect(curls(demo.output.stdout)).toEqual([command.replace('http://127.0.0.1:4001', origin)]);
 
   const answer = await runShell(command, origin);
   expect(answer.errors).toBeUndefined();
