@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { parse, validate } from 'graphql';
 import { expect, onTestFinished, test } from 'vitest';
 import { createViteServer } from 'vitest/node';
@@ -106,7 +106,7 @@ test('its app, copied as it says, compiles, and so do its other blocks', async (
   onTestFinished(() => rmSync(app, { recursive: true }));
   const [, copy = ''] = blocks(page, 'sh');
 
-  execFileSync('sh', ['-euc', copy.replace('../phone-app', app)]);
+  execFileSync('sh', ['-euc', copy.replace('../phone-app', relative('.', app))]);
 
   expect(readdirSync(app).sort()).toEqual([...appFiles, 'errors.ts', 'index.html', 'phone-screen.css'].sort());
   const hook = join(app, 'use-contact-phone.ts');
