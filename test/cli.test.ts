@@ -65,7 +65,7 @@ test('--version prints the version of the package', async () => {
 
 test.each([
   ['--version', [], ['cli.js']],
-  ['--help', ['leven', 'libphonenumber-js', 'zod'], ['cli.js', 'environment.js', 'variables.js']],
+  ['--help', ['libphonenumber-js', 'zod'], ['cli.js', 'environment.js', 'variables.js']],
 ])('%s loads nothing of the server', async (option, packages, files) => {
   const folder = await temporaryFolder();
 
