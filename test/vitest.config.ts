@@ -12,14 +12,14 @@ if (process.env['TEST_LOG_FOLDER'] === undefined) {
   process.once('exit', () => rmSync(folder, { recursive: true }));
 }
 
-/** Stories that call no ZITADEL, or call it over both APIs themselves. */
+/** Stories that call no ZITADEL, call it over both APIs themselves, or take long in a browser, which cannot tell the APIs apart. */
 const neutral = [
-  ...['body-memory', 'callers', 'cli', 'clients/codegen', 'config', 'configuration-docs', 'connect'],
-  ...['descriptors/descriptors'],
-  ...['embedded-zitadel', 'failed-start', 'gateways/composition', 'generations', 'habits', 'house', 'limit-stores'],
-  ...['links', 'logs', 'pack', 'recorded-answers', 'recorded-requests', 'redis-connection', 'redis-faults'],
-  'gateways/demo-supergraph',
-  ...['shared-limits', 'standard-output', 'three-processes', 'tools/released', 'user-id', 'zitadel-docs'],
+  ...['body-memory', 'browser/outbox', 'browser/playground', 'callers', 'cli', 'clients/codegen'],
+  ...['clients/phone-screen', 'config', 'configuration-docs', 'connect', 'descriptors/descriptors'],
+  ...['embedded-zitadel', 'errors-for-typescript', 'failed-start', 'frontend-docs', 'gateways/composition'],
+  ...['gateways/demo-supergraph', 'generations', 'habits', 'house', 'limit-stores', 'links', 'logs', 'pack'],
+  ...['recorded-answers', 'recorded-requests', 'redis-connection', 'redis-faults', 'shared-limits'],
+  ...['standard-output', 'three-processes', 'tools/released', 'user-id', 'zitadel-docs'],
 ];
 
 const stories = {
