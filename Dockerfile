@@ -5,8 +5,8 @@ COPY package.json package-lock.json tsconfig.json README.md LICENSE ./
 RUN npm ci --no-audit --no-fund
 COPY src src
 COPY schema schema
-# The demo, and the command that can start it, are not for production.
-RUN tar --exclude=dist/cli.js --exclude=dist/demo.js --exclude=dist/embedded-zitadel -xzf "$(npm pack --silent)"
+# The demo, the command that can start it, and the source that frontends copy are not for production.
+RUN tar --exclude=package/src --exclude=dist/cli.js --exclude=dist/demo.js --exclude=dist/embedded-zitadel -xzf "$(npm pack --silent)"
 RUN npm prune --omit=dev --no-audit --no-fund && mv node_modules package
 
 FROM node:24-slim
