@@ -41,12 +41,12 @@ export class ContactPhoneResolver {
     return phones.read(userId);
   }
 
-  // Never a bare reference: with it, anyone could enter other subgraphs' fields of any user.
+  // Never a bare reference: through it, anyone could reach other subgraphs' fields of any user.
   @Directive('@cost(weight: 10)')
   @Query(() => User, {
     nullable: true,
     description:
-      'The user with this id. Read the contact phone through it, so that clients can cache it by the `id` of the user. ' +
+      "A user. Clients that read the contact phone through this field can cache it by the user's `id`. " +
       'Fails if the caller may not read the user, even if only `id` is selected.',
   })
   contactPhoneUser(

@@ -44,7 +44,7 @@ export class PhoneReader {
     return phone ?? null;
   }
 
-  /** Reads the user, at ZITADEL even if nothing but their id is needed. */
+  /** Reads the user at ZITADEL, even if only their id is needed. */
   async readUser(userId: string): Promise<{ id: string; contactPhone: ContactPhone | null }> {
     return { id: userId, contactPhone: await this.read(userId) };
   }
