@@ -54,7 +54,7 @@ function banner(url: string, hasPlayground: boolean, smsLimits: string): string 
   return `
 ${list(addresses)}
 
-The subgraph is at ${url}${graphqlPath}, and the embedded ZITADEL behind it loses its data when it stops.
+The subgraph is at ${url}${graphqlPath}, in front of an embedded ZITADEL that loses its data when it stops.
 Browsers may call it from ${process.env['CORS_ORIGINS'] || 'any port of localhost'}. SMS are "sent" as often as SMS_LIMITS=${smsLimits} allows.
 
 Users
