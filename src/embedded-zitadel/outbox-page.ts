@@ -1,9 +1,9 @@
 import type { Sms } from './answers.js';
 
-/** As character references, also line breaks, which would end an event. */
+/** Replaces characters with references, even line breaks, which would end an event. */
 const escape = (text: string) => text.replace(/[&<>"'\r\n]/g, (character) => `&#${character.charCodeAt(0)};`);
 
-/** The HTML of one SMS, in one line. */
+/** The HTML of one SMS, on one line. */
 export function item({ userId, number, code, sentAt }: Sms & { sentAt: Date }): string {
   const time = sentAt.toISOString();
   return (
@@ -36,9 +36,9 @@ export function page(items: readonly string[], lastEventId: string, hasPlaygroun
 ${hasPlayground ? '<nav><a href="/playground/">Playground</a></nav>' : ''}
 </header>
 <p>The SMS that the demo would have sent, latest first. They are lost when it stops.</p>
-<p id="connection" role="status">Reload this page to see new ones.</p>
+<p id="connection" role="status">Reload this page to see new SMS.</p>
 <ol id="sent" reversed data-last-event-id="${escape(lastEventId)}">${items.toReversed().join('')}</ol>
-<p class="empty">Nothing yet. Set a phone, or have its code sent again.</p>
+<p class="empty">Nothing yet. Set a phone, or resend its code.</p>
 <p id="announcement" role="status"></p>
 </main>
 </body>
@@ -131,12 +131,12 @@ list.addEventListener('click', async ({ target }) => {
 });
 
 const events = new EventSource('/outbox/events?after=' + list.dataset.lastEventId);
-let live = 'New ones appear here at once.';
+let live = 'New SMS appear here at once.';
 events.addEventListener('open', () => show('live', live));
 events.addEventListener('error', () => show('lost', 'The demo does not answer. Reconnecting…'));
 events.addEventListener('restart', () => {
   list.replaceChildren();
-  live = 'The demo was restarted, so earlier ones are lost. New ones appear here at once.';
+  live = 'The demo was restarted, so earlier SMS are lost. New SMS appear here at once.';
   show('live', live);
   update();
 });

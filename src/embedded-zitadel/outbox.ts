@@ -53,13 +53,13 @@ export class Outbox {
     http.addHook('preClose', (done) => {
       this.isClosing = true;
       for (const stream of this.streams) stream.end();
-      // A request in flight may still send an SMS.
+      // A request in flight may still send an SMS, and a stream that has ended cannot take it.
       this.streams.clear();
       done();
     });
   }
 
-  /** Begins with what the page has missed. */
+  /** Opens a stream that begins with what the page has missed. */
   private open(lastId: string): PassThrough {
     const stream = new PassThrough();
     const [run, count] = lastId.split('.');

@@ -27,7 +27,7 @@ test('an open outbox shows each SMS at once, keeps a selection, and copies its c
 
   await page.goto(`${origin}/outbox`);
   await page.getByText('Nothing yet').waitFor();
-  await page.getByText('New ones appear here at once').waitFor();
+  await page.getByText('New SMS appear here at once').waitFor();
   expect(await page.title()).toBe('Outbox (0)');
   await page.screenshot({ path: `${artefacts}/outbox-empty.png` });
   expect(await seriousViolations(page)).toEqual([]);
@@ -98,7 +98,7 @@ test('an open outbox notices that the demo was restarted, and shows only what wa
   await resend(origin);
   await page.goto(`${origin}/outbox`);
   await page.locator('code').waitFor();
-  await page.getByText('New ones appear here at once').waitFor();
+  await page.getByText('New SMS appear here at once').waitFor();
 
   before.demo.kill('SIGTERM');
   expect(await before.demo.exited).toBe(0);
@@ -106,7 +106,7 @@ test('an open outbox notices that the demo was restarted, and shows only what wa
   await page.screenshot({ path: `${artefacts}/outbox-lost.png` });
   expect(await page.locator('code').count()).toBe(1);
   await using after = await startDemo(new URL(origin).port);
-  await page.getByText('earlier ones are lost').waitFor();
+  await page.getByText('earlier SMS are lost').waitFor();
   await page.screenshot({ path: `${artefacts}/outbox-restarted.png` });
   expect(await page.locator('code').count()).toBe(0);
 
