@@ -92,7 +92,7 @@ test('a lost answer never shows a false failure or success, and no write is repe
   balancer.disturb('lost', 'unreachable');
   await button('Remove').click();
   await says('We do not know whether that worked.');
-  await says('We cannot show your phone now.');
+  await says('We cannot show your phone right now.');
   expect(await page.getByText(number).count()).toBe(0);
   await picture('read-lost');
   await button('Check again').click();
@@ -129,7 +129,7 @@ test('a mutation that the browser itself repeats shows no false failure, and sen
   await page.getByLabel('Phone number').waitFor();
 });
 
-test('a change that was made counts as such, even if the user could not be read after it', async () => {
+test('shows a change as made, even if the user could not be read after it', async () => {
   await using app = await openApp(users.unverified.userId);
   const { stage, button, says } = app;
 
@@ -145,7 +145,7 @@ test('a change that was made counts as such, even if the user could not be read 
   expect(stage.zitadel.outbox).toHaveLength(1);
 });
 
-test('does not know what happened to a write that is not answered in time', async () => {
+test('says that an SMS may have been sent if a write is not answered in time', async () => {
   await using app = await openApp(failingUsers.slow.userId);
 
   await app.button('Send a new code').click();
@@ -156,7 +156,7 @@ test('does not know what happened to a write that is not answered in time', asyn
   expect(app.stage.zitadel.writes).toHaveLength(1);
 });
 
-test('shows what happened to the other users whose calls fail', async () => {
+test('shows a text for each other user whose calls fail', async () => {
   await using app = await openApp();
   const { page, button, says, picture, stage } = app;
   const screens = [

@@ -54,7 +54,7 @@ export function PhoneScreen({ userId }: { userId: string }) {
       {failureOfRead && (
         <>
           <p role="alert">
-            We cannot show your phone now.{' '}
+            We cannot show your phone right now.{' '}
             {failureOfRead.code === 'UNKNOWN' ? 'No answer arrived.' : failureOfRead.text}
           </p>
           <button disabled={isBusy} onClick={() => void read()}>
@@ -63,7 +63,7 @@ export function PhoneScreen({ userId }: { userId: string }) {
         </>
       )}
       {phone === undefined && !failureOfRead && <p>Loading…</p>}
-      {/* It disables all buttons and fields: two clicks must not send two SMS. */}
+      {/* Disables all buttons and fields: two clicks must not send two SMS. */}
       <fieldset disabled={isBusy}>
         {phone === null && (
           <Form label="Phone number" type="tel" autoComplete="tel" action="Send code" submit={submitNumber} />

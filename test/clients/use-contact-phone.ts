@@ -13,14 +13,14 @@ export interface Change {
   send: () => Promise<unknown>;
   /** What to show if it was carried out. */
   done: string;
-  /** Whether the phone is now as wanted, and what to show then, even after an error. */
+  /** Whether the stored phone shows that the change was made. If so, `reached` or `done` is shown, even after an error. */
   isReached?: (phone: ContactPhone | null | undefined) => boolean;
   reached?: string;
   /** What to add if nobody knows whether it was carried out. */
   unknown?: string;
 }
 
-/** The phone of a user as it is stored, and a way to change it that never repeats a change. */
+/** Reads the phone of a user, and changes it without ever repeating a change. */
 export function useContactPhone(userId: string) {
   const { data, error, loading, refetch } = useQuery(contactPhone, { variables: { userId } });
   const [isChanging, setIsChanging] = useState(false);
