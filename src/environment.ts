@@ -65,7 +65,7 @@ export const environment = z.object({
     .wholeNumber(1, 3_600_000)
     .default(72_000)
     .describe('How long an idle connection stays open, in ms'),
-  CORS_ORIGINS: variable.origins.default([]).describe('Origins of browsers that may call, such as http://localhost:*'),
+  CORS_ORIGINS: variable.origins.default([]).describe('Origins that browsers may call from, comma-separated'),
   ROUTER_SECRETS: variable.routerSecrets
     .default([])
     .describe('A secret, or two, that requests must send in x-router-secret'),
