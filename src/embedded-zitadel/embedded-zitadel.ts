@@ -15,7 +15,7 @@ interface Options {
   moreUsers?: readonly EmbeddedUser[];
   /** Tokens in addition to those of the population. */
   moreTokens?: readonly EmbeddedToken[];
-  /** Users whose calls always misbehave, by id. Lists of users never do. */
+  /** What happens to every call for a user, by user id. Lists of users are not affected. */
   misbehaviours?: ReadonlyMap<string, LastingMisbehaviour>;
 }
 
@@ -133,7 +133,7 @@ export type Misbehaviour =
   /** This is the answer, and the call is not carried out. */
   | { answer: { status: number; headers?: Record<string, string>; body?: string | Buffer } };
 
-/** Of all calls for one user. */
+/** What happens to every call for one user. */
 export interface LastingMisbehaviour {
   read?: Misbehaviour;
   write: Misbehaviour;
@@ -191,7 +191,7 @@ async function respond(
   response.end(answer.body);
 }
 
-function answerInstead(api: Api, wanted: Misbehaviour = { hold: Promise.resolve() }): Answer | undefined {
-  if ('answer' in wanted) return { headers: {}, body: '', ...wanted.answer };
-  return 'refusal' in wanted ? wanted.refusal.answer(api) : undefined;
+function answerInstead(api: Api, wanted?: Misbehaviour): Answer | undefined {
+  if (wanted && 'answer' in wanted) return { headers: {}, body: '', ...wanted.answer };
+  return wanted && 'refusal' in wanted ? wanted.refusal.answer(api) : undefined;
 }
