@@ -24,7 +24,7 @@ export interface Config {
 export interface HttpConfig {
   host: string;
   port: number;
-  /** A pattern stands for an origin with any port. */
+  /** A pattern allows any port of an origin. */
   corsOrigins: (string | RegExp)[];
   routerSecrets: string[];
   bodyLimitBytes: number;

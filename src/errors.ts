@@ -1,6 +1,6 @@
 /**
- * The contract of this subgraph's errors. Copy this file into your frontend: it imports nothing. `contactPhoneFailure`, at its end, reads
- * the errors of GraphQL clients.
+ * The contract of this subgraph's errors. Copy this file into your frontend: it imports nothing. `contactPhoneFailure`, at the end, reads the
+ * errors of GraphQL clients.
  *
  * Every value of `extensions.code`, and if it can mean several things, every value of `extensions.reason`, each with an English text that a
  * frontend may show.
@@ -162,7 +162,7 @@ export interface ContactPhoneFailure {
 /**
  * Finds the failure in an error of a GraphQL client, such as Apollo Client, urql, Relay or graphql-request, or in a GraphQL response.
  *
- * @param error whatever the client threw or returned
+ * @param error what the client threw or returned
  */
 export function contactPhoneFailure(error: unknown): ContactPhoneFailure {
   const extensions = errorsIn(error).map((one) => field(one, 'extensions'));

@@ -28,7 +28,7 @@ export async function createLogger(
   );
 }
 
-/** The fields that the format for people leaves out, or has in its message. */
+/** The fields that the format for people leaves out, or shows in its message. */
 const leftOut =
   'pid,hostname,limits,requestId,operation,kind,field,code,reason,outcome,errors,zitadelErrorId,userId,users,upstreamCalls,upstreamMs,totalMs,httpStatus';
 

@@ -36,7 +36,7 @@ interface Options {
   logTo?: DestinationStream;
   /** The initial contents of the playground. */
   examples?: Examples;
-  /** Adds pages of its own, before the server listens. */
+  /** Adds more pages, before the server listens. */
   pages?: (http: FastifyInstance) => unknown;
 }
 

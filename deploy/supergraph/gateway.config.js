@@ -1,4 +1,4 @@
-// The code of docs/routers.md for Hive Gateway, as it is there.
+// A copy of the code for Hive Gateway in docs/routers.md.
 
 const withoutValues = ({ path, message }) =>
   path ? message : message.replace(/(invalid value|represent|found|^Value) .*/s, '$1 …');

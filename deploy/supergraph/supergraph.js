@@ -9,13 +9,13 @@ import { parse } from 'graphql';
 import { gatewayConfig } from './gateway.config.js';
 import { typeDefs, users } from './users.js';
 
-// `npm run demo:supergraph`: the demo, a subgraph that owns users, and a gateway in front of both. For this machine alone.
+// `npm run demo:supergraph`: the demo, a subgraph that owns users, and a gateway in front of both. Only for this machine.
 
 const file = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
 const demo = spawn(process.execPath, [file('dist/demo.js')], { stdio: ['inherit', 'pipe', 'inherit'] });
 const ended = once(demo, 'exit');
-// This process ends when the demo has. `on`, not `once`: a second signal must not end this process before the demo.
+// This process ends after the demo. `on`, not `once`: a second signal must not end this process before the demo.
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => demo.kill(signal));
 // Also after an uncaught error.
 process.on('exit', () => demo.kill());
@@ -76,7 +76,7 @@ function introduction(url) {
   const query =
     '{ users(ids: ["301000000000000101", "301000000000000103"]) { name contactPhone { number isVerified } } }';
   return `
-The supergraph is at ${url}: a gateway in front of the demo below, and of a subgraph that owns users.
+The supergraph is at ${url}: a gateway in front of the demo below and a subgraph that owns users.
 Try this in another terminal:
 
 curl ${url} \\

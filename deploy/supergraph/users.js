@@ -8,7 +8,7 @@ export const typeDefs = parse(`
   extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"])
 
   type Query {
-    "The users with these ids, in this order. Null where there is none."
+    "The users with these ids, in this order. Null for an unknown id."
     users(ids: [ID!]!): [User]!
   }
 
@@ -39,7 +39,7 @@ const resolvers = {
   User: { __resolveReference: ({ id }) => userOf(id) },
 };
 
-/** Answers HTTP requests. */
+/** The subgraph as a handler of HTTP requests. */
 export const users = createYoga({
   schema: buildSubgraphSchema({ typeDefs, resolvers }),
   graphiql: false,

@@ -86,7 +86,7 @@ export async function createHttpServer(
     await app.register(cors, {
       origin: config.corsOrigins,
       methods: ['POST'],
-      // `Date` is the clock that `resendAvailableAt` is on.
+      // Browsers count down to `resendAvailableAt` by the clock of `Date`.
       exposedHeaders: ['date', 'x-request-id'],
       strictPreflight: false,
       maxAge: preflightMaxAgeSeconds,

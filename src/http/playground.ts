@@ -7,7 +7,7 @@ import { graphqlPath } from './http-server.js';
 
 /** The initial contents of the playground. */
 export interface Examples {
-  /** By their names. Users choose one as the environment; the first is active. */
+  /** By name. The playground offers each one as an environment; the first is active. */
   tokens: Record<string, { description: string; token: string }>;
   /** By the file name of the operation. */
   variables: Record<string, object>;
@@ -79,7 +79,7 @@ const options = ${JSON.stringify(options)};
 for (const tab of options.initialWindows) tab.endpointURL = new URL('${graphqlPath}', location).href;
 // Suppresses an advertisement.
 localStorage.setItem('altair:db:ai-plugin-showcased', '{"value":true}');
-// Otherwise the browser would store all input, such as a token: with preserveState off, Altair still writes its state.
+// Otherwise the browser would store all input, such as a token: Altair writes its state even with preserveState off.
 indexedDB.deleteDatabase('AltairDB');
 IDBObjectStore.prototype.put = IDBObjectStore.prototype.add = function () { return this.count(); };
 
@@ -99,7 +99,7 @@ window.fetch = (url, request) => {
   }));
 };
 
-// Altair has no settings for these. Some of what can be clicked has no name, or cannot be reached with the keyboard.
+// Altair has no settings for the following. Some clickable elements have no name, or cannot be reached with the keyboard.
 const clickable = '.window-switcher__item, .header__menu-item, .side-menu-item, [nz-menu-item]';
 addEventListener('keydown', ({ key, target }) => {
   if (key !== 'Enter' || !target.matches(clickable)) return;
