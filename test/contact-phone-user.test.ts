@@ -4,7 +4,7 @@ import { shareStage } from './support/shared-stage.js';
 import { bearer, manager, openStage, post, unverified } from './support/stage.js';
 import { answered, zitadel } from './support/zitadel.js';
 
-// Reading the user is the permission for everything below: in a supergraph, other subgraphs' fields of them too.
+// A caller who may read the user may read everything below them: in a supergraph, even the fields of other subgraphs.
 
 const shared = shareStage();
 
@@ -16,7 +16,7 @@ const read = (url: string, userId: unknown, fields: string, headers: Record<stri
 test.for([
   ['only their id', 'id', { id: unverified }],
   ['only their type', '__typename', { __typename: 'User' }],
-  ['nothing, in the end', 'id @skip(if: true)', {}],
+  ['nothing', 'id @skip(if: true)', {}],
   ['their phone', 'id contactPhone { number isVerified }', { id: unverified, contactPhone: users.unverified.phone }],
   [
     'their phone under two names',
@@ -106,7 +106,7 @@ test.for([
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-test('reads several users in one call, together with other phones, and each fails alone', async () => {
+test('reads several users in one call, together with other phones, and each user has their own error', async () => {
   await using stage = await openStage();
   const query = `{
     a: contactPhoneUser(userId: "${unverified}") { id }
@@ -136,7 +136,7 @@ test('reads several users in one call, together with other phones, and each fail
   expect(stage.rpcs()).toEqual(['ListUsers']);
 });
 
-test('never answers with a user whom ZITADEL did not confirm', async () => {
+test('never returns a user that ZITADEL did not confirm', async () => {
   await using stage = await openStage();
   const ofAnother = { user: { userId: users.verified.userId, human: { phone: { phone: '+41797654321' } } } };
   stage.zitadel.misbehave(answered(ofAnother), answered({}), answered({ code: 14 }, 503), answered({ code: 14 }, 503));

@@ -41,8 +41,8 @@ test.each([
     undefined,
   ],
 ] as const)(
-  'answers for the user "%s" with the failure that its description names',
-  async (name, read, set, resend, verify, remove, numberAtLast) => {
+  'each call for the user "%s" fails as its description says',
+  async (name, read, set, resend, verify, remove, lastNumber) => {
     await using stage = await openStage(
       { ZITADEL_TIMEOUT_MS: '300000' },
       { moreUsers: Object.values(failingUsers), misbehaviours },
@@ -69,7 +69,7 @@ test.each([
     }
 
     const last = await stage.run('contact-phone', { userId });
-    expect(last.data?.contactPhoneUser?.contactPhone?.number).toBe(numberAtLast);
+    expect(last.data?.contactPhoneUser?.contactPhone?.number).toBe(lastNumber);
     if (name !== 'limited' && name !== 'unavailable') {
       // The connection of each call is closed.
       expect(await Promise.all(stage.zitadel.writes.map(({ answered }) => answered))).toEqual(Array(4).fill(false));
@@ -124,7 +124,7 @@ test('the outbox allows only its own script and its own style', async () => {
   }
 });
 
-test('the outbox escapes everything, in one line', () => {
+test('the outbox escapes everything, on one line', () => {
   const sms = { userId: '<b>&"\'', number: 'a\r\ndata: b', code: '"><script>', sentAt: new Date(0) };
 
   const html = item(sms);
@@ -181,7 +181,7 @@ test('a page that was cut off gets what it missed, once, and notices a restart',
   expect(all[0]?.id).toBe(empty);
 });
 
-test('stops although pages of the outbox are open', async () => {
+test('stops even if pages of the outbox are open', async () => {
   await using running = await startDemo();
   const { demo, origin } = running;
   const streams = await Promise.all([1, 2].map(() => fetch(`${origin}/outbox/events`)));
@@ -193,7 +193,7 @@ test('stops although pages of the outbox are open', async () => {
   expect(demo.output.stderr).toBe('');
 });
 
-test('stops although a write is not answered', async () => {
+test('stops even if a write is not answered', async () => {
   await using running = await startDemo({ SHUTDOWN_TIMEOUT_MS: '300', ZITADEL_TIMEOUT_MS: '300000' });
   const { demo, origin } = running;
   const { userId } = failingUsers.slow;

@@ -39,7 +39,7 @@ const tsconfig = {
   include: ['*.ts'],
 };
 
-test('the command of docs/errors.md takes it out of the file of a release, and it compiles alone in a strict frontend', async () => {
+test('the command of docs/errors.md extracts it from the tarball of a release, and it compiles on its own in a strict frontend', async () => {
   const page = await readFile('docs/errors.md', 'utf8');
   const folder = await mkdtemp(join(tmpdir(), 'contact-phone-frontend-'));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -109,9 +109,9 @@ test.for<[string, unknown]>([
   ["a router's own error", { errors: [ofRouter] }],
   ['a lost connection', new TypeError('Failed to fetch')],
   ['a lost connection in urql', withErrors({ graphQLErrors: [], networkError: new TypeError('Failed to fetch') })],
-  ['an answer that is no JSON', withErrors({ name: 'ServerParseError', statusCode: 502, bodyText: '<html>' })],
+  ['an answer that is not JSON', withErrors({ name: 'ServerParseError', statusCode: 502, bodyText: '<html>' })],
   ['no errors', { data: { contactPhone: null }, errors: [] }],
-  ['errors that are no list', { errors: { 0: limited } }],
+  ['errors that are not a list', { errors: { 0: limited } }],
   ['null', null],
   ['undefined', undefined],
   ['a string', 'RATE_LIMITED'],
@@ -121,7 +121,7 @@ test.for<[string, unknown]>([
   ...['__proto__', 'toString', 'constructor', 'hasOwnProperty', '', 'rate_limited', 7, null, ['RATE_LIMITED'], {}].map(
     (code): [string, unknown] => [`the code ${JSON.stringify(code)}`, hostile({ code, outcome: 'DONE' })],
   ),
-])('knows nothing of %s', ([, error]) => {
+])('returns UNKNOWN for %s', ([, error]) => {
   expect(contactPhoneFailure(error)).toEqual({
     code: 'UNKNOWN',
     outcome: 'UNKNOWN',
@@ -139,7 +139,7 @@ test('has a text for every code and every reason', () => {
 });
 
 test.for(['__proto__', 'toString', 'A_REASON_OF_A_NEWER_SERVER', 7, null, undefined])(
-  'takes the text of the code if the reason is %s',
+  'uses the text of the code if the reason is %s',
   (reason) => {
     const failure = contactPhoneFailure(hostile({ code: 'FORBIDDEN', reason, outcome: 'NOT_DONE' }));
 
@@ -147,7 +147,7 @@ test.for(['__proto__', 'toString', 'A_REASON_OF_A_NEWER_SERVER', 7, null, undefi
   },
 );
 
-test('does not know whether anything was done, if an error with a known code does not say so', () => {
+test('returns the outcome UNKNOWN if an error with a known code has no outcome', () => {
   // Some routers and gateways have codes in common with this server.
   const failure = contactPhoneFailure({ errors: [{ message: '', extensions: { code: 'INTERNAL_SERVER_ERROR' } }] });
 

@@ -461,7 +461,7 @@ test('allows browsers from the configured origins, and no others', async () => {
   expect([noPreflight.status, await noPreflight.text()]).toEqual([204, '']);
 });
 
-test('allows any port of a host if the port is a star', async () => {
+test('allows any port of a host if the port is *', async () => {
   await using stage = await openStage({ CORS_ORIGINS: 'http://localhost:*,http://127.0.0.1:*,http://[::1]:*' });
   const allowed = async (origin: string) => {
     const { headers } = await resend(stage.url, { userId: '1' }, { ...manager, origin });

@@ -78,7 +78,7 @@ async function runStep(job: string, name: RegExp, tag: string, change: (folder: 
     rmSync(folder, { recursive: true });
   }
 }
-/** The check, in a copy that is ready to be released but for the change. */
+/** Runs the check in a copy that is ready for a release, except for the change. */
 const checkRelease = (tag: string, change?: (folder: string) => void) =>
   runStep('check', /^Check/, tag, (folder) => {
     cpSync(join(folder, 'schema/contact-phone.graphql'), join(folder, 'schema/released.graphql'));

@@ -1,7 +1,7 @@
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 
-/** What axe finds on the page that is serious or critical: the rules, and where they are broken. */
+/** The serious and critical violations that axe finds on the page. */
 export async function seriousViolations(page: Page): Promise<{ rule: string; targets: string[] }[]> {
   // A script element would violate the page's Content Security Policy.
   await page.evaluate(axe.source);

@@ -54,7 +54,7 @@ const stored = async () => {
   return JSON.stringify(values);
 };
 
-test('a newcomer resends a code with one click, tries a wrong one, and reads the docs', async () => {
+test('a newcomer resends a code with one click, tries a wrong code, and reads the docs', async () => {
   await using playground = await openPlayground();
   const { page, demo, origin, tab, send, variables, result, docs, strangers, complaints } = playground;
 
@@ -135,7 +135,7 @@ const violations = {
   light: ['aria-input-field-name', 'aria-valid-attr-value', 'scrollable-region-focusable'],
 };
 
-test.for(['dark', 'light'] as const)('fits a desk and a phone, %s', async (colorScheme) => {
+test.for(['dark', 'light'] as const)('fits a desktop and a phone: %s', async (colorScheme) => {
   await using playground = await openPlayground();
   const { page, tab, send, variables, result } = playground;
   const right = async (locator: typeof send) => {

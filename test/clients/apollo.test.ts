@@ -142,7 +142,7 @@ test('shows a phone as verified, and as removed, before ZITADEL answers', async 
   expect(screen.warnings()).toEqual([]);
 });
 
-test('throws an error in which the failure is found', async () => {
+test('throws an error in which contactPhoneFailure finds the failure', async () => {
   stopClock();
   await using stage = await openStage({ SMS_LIMITS: oneInHalfAMinute, VERIFY_LIMIT: '5/10m' });
   const screen = await openScreen(stage.graphql);

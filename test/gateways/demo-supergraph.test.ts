@@ -10,7 +10,7 @@ import { blocks, section } from '../support/markdown.js';
 import { curls, runShell } from '../support/shell.js';
 import { manager, post, unverified } from '../support/stage.js';
 
-/** What `npm run demo:supergraph` runs, with the existing build: other tests use it meanwhile. */
+/** What `npm run demo:supergraph` runs, but without building: other tests use the build at the same time. */
 const start = (gatewayPort = 0) =>
   startChild(['deploy/supergraph/supergraph.js'], { PORT: '0', GATEWAY_PORT: String(gatewayPort) });
 
@@ -22,7 +22,7 @@ const addressOf = async (demo: Demo) =>
 /** The demo writes to the same standard error, which stays open until both have ended. */
 const allEnded = (demo: Demo) => expect(demo.complained(/(?!)/)).rejects.toThrow('It has ended');
 
-test('it joins phones and names, passes on tokens and errors, and ends with Ctrl-C', async () => {
+test('it joins phones and names, passes on tokens and errors, and stops on Ctrl-C', async () => {
   await using demo = start();
   const url = await addressOf(demo);
 

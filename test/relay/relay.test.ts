@@ -49,7 +49,7 @@ const config = {
 /** The name of an example operation, by its file name. */
 const nameOf = (file: string) => file.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
-/** Compiles a frontend with the example operations. Relay requires that they are named after their modules, and how the names end. */
+/** Compiles a frontend with the example operations. Relay requires them to be named after their modules, with a suffix for their type. */
 async function compile(schema = 'schema/contact-phone.client.graphql') {
   const folder = await mkdtemp(join(tmpdir(), 'contact-phone-relay-'));
   await cp(schema, join(folder, config.schema));

@@ -18,7 +18,7 @@ const pick = (headers: Iterable<[string, unknown]>, names: RegExp) =>
   Object.fromEntries([...headers].filter(([name]) => names.test(name))) as Record<string, string>;
 
 /**
- * A load balancer in front of the subgraph, that disturbs requests other than preflights.
+ * A load balancer in front of the subgraph. It disturbs requests, except preflights.
  *
  * @param more headers of its answers. A browser repeats a request if a connection that it used before closes without an answer;
  *   `connection: close` prevents that.

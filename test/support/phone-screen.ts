@@ -3,7 +3,7 @@ import { users } from '../../src/embedded-zitadel/population.js';
 import type { stopClock } from './clock.js';
 import type { openStage, OperationName, Phone } from './stage.js';
 
-/** A frontend that shows the phone of `phoneless`, with whatever GraphQL client. */
+/** A frontend that shows the phone of `phoneless`, with any GraphQL client. */
 export interface PhoneScreen {
   /** The phone that it shows now; undefined before the first answer. */
   shown: () => Phone | undefined;
