@@ -79,8 +79,13 @@ export async function run(start: (output: StandardOutput) => Promise<Running>): 
 /** Reports a failed start. */
 function fail(reason: unknown): never {
   const isPlain = reason instanceof ConfigError || (reason instanceof Error && 'syscall' in reason);
-  console.error(isPlain ? reason.message : JSON.stringify({ err: summariseError(reason) }));
+  console.error(isPlain ? reason.message + hintFor(reason) : JSON.stringify({ err: summariseError(reason) }));
   process.exit(1);
+}
+
+function hintFor(reason: Error): string {
+  const isPortTaken = 'code' in reason && reason.code === 'EADDRINUSE';
+  return isPortTaken ? '. To use another port, set PORT, or METRICS_PORT for the metrics.' : '';
 }
 
 /** How long everything else may take once the time for requests in flight is up. */

@@ -101,14 +101,16 @@ test('logs the limits in effect at startup, and the signal at shutdown', async (
   expect(lines).toContainEqual(expect.objectContaining({ level: 30, msg: 'SIGTERM received: shutting down' }));
 });
 
-test('reports in one line that its port is in use', async () => {
+test('reports in one line that its port is in use, and how to use another', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;
   await using server = startChild([main], { ZITADEL_URL: 'http://127.0.0.1:1', HOST: '127.0.0.1', PORT: String(port) });
 
   expect(await server.exited).toBe(1);
-  expect(server.output.stderr).toBe(`listen EADDRINUSE: address already in use 127.0.0.1:${port}\n`);
+  expect(server.output.stderr).toBe(
+    `listen EADDRINUSE: address already in use 127.0.0.1:${port}. To use another port, set PORT, or METRICS_PORT for the metrics.\n`,
+  );
   other.close();
 });
 
