@@ -171,7 +171,9 @@ export function contactPhoneFailure(error: unknown): ContactPhoneFailure {
     const text = 'No usable answer arrived. Check the phone before you try again.';
     return { code: 'UNKNOWN', outcome: 'UNKNOWN', text };
   }
-  const { code, reason, outcome = 'UNKNOWN', retryAfter, attemptsLeft } = ours;
+  const { code, reason, retryAfter, attemptsLeft } = ours;
+  // Whatever else a newer server or a router may say, a person must check before they try again.
+  const outcome = ours.outcome === 'DONE' || ours.outcome === 'NOT_DONE' ? ours.outcome : 'UNKNOWN';
   const { text, reasons }: { text: string; reasons: Partial<Record<ErrorReason, string>> } = errors[code];
   // A newer server may have reasons that are unknown here.
   if (!has(reasons, reason)) return { code, outcome, retryAfter, attemptsLeft, text };

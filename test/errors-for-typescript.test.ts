@@ -154,6 +154,13 @@ test('returns the outcome UNKNOWN if an error with a known code has no outcome',
   expect(failure).toMatchObject({ code: 'INTERNAL_SERVER_ERROR', outcome: 'UNKNOWN' });
 });
 
+test.for([null, '', 'done', 'AN_OUTCOME_OF_A_NEWER_SERVER', {}, true])(
+  'does not know whether anything was done if the outcome is %s',
+  (outcome) => {
+    expect(contactPhoneFailure(hostile({ code: 'NOT_FOUND', outcome }))).toMatchObject({ outcome: 'UNKNOWN' });
+  },
+);
+
 test('reads what the server answers', async () => {
   await using stage = await openStage({ SMS_LIMITS: '1/1h', VERIFY_LIMIT: '5/10m' });
   const { userId } = users.unverified;
