@@ -54,7 +54,7 @@ const isOrigin = (text: string) => /^https?:[^*]+$/.test(text) && URL.canParse(t
 
 /** With `*` as the port, a pattern for any port. */
 const originOf = (text: string) =>
-  text.endsWith(':*') ? new RegExp(`^${text.slice(0, -2).replace(/[.[\]]/g, String.raw`\$&`)}(:\\d{1,5})?$`) : text;
+  text.endsWith(':*') ? new RegExp(`^${text.slice(0, -2).replace(/[^\w:/-]/g, String.raw`\$&`)}(:\\d{1,5})?$`) : text;
 
 export const origins = listOf(
   'origins without a slash at the end, such as https://app.example.com or http://localhost:*',

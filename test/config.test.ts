@@ -404,3 +404,12 @@ test.for([
   expect(message).toMatch(new RegExp(`^Invalid configuration:\\n {2}${name} (must be|is required).*$`));
   expect(message).not.toContain('S3CR3T');
 });
+
+test('an origin with any port is matched character by character, whatever a host name may contain', () => {
+  const { corsOrigins } = readConfig({ ZITADEL_URL: 'http://zitadel', CORS_ORIGINS: 'http://a.b+(c:*' }).http;
+
+  const isAllowed = (origin: string) => corsOrigins.some((one) => one instanceof RegExp && one.test(origin));
+  expect(isAllowed('http://a.b+(c:5173')).toBe(true);
+  expect(isAllowed('http://a.bb(c:5173')).toBe(false);
+  expect(isAllowed('http://axb+(c:5173')).toBe(false);
+});
