@@ -35,7 +35,7 @@ export function useContactPhone(userId: string) {
 
   async function make(change: Change): Promise<void> {
     setIsChanging(true);
-    setMessage(undefined);
+    setMessage({ isProblem: false, text: 'Please wait…' });
     try {
       await change.send();
       setMessage({ isProblem: false, text: change.done });
