@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
-import { tokens, users } from '../src/embedded-zitadel/population.js';
+import { users } from '../src/embedded-zitadel/population.js';
 import { shareStage } from './support/shared-stage.js';
-import { bearer, manager, openStage, post, unverified } from './support/stage.js';
-import { answered, zitadel } from './support/zitadel.js';
+import { manager, openStage, post, unverified } from './support/stage.js';
+import { answered } from './support/zitadel.js';
 
-// A caller who may read the user may read everything below them: in a supergraph, even the fields of other subgraphs.
+// A caller who may read the user may read everything below them: in a supergraph, even the fields of other subgraphs. reads.test.ts has the
+// callers who may not.
 
 const shared = shareStage();
 
@@ -47,49 +48,6 @@ test.for([
 
   expect(data).toEqual({ contactPhoneUser: { id: userId, contactPhone: null } });
   expect(errors).toBeUndefined();
-});
-
-const missing = '999999999999999999';
-
-test.for([
-  [
-    'a user who does not exist',
-    manager,
-    missing,
-    {
-      code: 'NOT_FOUND',
-      reason: 'USER_UNKNOWN',
-      zitadel: zitadel(5, 'NOT_FOUND', 404, 'QUERY-Dfbg2', 'User could not be found'),
-    },
-  ],
-  [
-    'an outsider',
-    bearer(tokens.outsider.token),
-    unverified,
-    {
-      code: 'FORBIDDEN',
-      reason: 'PERMISSION_MISSING',
-      zitadel: zitadel(5, 'NOT_FOUND', 404, 'AUTHZ-cdgFk', 'membership not found'),
-    },
-  ],
-  [
-    'another user',
-    bearer(tokens.self.token),
-    users.verified.userId,
-    {
-      code: 'FORBIDDEN',
-      reason: 'PERMISSION_MISSING',
-    },
-  ],
-] as const)('fails at its own path, even if only the id is selected: %s', async ([, headers, userId, extensions]) => {
-  const stage = shared();
-
-  const { status, data, errors } = await read(stage.graphql, userId, 'id', headers);
-
-  expect({ status, data }).toEqual({ status: 200, data: { contactPhoneUser: null } });
-  expect(errors).toMatchObject([{ path: ['contactPhoneUser'], extensions: { ...extensions, userId } }]);
-  expect(errors?.[0]?.extensions).not.toHaveProperty('outcome');
-  expect(stage.zitadel.calls).toMatchObject([{ rpc: 'GetUserByID', userId }]);
 });
 
 test.for([

@@ -52,6 +52,16 @@ test.for([
     },
   ],
   [
+    'another user',
+    bearer(tokens.self.token),
+    users.verified.userId,
+    {
+      code: 'FORBIDDEN',
+      reason: 'PERMISSION_MISSING',
+      zitadel: zitadel(5, 'NOT_FOUND', 404, 'AUTHZ-cdgFk', 'membership not found'),
+    },
+  ],
+  [
     'a member without user.read',
     bearer(tokens.guest.token),
     unverified,
@@ -71,20 +81,24 @@ test.for([
       zitadel: zitadel(16, 'UNAUTHENTICATED', 401, 'AUTH-7fs1e', 'Errors.Token.Invalid'),
     },
   ],
-] as const)('reports why a phone cannot be read: %s', async ([, headers, userId, extensions]) => {
+] as const)('reports why a phone, and its user, cannot be read: %s', async ([, headers, userId, extensions]) => {
   const stage = shared();
 
   const direct = await readOne(stage.graphql, userId, headers);
   const asEntity = await readMany(stage.graphql, [user(userId)], headers);
+  // Even if only the id is selected: a user who was not read would open other subgraphs' fields to anyone.
+  const query = 'query ($userId: ID!) { contactPhoneUser(userId: $userId) { id } }';
+  const asUser = await post(stage.graphql, { query, variables: { userId } }, headers);
 
   expect(direct).toMatchObject({ status: 200, data: { contactPhone: null }, errors: [{ path: ['contactPhone'] }] });
+  expect(asUser).toMatchObject({ status: 200, errors: [{ path: ['contactPhoneUser'] }] });
+  expect(asUser.data).toEqual({ contactPhoneUser: null });
   expect(asEntity).toMatchObject({ status: 200, errors: [{ path: ['_entities', 0, 'contactPhone'] }] });
   expect(asEntity.data).toEqual({ _entities: [{ contactPhone: null }] });
-  expect([direct, asEntity].map(({ errors }) => errors?.map((error) => error.extensions))).toEqual([
-    [{ ...extensions, userId }],
-    [{ ...extensions, userId }],
-  ]);
-  expect(stage.zitadel.calls).toHaveLength(2);
+  for (const { errors } of [direct, asEntity, asUser]) {
+    expect(errors?.map((error) => error.extensions)).toEqual([{ ...extensions, userId }]);
+  }
+  expect(stage.rpcs()).toEqual(['GetUserByID', 'GetUserByID', 'GetUserByID']);
 });
 
 test('does not call ZITADEL to read for an anonymous caller', async () => {
