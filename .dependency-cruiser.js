@@ -5,13 +5,13 @@ const failure = ['failures', 'failure', 'errors'];
  * type counts too.
  */
 const rooms = {
-  cli: ['main', 'demo', 'environment'],
+  cli: ['main', 'demo', 'environment', 'version'],
   main: ['server', 'process', 'config'],
   demo: ['server', 'process', 'http', 'config', 'environment', 'embedded-zitadel'],
-  server: ['graphql', 'http', 'contact-phone', 'telemetry', 'limits', 'zitadel', 'process', 'logger', 'config'],
+  server: ['graphql', 'http', 'contact-phone', 'telemetry', 'limits', 'zitadel', 'process', 'logger', 'config', 'version'],
   graphql: ['http', 'telemetry', 'contact-phone', 'limits', 'zitadel', 'logger', 'config', ...failure],
   http: ['config', ...failure],
-  telemetry: ['zitadel', 'logger', 'config', ...failure],
+  telemetry: ['zitadel', 'logger', 'config', 'version', ...failure],
   'contact-phone': ['limits', 'zitadel', 'config', ...failure],
   limits: ['config', ...failure],
   zitadel: ['config', ...failure],
@@ -24,6 +24,7 @@ const rooms = {
   environment: ['variables'],
   'unknown-variables': [],
   variables: [],
+  version: [],
   'embedded-zitadel': [],
 };
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { version } from './version.js';
 
 const options = { demo: { type: 'boolean' }, help: { type: 'boolean' }, version: { type: 'boolean' } } as const;
 const [width, column] = [100, 31];
@@ -8,7 +8,7 @@ const [width, column] = [100, 31];
 // The server and the demo are imported only to start them, in this process, so that signals reach them.
 const given = readArguments();
 if (given?.help) console.log(await help());
-else if (given?.version) console.log(version());
+else if (given?.version) console.log(version);
 else if (given?.demo) await import('./demo.js');
 else if (given) await import('./main.js');
 
@@ -21,11 +21,6 @@ function readArguments() {
     process.exitCode = 2;
     return undefined;
   }
-}
-
-function version(): string {
-  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
 }
 
 async function help(): Promise<string> {

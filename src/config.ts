@@ -43,9 +43,22 @@ export interface ZitadelConfig {
   /** http or https; may have a base path. */
   url: URL;
   instanceHost?: string | undefined;
+  /** For `Host` and TLS, instead of the host of the URL; may have a port. */
+  host?: string | undefined;
+  tls: ZitadelTls;
+  /** For an https URL. May contain a password. */
+  proxy: { url: URL | undefined; except: string | undefined };
   /** The API of its user service. */
   api: 'rest' | 'connect';
   timeoutMs: number;
+}
+
+/** In PEM format. */
+export interface ZitadelTls {
+  /** The only authorities to trust; undefined for those of Node.js. */
+  ca?: string | undefined;
+  cert?: string | undefined;
+  key?: string | undefined;
 }
 
 /** The numbers that SMS may be sent to. */
@@ -66,8 +79,8 @@ export interface LimitsConfig {
   smsBudgets: variable.Budget[];
   /** How many wrong codes one caller may try for one user. */
   verifyLimit: variable.Limit | undefined;
-  /** Redis gets numbers only as HMACs with this key. If undefined, each process uses a random key, and limits numbers on its own. */
-  phoneHashKey: string | undefined;
+  /** Redis gets numbers only as HMACs, one for each of these keys. If undefined, each process uses a random key, and limits numbers on its own. */
+  phoneHashKeys: string[] | undefined;
   /** Shares the limits across processes. May contain a password. */
   redisUrl: URL | undefined;
   /** Separates deployments that share a Redis. */
@@ -93,12 +106,20 @@ type Environment = Record<string, string | undefined>;
  * @throws {ConfigError}
  */
 export function readConfig(env: Environment, defaults: Environment = {}): Config {
-  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const set = Object.fromEntries(
+    Object.entries(env)
+      .filter(([, value]) => value !== '')
+      // curl and others read these in lower case, so platforms set both.
+      .map(([name, value]) => [/^(https|no)_proxy$/.test(name) ? name.toUpperCase() : name, value]),
+  );
   const { data, error } = environment.safeParse({ ...defaults, ...set });
-  const unknown = unknownVariables(Object.keys(set), Object.keys(environment.shape));
-  if (!data || unknown.length > 0) {
+  const names = Object.keys(environment.shape);
+  const twice = names.filter((name) => set[name] !== undefined && set[`${name}_FILE`] !== undefined);
+  const unknown = unknownVariables(Object.keys(set), names);
+  if (!data || twice.length + unknown.length > 0) {
     const invalid = (error?.issues ?? []).map(({ path, message }) => `${path.join('.')} ${message}`);
-    const mistakes = [...invalid, ...unknown].map((mistake) => `  ${mistake}`);
+    const both = twice.map((name) => `${name} and ${name}_FILE are both set: set only one of them`);
+    const mistakes = [...invalid, ...both, ...unknown].map((mistake) => `  ${mistake}`);
     throw new ConfigError(`Invalid configuration:\n${[...new Set(mistakes)].join('\n')}`);
   }
   return {
@@ -106,7 +127,7 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
       host: data.HOST,
       port: data.PORT,
       corsOrigins: data.CORS_ORIGINS,
-      routerSecrets: data.ROUTER_SECRETS,
+      routerSecrets: data.ROUTER_SECRETS ?? data.ROUTER_SECRETS_FILE ?? [],
       bodyLimitBytes: data.BODY_LIMIT,
       keepAliveTimeoutMs: data.KEEP_ALIVE_TIMEOUT_MS,
     },
@@ -118,6 +139,9 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
     zitadel: {
       url: data.ZITADEL_URL,
       instanceHost: data.ZITADEL_INSTANCE_HOST,
+      host: data.ZITADEL_HOST,
+      tls: { ca: data.ZITADEL_CA_FILE, cert: data.ZITADEL_CLIENT_CERT_FILE, key: data.ZITADEL_CLIENT_KEY_FILE },
+      proxy: { url: data.HTTPS_PROXY ?? data.HTTPS_PROXY_FILE, except: data.NO_PROXY },
       api: data.ZITADEL_API,
       timeoutMs: data.ZITADEL_TIMEOUT_MS,
     },
@@ -127,8 +151,8 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
       smsLimitsPerNumber: data.SMS_LIMITS_PER_NUMBER ?? data.SMS_LIMITS,
       smsBudgets: data.SMS_BUDGET,
       verifyLimit: data.VERIFY_LIMIT,
-      phoneHashKey: data.PHONE_HASH_KEY,
-      redisUrl: data.REDIS_URL,
+      phoneHashKeys: data.PHONE_HASH_KEY ?? data.PHONE_HASH_KEY_FILE,
+      redisUrl: data.REDIS_URL ?? data.REDIS_URL_FILE,
       redisPrefix: data.REDIS_PREFIX,
     },
     log: { level: data.LOG_LEVEL, format: data.LOG_FORMAT },
@@ -137,7 +161,7 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
 
 /** The limits in effect, for the log, in the format of the variables. It must show no secret: the URL of Redis may contain a password. */
 export function effectiveLimits({ limits, sms, zitadel }: Config): Record<string, unknown> {
-  const { smsLimits, smsLimitsPerNumber, smsBudgets, verifyLimit, phoneHashKey, redisUrl, redisPrefix } = limits;
+  const { smsLimits, smsLimitsPerNumber, smsBudgets, verifyLimit, phoneHashKeys, redisUrl, redisPrefix } = limits;
   return {
     SMS_COUNTRIES: sms.countries.length > 0 ? sms.countries.join(',') : 'all',
     SMS_NUMBER_TYPES: sms.numberTypes.join(','),
@@ -145,7 +169,7 @@ export function effectiveLimits({ limits, sms, zitadel }: Config): Record<string
     SMS_LIMITS_PER_NUMBER: variable.formatLimits(smsLimitsPerNumber),
     SMS_BUDGET: variable.formatLimits(smsBudgets.map(({ country, limit }) => ({ country, ...limit }))),
     VERIFY_LIMIT: variable.formatLimits(verifyLimit ? [verifyLimit] : []),
-    PHONE_HASH_KEY: phoneHashKey === undefined ? 'unset' : 'set',
+    PHONE_HASH_KEY: phoneHashKeys === undefined ? 'unset' : 'set',
     REDIS_PREFIX: redisPrefix,
     ZITADEL_TIMEOUT_MS: zitadel.timeoutMs,
     sharedByRedis: redisUrl !== undefined,

@@ -16,11 +16,12 @@ export const environment = z.object({
   ZITADEL_URL: variable
     .httpUrl('of ZITADEL, such as https://example.zitadel.cloud')
     .describe('The base URL of ZITADEL; may include a path (required)'),
-  ZITADEL_INSTANCE_HOST: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/i, 'must be a host name, such as example.zitadel.cloud')
+  ZITADEL_INSTANCE_HOST: variable.hostName
     .optional()
     .describe('The host name of the instance, if ZITADEL_URL is an internal address'),
+  ZITADEL_HOST: variable.hostName
+    .optional()
+    .describe('The host name to ask for, if ZITADEL_URL is the address of a proxy'),
   ZITADEL_API: z
     .enum(['rest', 'connect'], 'must be rest or connect')
     .default('rest')
@@ -29,6 +30,12 @@ export const environment = z.object({
     .wholeNumber(1, 300_000)
     .default(10_000)
     .describe('How long one field may wait for ZITADEL, in ms'),
+  ZITADEL_CA_FILE: variable.contents.optional().describe('A PEM file with the only authorities to trust for ZITADEL'),
+  ZITADEL_CLIENT_CERT_FILE: variable.contents.optional().describe('A PEM file with a client certificate for ZITADEL'),
+  ZITADEL_CLIENT_KEY_FILE: variable.contents.optional().describe('A PEM file with its private key'),
+  HTTPS_PROXY: variable.proxyUrl.optional().describe('The proxy for an https ZITADEL_URL'),
+  HTTPS_PROXY_FILE: variable.fileWith(variable.proxyUrl).describe('A file with HTTPS_PROXY'),
+  NO_PROXY: z.string().optional().describe('Hosts to call without HTTPS_PROXY, comma-separated'),
   SMS_COUNTRIES: variable.countries
     .default([])
     .describe('Countries that SMS may be sent to, such as CH,DE,AT; all if unset'),
@@ -42,8 +49,10 @@ export const environment = z.object({
     .limit('5/10m')
     .prefault('5/10m')
     .describe('How many wrong codes a caller may try for a user, or off'),
-  PHONE_HASH_KEY: variable.secret.optional().describe('A secret for hashing numbers, to share SMS_LIMITS_PER_NUMBER'),
+  PHONE_HASH_KEY: variable.secrets.optional().describe('A secret for hashing numbers, to share SMS_LIMITS_PER_NUMBER'),
+  PHONE_HASH_KEY_FILE: variable.fileWith(variable.secrets).describe('A file with PHONE_HASH_KEY'),
   REDIS_URL: variable.redisUrl.optional().describe('Redis or Valkey, such as redis://:password@host:6379/0'),
+  REDIS_URL_FILE: variable.fileWith(variable.redisUrl).describe('A file with REDIS_URL'),
   REDIS_PREFIX: variable.redisPrefix.default('contact-phone').describe('The prefix of all keys in Redis'),
   HOST: z
     .string()
@@ -66,9 +75,8 @@ export const environment = z.object({
     .default(72_000)
     .describe('How long an idle connection stays open, in ms'),
   CORS_ORIGINS: variable.origins.default([]).describe('Origins that browsers may call from, comma-separated'),
-  ROUTER_SECRETS: variable.routerSecrets
-    .default([])
-    .describe('A secret, or two, that requests must send in x-router-secret'),
+  ROUTER_SECRETS: variable.secrets.optional().describe('A secret, or two, that requests must send in x-router-secret'),
+  ROUTER_SECRETS_FILE: variable.fileWith(variable.secrets).describe('A file with ROUTER_SECRETS'),
   INTROSPECTION: variable.flag.default(false).describe('Whether introspection is on'),
   PLAYGROUND: variable.flag.default(false).describe('Whether to serve /playground'),
   LOG_LEVEL: z

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isSupportedCountry } from 'libphonenumber-js/max';
 import { z } from 'zod';
 
@@ -38,6 +39,33 @@ export const httpUrl = (ofWhat: string) =>
     return z.NEVER;
   });
 
+export const hostName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/i, 'must be a host name, such as example.zitadel.cloud');
+
+export const proxyUrl = z.string().transform((value, issues) => {
+  const parsed = URL.canParse(value) ? new URL(value) : undefined;
+  if (parsed && /^https?:$/.test(parsed.protocol) && parsed.hostname !== '') return parsed;
+  issues.addIssue('must be the URL of an HTTP proxy, such as http://proxy.example.com:3128');
+  return z.NEVER;
+});
+
+/** The contents of a file, without a line break at the end. */
+export const contents = z.string().transform((path, issues) => {
+  try {
+    const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+    if (text !== '') return text;
+    issues.addIssue('must name a file that is not empty');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    issues.addIssue(`must name a file that this process can read (${code})`);
+  }
+  return z.NEVER;
+});
+
+/** The value of another variable in a file. */
+export const fileWith = <Value extends z.ZodType<unknown, string>>(value: Value) => contents.pipe(value).optional();
+
 /** The text of a bad entry, if it cannot be a secret: at most three letters or digits, or only capitals. Otherwise its position. */
 const nameOf = (text: string, index: number) => (/^(\w{1,3}|[A-Z_]{1,20})$/.test(text) ? text : `entry ${index + 1}`);
 
@@ -63,9 +91,8 @@ export const origins = listOf(
 
 const isSecret = (text: string) => /^[\x21-\x7e]{16,}$/.test(text);
 
-export const secret = z.string().refine(isSecret, 'must be at least 16 visible ASCII characters');
-
-export const routerSecrets = z.string().transform((value, issues) => {
+/** One secret, or two during a rotation. */
+export const secrets = z.string().transform((value, issues) => {
   const list = value.split(',').map((text) => text.trim());
   if (list.length <= 2 && list.every(isSecret)) return list;
   issues.addIssue('must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters');

@@ -53,7 +53,7 @@ export default defineConfig({
       // Reads the logs of all servers in the stories, so it comes last.
       { extends: true, test: { name: 'logs', include: ['test/logs.test.ts'], sequence: { groupOrder: 2 } } },
       // These take long, or need things that `npm test` must not depend on.
-      ...['soak', 'rover', 'frontend', 'container'].map((name) => ({
+      ...['soak', 'rover', 'frontend', 'container', 'kubernetes', 'prometheus', 'rolling-restart'].map((name) => ({
         extends: true as const,
         test: { name, include: [`test/${name}.check.ts`], testTimeout: 900_000, hookTimeout: 900_000 },
       })),

@@ -26,7 +26,7 @@ export async function createLimits(config: LimitsConfig, longestCallMs: number, 
   // One extra second to process the answer on a busy machine.
   const holdMs = longestCallMs + 1_000;
   const redis = config.redisUrl && (await connectRedis(config.redisUrl, config.redisPrefix, logger));
-  if (redis && config.smsLimitsPerNumber.length > 0 && config.phoneHashKey === undefined) {
+  if (redis && config.smsLimitsPerNumber.length > 0 && config.phoneHashKeys === undefined) {
     logger.warn('PHONE_HASH_KEY is not set: each process applies SMS_LIMITS_PER_NUMBER on its own');
   }
   const reservations = new Reservations(new MemoryStore(holdMs), redis && new redis.Store(redis.connection, holdMs));

@@ -27,7 +27,7 @@ const maxWaitMs = 2_000;
 export class SmsLimit {
   private readonly users: HistoryKind;
   private readonly numbers: HistoryKind;
-  private readonly hashKey: string | Buffer;
+  private hashKeys: readonly (string | Buffer)[];
   private readonly budgets: readonly Budget[];
   private readonly isOn: boolean;
 
@@ -42,7 +42,7 @@ export class SmsLimit {
     this.users = historyKind('user', config.smsLimits);
     this.numbers = historyKind('number', config.smsLimitsPerNumber);
     // With a random key, each process has its own hashes, so it limits numbers on its own.
-    this.hashKey = config.phoneHashKey ?? randomBytes(32);
+    this.hashKeys = config.phoneHashKeys ?? [randomBytes(32)];
     this.budgets = config.smsBudgets.map(({ country = allCountries, limit }) => budgetOf(country, limit));
     this.isOn = config.smsLimits.length + config.smsLimitsPerNumber.length + config.smsBudgets.length > 0;
   }
@@ -93,8 +93,8 @@ export class SmsLimit {
 
   private limitedCallFor({ userId, number, country }: Sms): LimitedCall {
     const histories: History[] = [{ kind: this.users, id: userId }];
-    if (this.numbers.limits.length > 0) {
-      const id = createHmac('sha256', this.hashKey).update(number).digest('base64url');
+    for (const key of this.numbers.limits.length > 0 ? this.hashKeys : []) {
+      const id = createHmac('sha256', key).update(number).digest('base64url');
       histories.push({ kind: this.numbers, id, user: userId });
     }
     return { histories, budgets: this.budgets.filter(({ name }) => name === allCountries || name === country) };
