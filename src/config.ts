@@ -1,8 +1,8 @@
 import { environment, type LogFormat, type LogLevel } from './environment.js';
 import { unknownVariables } from './unknown-variables.js';
-import * as variable from './variables.js';
+import type { Budget, Limit } from './limit-variables.js';
 
-export { noCountry, type Limit } from './variables.js';
+export { noCountry, type Limit } from './limit-variables.js';
 
 /** The configuration of the process, read once at startup. */
 export interface Config {
@@ -72,13 +72,13 @@ export interface SmsConfig {
 /** A limit that is undefined or an empty list is off. */
 export interface LimitsConfig {
   /** How often an SMS may be sent to one user: sorted by duration, and each longer one allows more. */
-  smsLimits: variable.Limit[];
+  smsLimits: Limit[];
   /** The same for one number, whichever users have it. */
-  smsLimitsPerNumber: variable.Limit[];
+  smsLimitsPerNumber: Limit[];
   /** The same for all users together: at most one for all countries, and one for each country. */
-  smsBudgets: variable.Budget[];
+  smsBudgets: Budget[];
   /** How many wrong codes one caller may try for one user. */
-  verifyLimit: variable.Limit | undefined;
+  verifyLimit: Limit | undefined;
   /** Redis gets numbers only as HMACs, one for each of these keys. If undefined, each process uses a random key, and limits numbers on its own. */
   phoneHashKeys: string[] | undefined;
   /** Shares the limits across processes. May contain a password. */
@@ -156,22 +156,5 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
       redisPrefix: data.REDIS_PREFIX,
     },
     log: { level: data.LOG_LEVEL, format: data.LOG_FORMAT },
-  };
-}
-
-/** The limits in effect, for the log, in the format of the variables. It must show no secret: the URL of Redis may contain a password. */
-export function effectiveLimits({ limits, sms, zitadel }: Config): Record<string, unknown> {
-  const { smsLimits, smsLimitsPerNumber, smsBudgets, verifyLimit, phoneHashKeys, redisUrl, redisPrefix } = limits;
-  return {
-    SMS_COUNTRIES: sms.countries.length > 0 ? sms.countries.join(',') : 'all',
-    SMS_NUMBER_TYPES: sms.numberTypes.join(','),
-    SMS_LIMITS: variable.formatLimits(smsLimits),
-    SMS_LIMITS_PER_NUMBER: variable.formatLimits(smsLimitsPerNumber),
-    SMS_BUDGET: variable.formatLimits(smsBudgets.map(({ country, limit }) => ({ country, ...limit }))),
-    VERIFY_LIMIT: variable.formatLimits(verifyLimit ? [verifyLimit] : []),
-    PHONE_HASH_KEY: phoneHashKeys === undefined ? 'unset' : 'set',
-    REDIS_PREFIX: redisPrefix,
-    ZITADEL_TIMEOUT_MS: zitadel.timeoutMs,
-    sharedByRedis: redisUrl !== undefined,
   };
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import * as limit from './limit-variables.js';
 import * as variable from './variables.js';
 
 // What each variable means and what it defaults to, as `--help` and .env.example show it.
@@ -9,7 +10,7 @@ const logFormats = ['json', 'pretty'] as const;
 export type LogLevel = (typeof logLevels)[number];
 export type LogFormat = (typeof logFormats)[number];
 
-const smsLimits = variable.limits('limits such as 1/30s,5/10m,20/24h, where each longer one allows more');
+const smsLimits = limit.limits('limits such as 1/30s,5/10m,20/24h, where each longer one allows more');
 
 /** The variables, in the order of docs/configuration.md. */
 export const environment = z.object({
@@ -36,16 +37,16 @@ export const environment = z.object({
   HTTPS_PROXY: variable.proxyUrl.optional().describe('The proxy for an https ZITADEL_URL'),
   HTTPS_PROXY_FILE: variable.fileWith(variable.proxyUrl).describe('A file with HTTPS_PROXY'),
   NO_PROXY: z.string().optional().describe('Hosts to call without HTTPS_PROXY, comma-separated'),
-  SMS_COUNTRIES: variable.countries
+  SMS_COUNTRIES: limit.countries
     .default([])
     .describe('Countries that SMS may be sent to, such as CH,DE,AT; all if unset'),
-  SMS_NUMBER_TYPES: variable.numberTypes
+  SMS_NUMBER_TYPES: limit.numberTypes
     .prefault('MOBILE,FIXED_LINE_OR_MOBILE,VOIP,PERSONAL_NUMBER,UNKNOWN')
     .describe('Types of phone numbers that SMS may be sent to'),
   SMS_LIMITS: smsLimits.prefault('1/30s,5/10m,20/24h').describe('How many SMS may be sent to one user, or off'),
   SMS_LIMITS_PER_NUMBER: smsLimits.optional().describe('The same for one number; as SMS_LIMITS if unset'),
-  SMS_BUDGET: variable.budgets.prefault('off').describe('The same for all users, such as 1000/1h,CH:500/1h'),
-  VERIFY_LIMIT: variable
+  SMS_BUDGET: limit.budgets.prefault('off').describe('The same for all users, such as 1000/1h,CH:500/1h'),
+  VERIFY_LIMIT: limit
     .limit('5/10m')
     .prefault('5/10m')
     .describe('How many wrong codes a caller may try for a user, or off'),

@@ -2,4 +2,7 @@ import { readConfig } from './config.js';
 import { run } from './process.js';
 import { startServer } from './server.js';
 
-await run(async (output) => startServer(readConfig(process.env), { logTo: output }));
+await run(
+  async (output) => startServer(readConfig(process.env), { logTo: output }),
+  (server) => server.rotate(readConfig(process.env)),
+);

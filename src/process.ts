@@ -7,16 +7,21 @@ import { StandardOutput, summariseError, type Logger } from './logger.js';
 const secondSignalMs = 1_000;
 
 interface Running extends AsyncDisposable {
-  logger: Pick<Logger, 'info' | 'warn' | 'fatal'>;
+  logger: Pick<Logger, 'info' | 'warn' | 'error' | 'fatal'>;
 }
 
 /**
  * Runs what `start` returns until SIGTERM or SIGINT, then shuts it down and exits with 0. Exits with 1, and logs why, if startup or shutdown
  * fails, a second signal arrives, or an uncaught error leaves the process in an unknown state. Even after an uncaught error, requests in
  * flight are answered.
+ *
+ * @param rotate reads the secrets again at SIGHUP, and returns the names of those that have changed; without it, SIGHUP ends the process too
  */
-export async function run(start: (output: StandardOutput) => Promise<Running>): Promise<void> {
-  let running: Running | undefined;
+export async function run<Server extends Running>(
+  start: (output: StandardOutput) => Promise<Server>,
+  rotate?: (server: Server) => Promise<string[]>,
+): Promise<void> {
+  let running: Server | undefined;
   let exitCode = 0;
   let isStopping = false;
   let signalledAt: number | undefined;
@@ -57,6 +62,18 @@ export async function run(start: (output: StandardOutput) => Promise<Running>): 
     }
   };
 
+  const onHangup = async () => {
+    const server = await starting.catch(() => undefined);
+    if (!server || !rotate || isStopping) return;
+    try {
+      const changed = await rotate(server);
+      const what = changed.length > 0 ? 'using the secrets that have changed' : 'no secret has changed';
+      server.logger.info({ changed }, `SIGHUP received: ${what}`);
+    } catch (error) {
+      server.logger.error({ err: error }, 'SIGHUP received: the secrets could not be changed, and stay as they are');
+    }
+  };
+
   const onStrayError = (error: unknown) => {
     if (!running) fail(error);
     exitCode = 1;
@@ -67,6 +84,7 @@ export async function run(start: (output: StandardOutput) => Promise<Running>): 
   // `on`, not `once`: without a listener, a signal or an uncaught error ends the process immediately.
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
+  process.on('SIGHUP', rotate ? () => void onHangup() : onSignal);
   process.on('uncaughtException', onStrayError);
   process.on('unhandledRejection', onStrayError);
   try {
@@ -79,13 +97,8 @@ export async function run(start: (output: StandardOutput) => Promise<Running>): 
 /** Reports a failed start. */
 function fail(reason: unknown): never {
   const isPlain = reason instanceof ConfigError || (reason instanceof Error && 'syscall' in reason);
-  console.error(isPlain ? reason.message + hintFor(reason) : JSON.stringify({ err: summariseError(reason) }));
+  console.error(isPlain ? reason.message : JSON.stringify({ err: summariseError(reason) }));
   process.exit(1);
-}
-
-function hintFor(reason: Error): string {
-  const isPortTaken = 'code' in reason && reason.code === 'EADDRINUSE';
-  return isPortTaken ? '. To use another port, set PORT, or METRICS_PORT for the metrics.' : '';
 }
 
 /** How long everything else may take once the time for requests in flight is up. */

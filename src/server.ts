@@ -1,16 +1,17 @@
 import type { FastifyInstance } from 'fastify';
 import type { DestinationStream } from 'pino';
-import { effectiveLimits, type Config } from './config.js';
+import { ConfigError, type Config } from './config.js';
 import { PhoneChanges } from './contact-phone/phone-changes.js';
 import { createApollo } from './graphql/apollo.js';
 import { serveGraphQL } from './graphql/endpoint.js';
 import { createSchema } from './graphql/schema.js';
 import { createHttpServer, graphqlPath, metricsEndpoint, serveHealth } from './http/http-server.js';
 import type { Examples } from './http/playground.js';
-import { routerOnly } from './http/refusals.js';
+import { RouterOnly } from './http/refusals.js';
 import { createLimits } from './limits/limits.js';
 import { createLogger, type Logger } from './logger.js';
 import { releaseAll, shutDown, type Release } from './process.js';
+import { changedSecrets, effectiveLimits } from './shown-config.js';
 import { createRequestLog, Metrics } from './telemetry/log-and-metrics.js';
 import { recordFaults, recordRequests } from './telemetry/request-record.js';
 import { startTracing } from './telemetry/tracing.js';
@@ -22,6 +23,13 @@ export interface RunningServer {
   url: string;
   metricsUrl: string;
   logger: Logger;
+  /**
+   * Uses the secrets of another configuration from now on, and ignores the rest of it. Requests in flight end with the old ones.
+   *
+   * @returns the names of those that have changed
+   * @throws {ConfigError} if there is no connection with the new URL of Redis; then nothing changes
+   */
+  rotate(next: Config): Promise<string[]>;
   /**
    * Stops accepting connections, waits for the requests in flight, and closes everything. Does this only once, even if called again.
    *
@@ -102,8 +110,8 @@ async function build(
   await pages?.(http);
 
   const { routerSecrets } = config.http;
-  const admission = routerSecrets.length > 0 ? [routerOnly(routerSecrets)] : [];
-  serveGraphQL(http, admission, {
+  const routerOnly = routerSecrets.length > 0 ? new RouterOnly(routerSecrets) : undefined;
+  serveGraphQL(http, routerOnly ? [routerOnly.hook] : [], {
     apollo,
     zitadel,
     limits,
@@ -127,14 +135,33 @@ async function build(
   };
   logger.info({ limits: effectiveLimits(config) }, 'Effective limits');
   const { host, port } = config.http;
-  const metricsOrigin = metricsPort === undefined ? undefined : await metricsHttp?.listen({ host, port: metricsPort });
-  const url = await http.listen({ host, port });
+  const metricsOrigin = metricsHttp && (await listen(metricsHttp, host, metricsPort ?? 0, 'METRICS_PORT'));
+  const url = await listen(http, host, port, 'PORT');
   connection.health.probeIfDue();
   let stopped: Promise<void> | undefined;
+  let secretsOf = config;
   return {
     url,
     metricsUrl: `${metricsOrigin ?? url}/metrics`,
     logger,
+    async rotate(next) {
+      const changed = changedSecrets(secretsOf, next);
+      await limits.rotate(next.limits);
+      connection.rotate(next.zitadel);
+      routerOnly?.rotate(next.http.routerSecrets);
+      secretsOf = next;
+      return changed;
+    },
     [Symbol.asyncDispose]: () => (stopped ??= shutDown(config.shutdown, { drain, finish, cut, releases })),
   };
+}
+
+/** @throws {ConfigError} with the variable at fault, if that is the port */
+async function listen(app: FastifyInstance, host: string, port: number, variable: string): Promise<string> {
+  try {
+    return await app.listen({ host, port });
+  } catch (error) {
+    const isPort = error instanceof Error && 'code' in error && ['EADDRINUSE', 'EACCES'].includes(String(error.code));
+    throw isPort ? new ConfigError(`${variable} cannot be used: ${error.message}`, { cause: error }) : error;
+  }
 }

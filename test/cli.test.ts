@@ -64,8 +64,12 @@ test('--version prints the version of the package', async () => {
 });
 
 test.each([
-  ['--version', [], ['cli.js']],
-  ['--help', ['libphonenumber-js', 'zod'], ['cli.js', 'environment.js', 'variables.js']],
+  ['--version', [], ['cli.js', 'version.js']],
+  [
+    '--help',
+    ['libphonenumber-js', 'zod'],
+    ['cli.js', 'environment.js', 'limit-variables.js', 'variables.js', 'version.js'],
+  ],
 ])('%s loads nothing of the server', async (option, packages, files) => {
   const folder = await temporaryFolder();
 

@@ -1,6 +1,10 @@
 import type { PhoneNumberType } from 'libphonenumber-js/max';
-import { expect, test } from 'vitest';
-import { ConfigError, effectiveLimits, readConfig } from '../src/config.js';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { ConfigError, readConfig } from '../src/config.js';
+import { effectiveLimits } from '../src/shown-config.js';
 
 const ZITADEL_URL = 'https://example.zitadel.cloud';
 
@@ -24,7 +28,15 @@ test('requires only ZITADEL_URL', () => {
     metrics: { port: undefined },
     traces: { endpoint: undefined },
     shutdown: { delayMs: 0, timeoutMs: 25_000 },
-    zitadel: { url: new URL(ZITADEL_URL), instanceHost: undefined, api: 'rest', timeoutMs: 10_000 },
+    zitadel: {
+      url: new URL(ZITADEL_URL),
+      instanceHost: undefined,
+      host: undefined,
+      tls: { ca: undefined, cert: undefined, key: undefined },
+      proxy: { url: undefined, except: undefined },
+      api: 'rest',
+      timeoutMs: 10_000,
+    },
     sms: {
       countries: [],
       numberTypes: ['MOBILE', 'FIXED_LINE_OR_MOBILE', 'VOIP', 'PERSONAL_NUMBER', 'UNKNOWN'],
@@ -34,7 +46,7 @@ test('requires only ZITADEL_URL', () => {
       smsLimitsPerNumber: smsLimits,
       smsBudgets: [],
       verifyLimit: { count: 5, seconds: 600 },
-      phoneHashKey: undefined,
+      phoneHashKeys: undefined,
       redisUrl: undefined,
       redisPrefix: 'contact-phone',
     },
@@ -130,7 +142,7 @@ test('accepts a key for hashing numbers, and a prefix for the keys in Redis', ()
   const set = { PHONE_HASH_KEY: 'sixteen-letters!', REDIS_PREFIX: 'Phones_2.eu-west' };
 
   expect(readConfig({ ZITADEL_URL, ...set }).limits).toMatchObject({
-    phoneHashKey: set.PHONE_HASH_KEY,
+    phoneHashKeys: [set.PHONE_HASH_KEY],
     redisPrefix: set.REDIS_PREFIX,
   });
 });
@@ -369,7 +381,6 @@ test.for([
   ['SMS_BUDGET', 'S3CR3T:5/1h'],
   ['PHONE_HASH_KEY', 'S3CR3T-too-shor'],
   ['PHONE_HASH_KEY', 'S3CR3T of the numbers'],
-  ['PHONE_HASH_KEY', 'S3CR3T-of-the-numbers\n'],
   ['REDIS_PREFIX', '{S3CR3T}'],
   ['REDIS_PREFIX', 'a:b'],
   ['REDIS_PREFIX', 'a b'],
@@ -412,4 +423,68 @@ test('an origin with any port is matched character by character, whatever a host
   expect(isAllowed('http://a.b+(c:5173')).toBe(true);
   expect(isAllowed('http://a.bb(c:5173')).toBe(false);
   expect(isAllowed('http://axb+(c:5173')).toBe(false);
+});
+
+/** What readConfig complains about. */
+function mistakesIn(env: Record<string, string>): string[] {
+  try {
+    readConfig({ ZITADEL_URL, ...env });
+    return [];
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).message.split('\n').slice(1);
+  }
+}
+
+test('reads a secret from a file, without the line break at its end', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'contact-phone-config-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const set = {
+    ROUTER_SECRETS_FILE: file('router', 'S3CR3T-of-the-router\n'),
+    PHONE_HASH_KEY_FILE: file('numbers', 'S3CR3T-of-the-numbers,S3CR3T-of-new-numbers\r\n'),
+    REDIS_URL_FILE: file('redis', 'redis://:S3CR3T@localhost:6379/0'),
+    HTTPS_PROXY_FILE: file('proxy', 'http://user:S3CR3T@proxy.example.com:3128\n'),
+  };
+
+  const { http, limits, zitadel } = readConfig({ ZITADEL_URL, ...set });
+
+  expect(http.routerSecrets).toEqual(['S3CR3T-of-the-router']);
+  expect(limits.phoneHashKeys).toEqual(['S3CR3T-of-the-numbers', 'S3CR3T-of-new-numbers']);
+  expect(limits.redisUrl?.href).toBe('redis://:S3CR3T@localhost:6379/0');
+  expect(zitadel.proxy.url?.password).toBe('S3CR3T');
+  expect(mistakesIn({ ...set, REDIS_URL: 'redis://:S3CR3T@localhost' })).toEqual([
+    '  REDIS_URL and REDIS_URL_FILE are both set: set only one of them',
+  ]);
+  expect(
+    mistakesIn({
+      ROUTER_SECRETS_FILE: file('short', 'S3CR3T'),
+      PHONE_HASH_KEY_FILE: file('empty', '\n'),
+      REDIS_URL_FILE: join(folder, 'S3CR3T'),
+      HTTPS_PROXY_FILE: folder,
+    }),
+  ).toEqual([
+    '  HTTPS_PROXY_FILE must name a file that this process can read (EISDIR)',
+    '  PHONE_HASH_KEY_FILE must name a file that is not empty',
+    '  REDIS_URL_FILE must name a file that this process can read (ENOENT)',
+    '  ROUTER_SECRETS_FILE must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters',
+  ]);
+});
+
+test('reads the variables of proxies in lower case too, as platforms set them', () => {
+  const proxyOf = (env: Record<string, string>) => readConfig({ ZITADEL_URL, ...env }).zitadel.proxy;
+
+  expect(proxyOf({ https_proxy: 'http://proxy:3128', no_proxy: 'localhost' })).toEqual({
+    url: new URL('http://proxy:3128'),
+    except: 'localhost',
+  });
+});
+
+test('explains a METRICS_PORT that Kubernetes has set', () => {
+  expect(mistakesIn({ METRICS_PORT: 'tcp://10.96.0.7:9090' })).toEqual([
+    '  METRICS_PORT is what Kubernetes sets for a Service of that name: set enableServiceLinks: false in the pod, or rename the Service',
+  ]);
 });

@@ -51,7 +51,7 @@ test('reports everything that is wrong with the environment at once, and exits w
   SMS_LIMITS_PER_NUMBER must be off or limits such as 1/30s,5/10m,20/24h, where each longer one allows more (count at most 100, duration at most 24d)
   SMS_BUDGET must be off or limits such as 1000/1h,CH:500/1h, one for all countries and one for each (count at most 1000000, duration at most 24d): entry 2 is wrong
   VERIFY_LIMIT must be off or a limit such as 5/10m (count at most 100, duration at most 24d)
-  PHONE_HASH_KEY must be at least 16 visible ASCII characters
+  PHONE_HASH_KEY must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters
   REDIS_URL must be a URL such as redis://:password@host:6379/0, or rediss:// for TLS
   REDIS_PREFIX must be 1 to 50 letters, digits, or any of ._-
   PORT must be a whole number from 0 to 65535
@@ -101,15 +101,16 @@ test('logs the limits in effect at startup, and the signal at shutdown', async (
   expect(lines).toContainEqual(expect.objectContaining({ level: 30, msg: 'SIGTERM received: shutting down' }));
 });
 
-test('reports in one line that its port is in use, and how to use another', async () => {
+test.for(['PORT', 'METRICS_PORT'])('reports in one line that %s is in use', async (variable) => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;
-  await using server = startChild([main], { ZITADEL_URL: 'http://127.0.0.1:1', HOST: '127.0.0.1', PORT: String(port) });
+  const env = { ZITADEL_URL: 'http://127.0.0.1:1', HOST: '127.0.0.1', PORT: '0', METRICS_PORT: '0' };
+  await using server = startChild([main], { ...env, [variable]: String(port) });
 
   expect(await server.exited).toBe(1);
   expect(server.output.stderr).toBe(
-    `listen EADDRINUSE: address already in use 127.0.0.1:${port}. To use another port, set PORT, or METRICS_PORT for the metrics.\n`,
+    `${variable} cannot be used: listen EADDRINUSE: address already in use 127.0.0.1:${port}\n`,
   );
   other.close();
 });

@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { ConfigError } from '../src/config.js';
-import { RedisConnection, script } from '../src/limits/redis-connection.js';
+import { RedisConnection } from '../src/limits/redis-connection.js';
+import { script } from '../src/limits/redis-master.js';
 import { createLogger } from '../src/logger.js';
 import { hasRedis } from './support/has-redis.js';
 import { startCluster } from './support/redis-cluster.js';

@@ -32,13 +32,23 @@ export function refuse(reply: FastifyReply, statusCode: number, message?: string
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
 /** Refuses a request without one of the secrets in `x-router-secret`, before its body is read. */
-export function routerOnly(secrets: readonly string[]): onRequestHookHandler {
+export class RouterOnly {
   // Constant-time comparison needs equal lengths, which digests have.
-  const known = secrets.map(digest);
-  return (request, reply, done) => {
+  private known: readonly Buffer[];
+
+  constructor(secrets: readonly string[]) {
+    this.known = secrets.map(digest);
+  }
+
+  /** Accepts these secrets from now on, and no others. */
+  rotate(secrets: readonly string[]): void {
+    this.known = secrets.map(digest);
+  }
+
+  readonly hook: onRequestHookHandler = (request, reply, done) => {
     const shown = digest(String(request.headers['x-router-secret'] ?? ''));
     // Compare with every secret, so that timing does not reveal which one matched.
-    const matches = known.filter((secret) => timingSafeEqual(secret, shown));
+    const matches = this.known.filter((secret) => timingSafeEqual(secret, shown));
     if (matches.length > 0) done();
     else refuse(reply, 403);
   };

@@ -13,6 +13,12 @@ export interface Limits {
   guesses: GuessLimit;
   /** Empty if no Redis is configured. */
   state(): { redis?: 'up' | 'down' };
+  /**
+   * Uses other secrets from now on. Calls in flight keep their reservations.
+   *
+   * @throws {ConfigError} if there is no connection with the new URL of Redis; then nothing changes
+   */
+  rotate(secrets: Pick<LimitsConfig, 'phoneHashKeys' | 'redisUrl'>): Promise<void>;
   close(): void;
 }
 
@@ -32,10 +38,15 @@ export async function createLimits(config: LimitsConfig, longestCallMs: number, 
   const reservations = new Reservations(new MemoryStore(holdMs), redis && new redis.Store(redis.connection, holdMs));
   const known = new KnownCallers();
   const guesses = new GuessLimit(reservations, known, config.verifyLimit);
+  const sms = new SmsLimit(reservations, known, guesses, config, warnOfFullBudgets(logger));
   return {
-    sms: new SmsLimit(reservations, known, guesses, config, warnOfFullBudgets(logger)),
+    sms,
     guesses,
     state: () => (redis ? { redis: redis.connection.state } : {}),
+    async rotate({ phoneHashKeys, redisUrl }) {
+      if (redisUrl) await redis?.connection.rotate(redisUrl);
+      if (phoneHashKeys) sms.rotate(phoneHashKeys);
+    },
     close: () => redis?.connection.close(),
   };
 }

@@ -1,4 +1,4 @@
-import { script } from './redis-connection.js';
+import { script } from './redis-master.js';
 import { bucketsOfBudget } from './store.js';
 
 /**

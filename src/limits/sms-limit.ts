@@ -84,6 +84,11 @@ export class SmsLimit {
     return { answer, opensAt: this.users.limits.length > 0 && ofUser ? inMs(ofUser.opensInMs) : null };
   }
 
+  /** @param hashKeys counts numbers under each of these from now on */
+  rotate(hashKeys: readonly string[]): void {
+    this.hashKeys = hashKeys;
+  }
+
   /** When another SMS may be sent to each of these users, by the limits per user only; null if one may be sent now. */
   async opensAt(userIds: readonly string[]): Promise<(Date | null)[]> {
     if (this.users.limits.length === 0) return userIds.map(() => null);

@@ -8,7 +8,7 @@ const redisIsUp = /"Redis is up/;
 const redisIsDown = /"Redis is down/;
 
 /** Makes timers ten times as long. When this many processes share a busy machine, Redis may take longer than they would wait. */
-const patiently =
+export const patiently =
   'data:text/javascript,const set = setTimeout; globalThis.setTimeout = (run, ms, ...args) => set(run, 10 * ms, ...args)';
 
 /**

@@ -115,7 +115,7 @@ export async function openStage(
 ) {
   const zitadel = await startEmbeddedZitadel(options);
   const lines: string[] = [];
-  const config = readConfig({
+  const all = {
     HOST: '127.0.0.1',
     PORT: '0',
     INTROSPECTION: 'true',
@@ -126,8 +126,8 @@ export async function openStage(
     SMS_LIMITS: 'off',
     VERIFY_LIMIT: 'off',
     ...env,
-  });
-  const server = await startServer(config, { logTo: { write: (line) => void lines.push(line) } });
+  };
+  const server = await startServer(readConfig(all), { logTo: { write: (line) => void lines.push(line) } });
   return {
     zitadel,
     url: server.url,
@@ -144,6 +144,8 @@ export async function openStage(
     ) => run(`${server.url}/graphql`, name, variables, headers),
     resend: (variables?: Record<string, unknown>, headers?: Record<string, string>, signal?: AbortSignal) =>
       resend(server.url, variables, headers, signal),
+    /** Rotates to the secrets in these variables. */
+    rotate: (changed: Record<string, string>) => server.rotate(readConfig({ ...all, ...changed })),
     /** Closes the subgraph early. Disposing of the stage closes it again, and everything else. */
     closeServer: () => server[Symbol.asyncDispose](),
     async [Symbol.asyncDispose]() {
