@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { errors, type Dispatcher, type Pool } from 'undici';
 import type { FailedCall, Rpc } from '../failure.js';
 import { failedCall } from '../failures.js';
+import { hintFor } from './connector.js';
 
 export interface UpstreamRequest {
   rpc: Rpc;
@@ -62,8 +63,9 @@ export function exchange(
       hasFailed = true;
       clearTimeout(timer);
       const sent = controller !== undefined;
-      const answer = httpStatus === undefined ? {} : { httpStatus };
-      reject(failedCall({ rpc: request.rpc, kind, sent, connectionBroke, ...answer }, cause));
+      const note = hintFor(cause);
+      const known = { ...(httpStatus !== undefined && { httpStatus }), ...(note !== undefined && { note }) };
+      reject(failedCall({ rpc: request.rpc, kind, sent, connectionBroke, ...known }, cause));
     };
 
     const timer = setTimeout(

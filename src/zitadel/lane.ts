@@ -1,4 +1,4 @@
-import { Pool } from 'undici';
+import { Pool, type buildConnector } from 'undici';
 import { failedCall } from '../failures.js';
 import { exchange, type Deadline, type UpstreamAnswer, type UpstreamRequest } from './exchange.js';
 
@@ -13,9 +13,6 @@ interface LaneOptions {
   reuseMs: number;
 }
 
-const connectTimeoutMs = 3_000;
-/** Leaves time to try two addresses of a host. Node's default of 250 ms is shorter than a handshake with another continent. */
-const attemptTimeoutMs = 1_200;
 /** Connections are replaced after this time, to pick up DNS changes. */
 const poolLifetimeMs = 30_000;
 const maxAnswerBytes = 1024 * 1024;
@@ -32,6 +29,7 @@ export class Lane {
 
   constructor(
     private readonly origin: string,
+    private connect: buildConnector.connector,
     private readonly options: LaneOptions,
   ) {
     // undici's own queue has no bound, and a request cannot leave it.
@@ -58,6 +56,12 @@ export class Lane {
     }
   }
 
+  /** From now on, opens connections with this. Requests in flight finish on the old ones. */
+  reconnect(connect: buildConnector.connector): void {
+    this.connect = connect;
+    this.replacePool();
+  }
+
   /** Waits for the requests in flight. */
   async close(): Promise<void> {
     await Promise.all([...this.pools].map((pool) => this.closePool(pool)));
@@ -72,11 +76,7 @@ export class Lane {
     const { connections, reuseMs } = this.options;
     const pool = new Pool(this.origin, {
       connections,
-      connect: {
-        timeout: connectTimeoutMs,
-        autoSelectFamily: true,
-        autoSelectFamilyAttemptTimeout: attemptTimeoutMs,
-      },
+      connect: this.connect,
       keepAliveTimeout: reuseMs,
       // Overrides the `Keep-Alive` header of the answer.
       keepAliveMaxTimeout: reuseMs,

@@ -5,6 +5,7 @@ import type { Failure, Rpc } from '../failure.js';
 import { failureOf } from '../failures.js';
 import { parseAnswer } from './answer.js';
 import { connect } from './connect.js';
+import { createConnector } from './connector.js';
 import { Deadline, type UpstreamRequest } from './exchange.js';
 import { Lane } from './lane.js';
 import { rest, type ZitadelApi, type RpcRequest } from './rest.js';
@@ -78,17 +79,27 @@ export class ZitadelConnection {
   private readonly basePath: string;
 
   constructor(
-    private readonly config: ZitadelConfig,
-    logger: Logger,
+    private config: ZitadelConfig,
+    private readonly logger: Logger,
   ) {
     this.api = apis[config.api];
     const { origin, pathname } = config.url;
     this.basePath = pathname.replace(/\/$/, '');
+    const connector = createConnector(config, logger);
     // A write that starts late is likely to time out with an unknown outcome.
-    this.writes = new Lane(origin, { connections: 64, maxWaiting, reuseMs: writeReuseMs, startShare: 0.5 });
-    this.reads = new Lane(origin, { connections: 64, maxWaiting, reuseMs: readReuseMs, startShare: 1 });
-    this.probes = new Lane(origin, { connections: 1, maxWaiting: 0, reuseMs: readReuseMs, startShare: 1 });
+    this.writes = new Lane(origin, connector, { connections: 64, maxWaiting, reuseMs: writeReuseMs, startShare: 0.5 });
+    this.reads = new Lane(origin, connector, { connections: 64, maxWaiting, reuseMs: readReuseMs, startShare: 1 });
+    this.probes = new Lane(origin, connector, { connections: 1, maxWaiting: 0, reuseMs: readReuseMs, startShare: 1 });
     this.health = new ZitadelHealth(() => this.probe(), logger);
+  }
+
+  /** Opens new connections with the TLS files and the proxy of this configuration. Calls in flight finish on the old ones. */
+  rotate(config: ZitadelConfig): void {
+    const settings = ({ tls, proxy }: ZitadelConfig) => JSON.stringify([tls, proxy]);
+    if (settings(config) === settings(this.config)) return;
+    this.config = config;
+    const connector = createConnector(config, this.logger);
+    for (const lane of [this.writes, this.reads, this.probes]) lane.reconnect(connector);
   }
 
   /** Starts the time limit for all calls that one field needs: ZITADEL_TIMEOUT_MS. */
@@ -156,6 +167,8 @@ export class ZitadelConnection {
   private address(call: RpcRequest, headers: UpstreamRequest['headers']): UpstreamRequest {
     const { method, path, body } = this.api.address(call);
     const all = {
+      // undici also takes the server name for TLS from it.
+      host: this.config.host,
       accept: 'application/json',
       'accept-encoding': 'identity',
       'x-zitadel-instance-host': this.config.instanceHost,
