@@ -54,7 +54,7 @@ export interface ZitadelConfig {
 }
 
 /** In PEM format. */
-export interface ZitadelTls {
+interface ZitadelTls {
   /** The only authorities to trust; undefined for those of Node.js. */
   ca?: string | undefined;
   cert?: string | undefined;
