@@ -1,4 +1,5 @@
 import { environment, type LogFormat, type LogLevel } from './environment.js';
+import { tlsMistakes } from './tls-variables.js';
 import { unknownVariables } from './unknown-variables.js';
 import type { Budget, Limit } from './limit-variables.js';
 
@@ -116,10 +117,12 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
   const names = Object.keys(environment.shape);
   const twice = names.filter((name) => set[name] !== undefined && set[`${name}_FILE`] !== undefined);
   const unknown = unknownVariables(Object.keys(set), names);
-  if (!data || twice.length + unknown.length > 0) {
+  const { ZITADEL_CLIENT_CERT_FILE: cert, ZITADEL_CLIENT_KEY_FILE: key } = data ?? {};
+  const tls = tlsMistakes({ ...defaults, ...set }, { cert, key });
+  if (!data || twice.length + unknown.length + tls.length > 0) {
     const invalid = (error?.issues ?? []).map(({ path, message }) => `${path.join('.')} ${message}`);
     const both = twice.map((name) => `${name} and ${name}_FILE are both set: set only one of them`);
-    const mistakes = [...invalid, ...both, ...unknown].map((mistake) => `  ${mistake}`);
+    const mistakes = [...invalid, ...both, ...tls, ...unknown].map((mistake) => `  ${mistake}`);
     throw new ConfigError(`Invalid configuration:\n${[...new Set(mistakes)].join('\n')}`);
   }
   return {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import * as limit from './limit-variables.js';
+import * as tls from './tls-variables.js';
 import * as variable from './variables.js';
 
 // What each variable means and what it defaults to, as `--help` and .env.example show it.
@@ -20,9 +21,7 @@ export const environment = z.object({
   ZITADEL_INSTANCE_HOST: variable.hostName
     .optional()
     .describe('The host name of the instance, if ZITADEL_URL is an internal address'),
-  ZITADEL_HOST: variable.hostName
-    .optional()
-    .describe('The host name to ask for, if ZITADEL_URL is the address of a proxy'),
+  ZITADEL_HOST: variable.hostName.optional().describe('The host name in Host and TLS, if ZITADEL_URL has another'),
   ZITADEL_API: z
     .enum(['rest', 'connect'], 'must be rest or connect')
     .default('rest')
@@ -31,9 +30,9 @@ export const environment = z.object({
     .wholeNumber(1, 300_000)
     .default(10_000)
     .describe('How long one field may wait for ZITADEL, in ms'),
-  ZITADEL_CA_FILE: variable.contents.optional().describe('A PEM file with the only authorities to trust for ZITADEL'),
-  ZITADEL_CLIENT_CERT_FILE: variable.contents.optional().describe('A PEM file with a client certificate for ZITADEL'),
-  ZITADEL_CLIENT_KEY_FILE: variable.contents.optional().describe('A PEM file with its private key'),
+  ZITADEL_CA_FILE: tls.certificates.optional().describe('A PEM file with the only authorities to trust for ZITADEL'),
+  ZITADEL_CLIENT_CERT_FILE: tls.certificates.optional().describe('A PEM file with a client certificate for ZITADEL'),
+  ZITADEL_CLIENT_KEY_FILE: tls.privateKey.optional().describe('A PEM file with its private key'),
   HTTPS_PROXY: variable.proxyUrl.optional().describe('The proxy for an https ZITADEL_URL'),
   HTTPS_PROXY_FILE: variable.fileWith(variable.proxyUrl).describe('A file with HTTPS_PROXY'),
   NO_PROXY: z.string().optional().describe('Hosts to call without HTTPS_PROXY, comma-separated'),

@@ -41,7 +41,8 @@ export const hostName = z
 
 export const proxyUrl = z.string().transform((value, issues) => {
   const parsed = URL.canParse(value) ? new URL(value) : undefined;
-  if (parsed && /^https?:$/.test(parsed.protocol) && parsed.hostname !== '') return parsed;
+  if (parsed && /^https?:$/.test(parsed.protocol) && canDecode(parsed.username) && canDecode(parsed.password))
+    return parsed;
   issues.addIssue('must be the URL of an HTTP proxy, such as http://proxy.example.com:3128');
   return z.NEVER;
 });

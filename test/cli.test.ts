@@ -68,7 +68,7 @@ test.each([
   [
     '--help',
     ['libphonenumber-js', 'zod'],
-    ['cli.js', 'environment.js', 'limit-variables.js', 'variables.js', 'version.js'],
+    ['cli.js', 'environment.js', 'limit-variables.js', 'tls-variables.js', 'variables.js', 'version.js'],
   ],
 ])('%s loads nothing of the server', async (option, packages, files) => {
   const folder = await temporaryFolder();

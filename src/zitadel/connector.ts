@@ -1,7 +1,7 @@
 import { request as httpRequest, type ClientRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { BlockList, isIP, type Socket } from 'node:net';
-import { createSecureContext } from 'node:tls';
+import { checkServerIdentity, createSecureContext, type PeerCertificate } from 'node:tls';
 import type { Logger } from 'pino';
 import { buildConnector } from 'undici';
 import type { ZitadelConfig } from '../config.js';
@@ -11,7 +11,7 @@ const connectTimeoutMs = 3_000;
 const bothFamilies = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 1_200 };
 
 /** @returns a function that opens connections to ZITADEL, directly or through the proxy */
-export function createConnector(config: ZitadelConfig, logger: Logger): buildConnector.connector {
+export function createConnector(config: ZitadelConfig, logger: Pick<Logger, 'info'>): buildConnector.connector {
   const { url, tls, proxy } = config;
   const isHttps = url.protocol === 'https:';
   const connect = buildConnector({
@@ -19,6 +19,11 @@ export function createConnector(config: ZitadelConfig, logger: Logger): buildCon
     timeout: connectTimeoutMs,
     // Parses the certificates once, rather than for each connection.
     ...(isHttps && { secureContext: createSecureContext(tls) }),
+    checkServerIdentity(host: string, certificate: PeerCertificate) {
+      const cause = checkServerIdentity(host, certificate);
+      // With the code of the cause, undici's `close` could wait forever.
+      return cause && new ConnectError('its certificate is for another host name; see ZITADEL_HOST', { cause });
+    },
   });
   if (!isHttps || !proxy.url || isExempt(url, proxy.except)) return connect;
   // The whole URL may contain a password.
@@ -50,7 +55,7 @@ function throughTunnel(proxy: URL, connect: buildConnector.connector): buildConn
       clearTimeout(timer);
       callback(...result);
     };
-    const fail = (message: string, cause?: unknown) => end(new ProxyError(message, { cause }), null);
+    const fail = (message: string, cause?: unknown) => end(new ConnectError(message, { cause }), null);
     const path = `${target.hostname.includes(':') ? `[${target.hostname}]` : target.hostname}:${target.port || 443}`;
     const asking = ask({ ...settings, path, headers: { host: path, ...(credentials !== ':' && authorization) } });
     let toDestroy: ClientRequest | Socket = asking;
@@ -72,19 +77,18 @@ function throughTunnel(proxy: URL, connect: buildConnector.connector): buildConn
   };
 }
 
-/** The tunnel could not be opened. */
-class ProxyError extends Error {
-  override readonly name = 'ProxyError';
+/** Its message is a hint. */
+class ConnectError extends Error {
+  override readonly name = 'ConnectError';
 }
 
-/** By the code of the error. */
+/** For other errors, by their code. */
 const hints = [
   [
     /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/,
     'its certificate is from an authority that is not trusted; see ZITADEL_CA_FILE',
   ],
   [/^CERT_/, 'its certificate is not valid'],
-  [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'its certificate is for another host name; see ZITADEL_HOST'],
   [/^ERR_SSL_WRONG_VERSION_NUMBER$/, 'it does not speak TLS'],
   [
     /^ERR_SSL_.*_ALERT_/,
@@ -94,7 +98,7 @@ const hints = [
 
 /** What an operator needs to know about a connection that failed. */
 export function hintFor(error: unknown): string | undefined {
-  if (error instanceof ProxyError) return error.message;
+  if (error instanceof ConnectError) return error.message;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return hints.find(([codes]) => codes.test(code))?.[1];
 }
@@ -103,7 +107,7 @@ export function hintFor(error: unknown): string | undefined {
 function isExempt(url: URL, list = ''): boolean {
   const host = withoutBrackets(url.hostname);
   const port = url.port || '443';
-  const entries = list.toLowerCase().split(/[\s,]+/);
+  const entries = list.toLowerCase().match(/[^\s,]+/g) ?? [];
   return entries.some((entry) => {
     const [, subnet, bits] = /^([^/]+)\/(\d{1,3})$/.exec(entry) ?? [];
     if (subnet !== undefined) return isWithin(host, subnet, Number(bits));
@@ -116,9 +120,10 @@ function isExempt(url: URL, list = ''): boolean {
 function isWithin(host: string, subnet: string, bits: number): boolean {
   const version = isIP(subnet);
   if (version === 0 || version !== isIP(host) || bits > (version === 4 ? 32 : 128)) return false;
+  const type = version === 4 ? 'ipv4' : 'ipv6';
   const addresses = new BlockList();
-  addresses.addSubnet(subnet, bits, `ipv${version === 4 ? 4 : 6}`);
-  return addresses.check(host, `ipv${version === 4 ? 4 : 6}`);
+  addresses.addSubnet(subnet, bits, type);
+  return addresses.check(host, type);
 }
 
 const withoutBrackets = (host: string) => host.replace(/^\[|\]$/g, '');
