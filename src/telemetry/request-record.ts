@@ -41,6 +41,10 @@ export interface Tracing {
 }
 
 export interface RequestTrace {
+  /** In hexadecimal, as in `traceparent`. */
+  readonly traceId: string;
+  /** Of the span for HTTP. */
+  readonly spanId: string;
   beginOperation(operation: RecordedOperation): void;
   beginCall(rpc: Rpc): { headers: TraceHeaders; end(call: RecordedCall): void };
   end(record: RequestRecord): void;

@@ -49,8 +49,11 @@ export async function startTracing(endpoint: URL, logger: Logger): Promise<Traci
       const http = tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, caller);
       let current = trace.setSpan(caller, http);
       let operationSpan: ReturnType<typeof tracer.startSpan> | undefined;
+      const { traceId, spanId } = http.spanContext();
 
       return {
+        traceId,
+        spanId,
         beginOperation({ kind, name: given, field }) {
           const type = { 'graphql.operation.type': kind };
           operationSpan = tracer.startSpan(
