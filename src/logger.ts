@@ -21,7 +21,7 @@ export async function createLogger(
   return pino(
     {
       level,
-      serializers: { err: summariseError },
+      serializers: { err: summariseError, path: safePath },
       redact: [...secret, ...secret.map((field) => `*.${field}`)],
     },
     format === 'pretty' ? await forPeople(destination) : destination,
@@ -47,6 +47,19 @@ async function forPeople(destination: DestinationStream): Promise<DestinationStr
     },
   });
   return { write: (line) => destination.write(prettify(line)) };
+}
+
+/** Lower-case words, as in the paths that routers and scanners try. Codes have capitals, phone numbers more digits, and tokens longer words. */
+const harmlessPath = /^\/(?!(?:\D*\d){4})(?!.*[^/]{24})[a-z\d._/-]{0,63}$/;
+
+/**
+ * The path of a URL for logs and traces, without its query. Clients choose it, so it could contain anything.
+ *
+ * @returns `other` unless it is short and harmless
+ */
+export function safePath(url: string): string {
+  const [path = ''] = url.split('?', 1);
+  return harmlessPath.test(path) ? path : 'other';
 }
 
 const maxText = 300;

@@ -10,7 +10,7 @@ import { resend, unverified } from './support/stage.js';
 // How much there is to read: in all, in one file, and to follow one request.
 const maxFiles = 72;
 const maxLines = 200;
-const maxVisited = 27;
+const maxVisited = 28;
 
 test('has few files, and none of them is long', () => {
   const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));

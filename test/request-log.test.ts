@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import type { Misbehaviour } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { Failure } from '../src/failure.js';
-import { createLogger } from '../src/logger.js';
+import { createLogger, safePath } from '../src/logger.js';
 import { RequestRecord } from '../src/telemetry/request-record.js';
 import { crowd } from './support/crowd.js';
 import { resendAndHangUp } from './support/hang-up.js';
@@ -378,7 +378,7 @@ test('logs a request that was aborted at shutdown', async () => {
 });
 
 test("ranks its own faults above ZITADEL's, and those above the client's", () => {
-  const record = new RequestRecord('1', undefined);
+  const record = new RequestRecord('1', 'POST', '/graphql', undefined);
 
   record.failures = (['NOT_FOUND', 'UPSTREAM_ERROR', 'INTERNAL_SERVER_ERROR'] as const).map(
     (code) => new Failure({ code }),
@@ -387,6 +387,20 @@ test("ranks its own faults above ZITADEL's, and those above the client's", () =>
   record.failures = (['NOT_FOUND', 'UPSTREAM_ERROR', 'FORBIDDEN'] as const).map((code) => new Failure({ code }));
   expect(record.code).toBe('UPSTREAM_ERROR');
 });
+
+test.for(
+  [
+    ['/graphql'],
+    ['/query'],
+    ['/api/v1/graphql/'],
+    ['/.well-known/security.txt'],
+    ['/a'.repeat(32)],
+    ['/query?access_token=S3CR3T', '/query'],
+    // Phone numbers, codes, tokens and control characters; an absolute URL with a password; a path that is too long.
+    ...['/+41791234567', '/41791234567', '/41-79-123-45-67', '/4/1/7/9/1', '/7QK2ZD', '/QKZDAB', '/%2B4179', '/a%0Ab'],
+    ...['/eyjhbgcioijsuzi1niisinr5', '/a\nb', '/a b', 'http://user:password@host/a', '*', '', '/a'.repeat(32) + '/'],
+  ].map((one) => (typeof one === 'string' ? [one, 'other'] : one)) as [string, string?][],
+)('logs the path %j only if it is harmless', ([url, path = url]) => expect(safePath(url)).toBe(path));
 
 test('logs at the level of the most severe error', async () => {
   await using stage = await openStage();

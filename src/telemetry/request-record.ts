@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { ErrorCode, Outcome } from '../errors.js';
 import type { Failure, Rpc } from '../failure.js';
 import { refusedRequest } from '../failures.js';
-import type { Logger } from '../logger.js';
+import { safePath } from '../logger.js';
 import type { StartedCall, TraceHeaders, WatchedCall } from '../zitadel/zitadel-connection.js';
 
 declare module 'fastify' {
@@ -69,9 +69,14 @@ export class RequestRecord {
   private callsInFlight = 0;
   private upstreamSince = 0;
 
-  /** @param trace undefined if tracing is off */
+  /**
+   * @param path see `safePath`
+   * @param trace undefined if tracing is off
+   */
   constructor(
     readonly id: string,
+    readonly method: string,
+    readonly path: string,
     readonly trace: RequestTrace | undefined,
   ) {}
 
@@ -158,11 +163,12 @@ export function recordRequests(
 
   app.decorateRequest('record', undefined);
   app.addHook('onRequest', (request, reply, done) => {
-    const { id, method, routeOptions, headers, is404 } = request;
+    const { id, method, url, routeOptions, headers, is404 } = request;
     reply.header('x-request-id', id);
     if (is404 || routeOptions.url === path) {
       inFlight += 1;
-      request.record = new RequestRecord(id, tracing?.begin({ method, route: routeOptions.url, headers }));
+      const trace = tracing?.begin({ method, route: routeOptions.url, headers });
+      request.record = new RequestRecord(id, method, safePath(url), trace);
     }
     done();
   });
@@ -183,17 +189,4 @@ export function recordRequests(
       if (inFlight > 0) await once(idle, 'idle');
     },
   };
-}
-
-/** Records a fault of this server, for the log line of the request. If the request is not recorded, logs the fault on its own. */
-export function recordFaults(app: FastifyInstance, logger: Logger): void {
-  app.addHook('onError', ({ id, record }, _reply, error, done) => {
-    const { statusCode = 500 } = error;
-    // The plugin in apollo.ts records Apollo Server's own faults, and the error that follows says nothing about them.
-    if (statusCode >= 500 && record?.code !== 'INTERNAL_SERVER_ERROR') {
-      if (record) record.failures = [refusedRequest(statusCode, undefined, error)];
-      else logger.error({ requestId: id, err: error }, 'Unexpected error');
-    }
-    done();
-  });
 }

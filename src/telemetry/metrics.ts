@@ -1,48 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, register as processRegistry, Registry } from 'prom-client';
-import type { Logger } from '../logger.js';
 import type { RequestRecord } from './request-record.js';
-
-// Turns the record of a request into a log line and metrics.
-
-/** Excludes phone numbers and e-mail addresses, which people may type instead of an id. */
-const safeId = /^(?![\d-]{7,17}$)[\w-]{1,64}$/;
-/** Such as `COMMAND-ieJ2e`. Something other than ZITADEL could send anything. */
-const errorId = /^(?!.*\d{7})[A-Z]{2,20}(-[\da-z]{1,20})?$/i;
-
-/** Logs one line per request. No field here can hold a secret, so redaction is off: it would take longer than everything else. */
-export function createRequestLog(logger: Logger): (record: RequestRecord) => void {
-  const unredacted = logger.child({}, { redact: [] });
-  return ({ id, operation, failure, failures, code, userIds, calls, upstreamMs, totalMs, httpStatus }) => {
-    const severe = failures.filter(({ level }) => level !== 'info');
-    const causes = [...new Set(severe.map(({ cause }) => cause))].filter((cause) => cause !== undefined);
-    const ids = failures.map(({ facts }) => facts.zitadel?.id);
-    const [userId] = userIds;
-    const line = {
-      requestId: id,
-      operation: operation?.name,
-      kind: operation?.kind,
-      field: operation?.field,
-      code,
-      reason: failure?.verdict.reason,
-      outcome: failure?.facts.outcome,
-      errors: failures.length > 1 ? failures.length : undefined,
-      zitadelErrorId: ids.find((one = '') => errorId.test(one)),
-      userId: userIds.size === 1 && userId !== undefined && safeId.test(userId) ? userId : undefined,
-      users: userIds.size > 1 ? userIds.size : undefined,
-      upstreamCalls: calls.length,
-      upstreamMs: round(upstreamMs),
-      totalMs: round(totalMs),
-      httpStatus,
-      err: causes.length > 1 ? new AggregateError(causes.slice(0, 5), `${causes.length} causes`) : causes[0],
-    };
-    unredacted[failure?.level ?? 'info'](line, 'request');
-  };
-}
-
-/** To microseconds. */
-const round = (ms: number) => Math.round(ms * 1000) / 1000;
 
 /** From fast calls to the default of ZITADEL_TIMEOUT_MS. */
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
