@@ -1,9 +1,10 @@
 import { environment, type LogFormat, type LogLevel } from './environment.js';
-import { tlsMistakes } from './tls-variables.js';
+import { readTraces, type TracesConfig } from './trace-variables.js';
 import { unknownVariables } from './unknown-variables.js';
 import type { Budget, Limit } from './limit-variables.js';
 
-export { noCountry, type Limit } from './limit-variables.js';
+export type { CollectorConfig, TracesConfig } from './trace-variables.js';
+export { noCountry, type Limit } from './variables.js';
 
 /** The configuration of the process, read once at startup. */
 export interface Config {
@@ -13,8 +14,7 @@ export interface Config {
   playground: boolean;
   /** The port for metrics; undefined for the same port as GraphQL. */
   metrics: { port: number | undefined };
-  /** Where to send traces; undefined for no traces. */
-  traces: { endpoint: URL | undefined };
+  traces: TracesConfig;
   shutdown: { delayMs: number; timeoutMs: number };
   zitadel: ZitadelConfig;
   sms: SmsConfig;
@@ -137,7 +137,7 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
     graphql: { introspection: data.INTROSPECTION, maxTokens: data.MAX_TOKENS, maxAliases: data.MAX_ALIASES },
     playground: data.PLAYGROUND,
     metrics: { port: data.METRICS_PORT },
-    traces: { endpoint: data.OTEL_EXPORTER_OTLP_ENDPOINT },
+    traces: readTraces(set),
     shutdown: { delayMs: data.SHUTDOWN_DELAY_MS, timeoutMs: data.SHUTDOWN_TIMEOUT_MS },
     zitadel: {
       url: data.ZITADEL_URL,

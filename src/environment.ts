@@ -85,10 +85,8 @@ export const environment = z.object({
     .describe('fatal, error, warn, info, debug, trace or silent'),
   LOG_FORMAT: z.enum(logFormats, 'must be json or pretty').default('json').describe('json, or pretty for people'),
   METRICS_PORT: variable.port.optional().describe('Serve /metrics on this port instead of PORT'),
-  OTEL_EXPORTER_OTLP_ENDPOINT: variable
-    .httpUrl('of an OpenTelemetry collector, such as http://localhost:4318')
-    .optional()
-    .describe('Where to send traces, such as http://localhost:4318'),
+  // Checked in trace-variables.ts, with OpenTelemetry's other variables.
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional().describe('Where to send traces, such as http://localhost:4318'),
   SHUTDOWN_DELAY_MS: variable
     .wholeNumber(0, 300_000)
     .default(0)

@@ -73,7 +73,7 @@ async function build(
   releases: Release[],
   { examples, pages }: Options,
 ): Promise<RunningServer> {
-  const tracing = config.traces.endpoint && (await startTracing(config.traces.endpoint, logger));
+  const tracing = await startTracing(config.traces, config.zitadel, logger);
   releases.push(() => tracing?.close());
   // Closed late, so that the shutdown can be monitored.
   const { port: metricsPort } = config.metrics;

@@ -26,7 +26,7 @@ test('requires only ZITADEL_URL', () => {
     graphql: { introspection: false, maxTokens: 2_000, maxAliases: 50 },
     playground: false,
     metrics: { port: undefined },
-    traces: { endpoint: undefined },
+    traces: { collector: undefined, warnings: [] },
     shutdown: { delayMs: 0, timeoutMs: 25_000 },
     zitadel: {
       url: new URL(ZITADEL_URL),

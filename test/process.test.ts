@@ -32,7 +32,6 @@ test('reports everything that is wrong with the environment at once, and exits w
     PLAYGROUND: 'on',
     LOG_FORMAT: 'xml',
     METRICS_PORT: '/metrics',
-    OTEL_EXPORTER_OTLP_ENDPOINT: 'localhost:4318',
     SHUTDOWN_DELAY_MS: '5s',
     SHUTDOWN_TIMEOUT_MS: '0',
   });
@@ -64,7 +63,6 @@ test('reports everything that is wrong with the environment at once, and exits w
   LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent
   LOG_FORMAT must be json or pretty
   METRICS_PORT must be a whole number from 0 to 65535
-  OTEL_EXPORTER_OTLP_ENDPOINT must be an http or https URL without a user, query or fragment
   SHUTDOWN_DELAY_MS must be a whole number from 0 to 300000
   SHUTDOWN_TIMEOUT_MS must be a whole number from 1 to 600000
 `,

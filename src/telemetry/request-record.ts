@@ -37,7 +37,13 @@ export interface RecordedCall {
 
 /** Begins the spans of a request: one for HTTP, inside it one for the operation, and inside that one for each call to ZITADEL. */
 export interface Tracing {
-  begin(request: { method: string; route: string | undefined; headers: IncomingHttpHeaders }): RequestTrace;
+  /** @param request its path is safe to show */
+  begin(request: {
+    method: string;
+    path: string;
+    route: string | undefined;
+    headers: IncomingHttpHeaders;
+  }): RequestTrace;
 }
 
 export interface RequestTrace {
@@ -167,8 +173,9 @@ export function recordRequests(
     reply.header('x-request-id', id);
     if (is404 || routeOptions.url === path) {
       inFlight += 1;
-      const trace = tracing?.begin({ method, route: routeOptions.url, headers });
-      request.record = new RequestRecord(id, method, safePath(url), trace);
+      const shown = safePath(url);
+      const trace = tracing?.begin({ method, path: shown, route: routeOptions.url, headers });
+      request.record = new RequestRecord(id, method, shown, trace);
     }
     done();
   });

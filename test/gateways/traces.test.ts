@@ -5,11 +5,13 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
 import { expect, test } from 'vitest';
 import { tokens } from '../../src/embedded-zitadel/population.js';
-import { openCollector } from '../support/collector.js';
+import { attributesOf, openCollector } from '../support/collector.js';
 import { openProduction } from '../support/production.js';
 import { manager, post, unverified } from '../support/stage.js';
 import { openApolloGateway, secret } from './gateways.js';
 import { openAccounts, supergraphSdl } from './supergraph.js';
+
+const rpc = (method: string) => `zitadel.user.v2.UserService/${method}`;
 
 /** The data source of a gateway with instrumented calls. */
 class TracedDataSource extends RemoteGraphQLDataSource {
@@ -28,7 +30,7 @@ test('shows one tree from the gateway to ZITADEL, without any variable, header o
   });
   provider.register();
   await using production = await openProduction({
-    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    ...collector.env,
     OTEL_SERVICE_NAME: 'phones',
     ROUTER_SECRETS: secret,
   });
@@ -58,25 +60,19 @@ test('shows one tree from the gateway to ZITADEL, without any variable, header o
   const [server_, internal, client] = [2, 1, 3];
   expect(tree).toEqual([
     ['POST /graphql', server_, fetched?.spanId],
-    ['mutation Again__contact_phone__0', internal, http?.spanId],
-    ['GetUserByID', client, operation?.spanId],
-    ['ResendPhoneCode', client, operation?.spanId],
-    ['GetUserByID', client, operation?.spanId],
+    ['mutation', internal, http?.spanId],
+    [rpc('GetUserByID'), client, operation?.spanId],
+    [rpc('ResendPhoneCode'), client, operation?.spanId],
+    [rpc('GetUserByID'), client, operation?.spanId],
   ]);
   expect(new Set([fetched, http, operation, readBefore, resend, readAfter].map((span) => span?.traceId)).size).toBe(1);
   expect(zitadel.calls.map(({ headers }) => headers['traceparent'])).toEqual(
     [readBefore, resend, readAfter].map((span) => `00-${span?.traceId}-${span?.spanId}-01`),
   );
-  expect([http, operation, resend].map((span) => collector.attributesOf(span))).toEqual([
-    { 'http.request.method': 'POST', 'http.route': '/graphql', 'http.response.status_code': 200 },
-    { 'graphql.operation.type': 'mutation', 'graphql.operation.name': 'Again__contact_phone__0' },
-    {
-      'rpc.service': 'zitadel.user.v2.UserService',
-      'rpc.method': 'ResendPhoneCode',
-      'http.response.status_code': 200,
-    },
-  ]);
-  expect([...collector.paths]).toEqual(['/v1/traces']);
+  expect(attributesOf(operation)).toEqual({
+    'graphql.operation.type': 'mutation',
+    'graphql.operation.name': 'Again__contact_phone__0',
+  });
   const secrets = [unverified, tokens.manager.token, '41791234567', ...zitadel.codes, secret];
   for (const span of collector.spansOf('phones')) {
     for (const text of secrets) expect(JSON.stringify(span)).not.toContain(text);
