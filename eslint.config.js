@@ -19,7 +19,7 @@ export default defineConfig(
   },
   {
     files: ['src/**'],
-    ignores: ['src/process.ts', 'src/main.ts', 'src/demo.ts', 'src/cli.ts'],
+    ignores: ['src/process.ts', 'src/main.ts', 'src/demo.ts', 'src/cli.ts', 'src/health-check.ts'],
     rules: { 'no-restricted-globals': ['error', 'process'], 'no-console': 'error' },
   },
   { files: ['deploy/**'], languageOptions: { globals: { console: 'readonly', process: 'readonly', URL: 'readonly' } } },

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,6 +14,7 @@ export interface Image {
   env: Record<string, string>;
   workdir: string;
   user: string;
+  labels: Record<string, string>;
   command: string[];
   healthCheck: string[];
 }
@@ -24,6 +25,8 @@ export interface Image {
  */
 export async function followDockerfile(): Promise<{ image: Image; folder: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'contact-phone-image-'));
+  // The user of the image must be able to read what is inside.
+  chmodSync(folder, 0o755);
   const stages = new Map<string, Image>();
   let stage: Image | undefined;
   for (const line of readFileSync('Dockerfile', 'utf8').split('\n')) {
@@ -31,7 +34,16 @@ export async function followDockerfile(): Promise<{ image: Image; folder: string
     if (instruction === undefined) continue;
     if (instruction === 'FROM') {
       const [from = '', , name = 'final'] = rest.split(' ');
-      stage = { root: join(folder, name), from, env: {}, workdir: '/', user: 'root', command: [], healthCheck: [] };
+      stage = {
+        root: join(folder, name),
+        from,
+        env: {},
+        workdir: '/',
+        user: 'root',
+        labels: {},
+        command: [],
+        healthCheck: [],
+      };
       stages.set(name, stage);
       continue;
     }
@@ -77,6 +89,11 @@ async function follow(
     case 'USER':
       stage.user = rest;
       return;
+    case 'LABEL': {
+      const [, name = '', value = ''] = /^([\w.]+)="(.*)"$/.exec(rest) ?? [];
+      stage.labels[name] = value;
+      return;
+    }
     case 'EXPOSE':
       return;
     case 'CMD':

@@ -1,0 +1,18 @@
+import { get } from 'node:http';
+
+// The health check of the image: exits with 0 if the server in this container answers, otherwise with 1. It does not read the configuration,
+// which would take longer than the check.
+
+const timeoutMs = 5_000;
+/** A server that listens on all addresses is asked at one of them. */
+const loopback: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
+const { HOST, PORT } = process.env;
+const host = HOST || '0.0.0.0';
+const options = {
+  host: loopback[host] ?? host,
+  port: PORT || 4001,
+  path: '/health/live',
+  signal: AbortSignal.timeout(timeoutMs),
+};
+get(options, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1));
