@@ -1,10 +1,11 @@
 import { environment, type LogFormat, type LogLevel } from './environment.js';
+import { tlsMistakes } from './tls-variables.js';
 import { readTraces, type TracesConfig } from './trace-variables.js';
 import { unknownVariables } from './unknown-variables.js';
 import type { Budget, Limit } from './limit-variables.js';
 
 export type { CollectorConfig, TracesConfig } from './trace-variables.js';
-export { noCountry, type Limit } from './variables.js';
+export { noCountry, type Limit } from './limit-variables.js';
 
 /** The configuration of the process, read once at startup. */
 export interface Config {

@@ -3,7 +3,7 @@ import { get } from 'node:http';
 // The health check of the image: exits with 0 if the server in this container answers, otherwise with 1. It does not read the configuration,
 // which would take longer than the check.
 
-const timeoutMs = 5_000;
+const timeoutMs = 10_000;
 /** A server that listens on all addresses is asked at one of them. */
 const loopback: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 

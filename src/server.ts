@@ -11,6 +11,7 @@ import { RouterOnly } from './http/refusals.js';
 import { createLimits } from './limits/limits.js';
 import { createLogger, type Logger } from './logger.js';
 import { releaseAll, shutDown, type Release } from './process.js';
+import { changedSecrets, effectiveLimits } from './shown-config.js';
 import { Metrics } from './telemetry/metrics.js';
 import { createRequestLog, recordFaults } from './telemetry/request-log.js';
 import { recordRequests } from './telemetry/request-record.js';
