@@ -21,32 +21,14 @@ export async function createLogger(
   return pino(
     {
       level,
+      formatters: { level: (name) => ({ level: name }) },
+      timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { err: summariseError, path: safePath },
       redact: [...secret, ...secret.map((field) => `*.${field}`)],
     },
-    format === 'pretty' ? await forPeople(destination) : destination,
+    // Loaded only if needed.
+    format === 'pretty' ? (await import('./pretty-log.js')).forPeople(destination) : destination,
   );
-}
-
-/** The fields that the format for people leaves out, or shows in its message. */
-const leftOut =
-  'pid,hostname,limits,requestId,operation,kind,field,code,reason,outcome,errors,zitadelErrorId,userId,users,upstreamCalls,upstreamMs,totalMs,httpStatus';
-
-/** Loaded only if needed. */
-async function forPeople(destination: DestinationStream): Promise<DestinationStream> {
-  const { prettyFactory } = await import('pino-pretty');
-  const prettify = prettyFactory({
-    ignore: leftOut,
-    translateTime: 'SYS:HH:MM:ss',
-    messageFormat({ msg, limits, operation, field, code, zitadelErrorId, totalMs }) {
-      const set = Object.entries(limits ?? {}).map(([name, value]) => `${name}=${value}`);
-      if (code === undefined) return [msg, ...set].join(' ');
-      return [operation ?? field ?? msg, code, zitadelErrorId, `in ${Number(totalMs).toFixed()} ms`]
-        .filter(Boolean)
-        .join(' ');
-    },
-  });
-  return { write: (line) => destination.write(prettify(line)) };
 }
 
 /** Lower-case words, as in the paths that routers and scanners try. Codes have capitals, phone numbers more digits, and tokens longer words. */
@@ -69,28 +51,42 @@ const maxRead = 4_000;
 const maxDepth = 5;
 const maxErrors = 5;
 
-/** Keeps only the fields that every error has. Other fields may contain a request, a document or its variables. */
-export function summariseError(error: unknown, depth = 1): ErrorSummary {
-  if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error', stack: undefined };
+/**
+ * Keeps only the fields that every error has. Other fields may contain a request, a document or its variables.
+ *
+ * @param isExpected whether it is about ZITADEL or the network, where no stack helps
+ */
+export function summariseError(error: unknown, depth = 1, isExpected = false): ErrorSummary {
+  if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error' };
   const { cause } = error;
   const isDeep = depth >= maxDepth;
+  const hasNoStack = isExpected || 'isForLog' in error;
+  const summarise = (inner: unknown) => summariseError(inner, depth + 1, hasNoStack);
   return {
     type: nameOf(error),
+    ...codeOf(error),
     message: messageOf(error),
-    stack: stackOf(error),
-    ...(cause !== undefined && !isDeep && { cause: summariseError(cause, depth + 1) }),
-    ...(error instanceof AggregateError &&
-      !isDeep && { errors: error.errors.slice(0, maxErrors).map((one) => summariseError(one, depth + 1)) }),
+    ...(!hasNoStack && { stack: stackOf(error) }),
+    ...(cause !== undefined && !isDeep && { cause: summarise(cause) }),
+    ...(error instanceof AggregateError && !isDeep && { errors: error.errors.slice(0, maxErrors).map(summarise) }),
   };
 }
 
 /** The parts of an error that are logged. */
 interface ErrorSummary {
   type: string;
+  /** Of the system or of Node.js, such as `ECONNREFUSED`. */
+  code?: string;
   message: string;
-  stack: string | undefined;
+  stack?: string | undefined;
   cause?: ErrorSummary;
   errors?: ErrorSummary[];
+}
+
+/** Excludes verification codes. */
+function codeOf(error: Error): { code?: string } {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' && /^(E[A-Z]{4,20}|[A-Z]+(_[A-Z\d]+){1,8})$/.test(code) ? { code } : {};
 }
 
 /** The message of an error with `isForLog` contains no secrets, but may contain a host name that looks like one. */

@@ -97,7 +97,8 @@ export async function run<Server extends Running>(
 /** Reports a failed start. */
 function fail(reason: unknown): never {
   const isPlain = reason instanceof ConfigError || (reason instanceof Error && 'syscall' in reason);
-  console.error(isPlain ? reason.message : JSON.stringify({ err: summariseError(reason) }));
+  const line = { level: 'fatal', time: new Date(), err: summariseError(reason) };
+  console.error(isPlain ? reason.message : JSON.stringify(line));
   process.exit(1);
 }
 

@@ -1,3 +1,4 @@
+import { version as node } from 'node:process';
 import type { FastifyInstance } from 'fastify';
 import type { DestinationStream } from 'pino';
 import { ConfigError, type Config } from './config.js';
@@ -16,6 +17,7 @@ import { Metrics } from './telemetry/metrics.js';
 import { createRequestLog, recordFaults } from './telemetry/request-log.js';
 import { recordRequests } from './telemetry/request-record.js';
 import { startTracing } from './telemetry/tracing.js';
+import { version } from './version.js';
 import { ZitadelClient } from './zitadel/zitadel-client.js';
 import { ZitadelConnection } from './zitadel/zitadel-connection.js';
 
@@ -134,6 +136,7 @@ async function build(
     metricsHttp?.server.closeAllConnections();
     return connection.destroy();
   };
+  logger.info({ version, node }, 'Starting');
   logger.info({ limits: effectiveLimits(config) }, 'Effective limits');
   const { host, port } = config.http;
   const metricsOrigin = metricsHttp && (await listen(metricsHttp, host, metricsPort ?? 0, 'METRICS_PORT'));

@@ -276,7 +276,7 @@ test.for([
   expect(answer.errors?.map(({ extensions }) => extensions)).toEqual([refusalWith(code)]);
   expect(stage.zitadel.calls).toEqual([]);
   expect(answer.text).not.toContain(secret);
-  expect(stage.lines.filter((line) => line.includes('"level":50'))).toEqual([]);
+  expect(stage.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
   expect(stage.zitadel.calls).toEqual([]);
 });
 

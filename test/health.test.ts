@@ -68,7 +68,7 @@ test('distinguishes a ZITADEL that is down from one that is misconfigured, and s
     expect(await readiness(url)).toEqual(ready(state));
   }
 
-  const warnings = stage.lines.filter((line) => line.includes('"level":40')).join('');
+  const warnings = stage.lines.filter((line) => line.includes('"level":"warn"')).join('');
   expect(warnings).toContain('Probe: rejected (HTTP 404, code 5): unable to set instance using origin');
   expect(warnings).toContain('redirect to https://login.example.com"');
   expect(warnings).toContain('content type text/html');

@@ -30,8 +30,8 @@ test('the logs of the whole suite contain no token, verification code or phone n
   const levels = lines
     // The last line of a killed server may be truncated.
     .filter((line) => line.startsWith('{') && line.endsWith('}'))
-    .map((line) => (JSON.parse(line) as { level: number }).level);
-  expect(levels).toEqual(expect.arrayContaining([30, 40]));
+    .map((line) => (JSON.parse(line) as { level: string }).level);
+  expect(levels).toEqual(expect.arrayContaining(['debug', 'info', 'warn']));
   expect(lines.length).toBeGreaterThan(100);
   expect(codes.length).toBeGreaterThan(20);
   expect(spaced.filter((line) => pattern.test(line))).toEqual([]);

@@ -149,7 +149,7 @@ test('answers a fault of its own with HTTP 200 and a bare code', async () => {
   expect(next.errors).toMatchObject([
     { extensions: { code: 'RATE_LIMITED', reason: 'SMS_TO_USER', outcome: 'NOT_DONE' } },
   ]);
-  expect(JSON.parse(lines.find((line) => line.includes('"level":50')) ?? '')).toMatchObject({
+  expect(JSON.parse(lines.find((line) => line.includes('"level":"error"')) ?? '')).toMatchObject({
     code: 'INTERNAL_SERVER_ERROR',
     err: {
       type: 'TypeError',
@@ -181,7 +181,7 @@ test('answers a fault outside of the execution with HTTP 500, and logs its cause
   const [line, ...others] = lines.filter((text) => text.includes('a fault before the execution'));
   expect(others).toEqual([]);
   expect(JSON.parse(line ?? '')).toMatchObject({
-    level: 50,
+    level: 'error',
     msg: 'request',
     code: 'INTERNAL_SERVER_ERROR',
     httpStatus: 500,
@@ -240,7 +240,7 @@ test.for(hooks)('answers and logs a fault in the hook %s as one of its own', asy
   expect(stage.zitadel.outbox).toHaveLength(sent);
   expect(stage.lines.map((line) => JSON.parse(line) as object).filter((line) => 'code' in line)).toMatchObject([
     {
-      level: 50,
+      level: 'error',
       code: 'INTERNAL_SERVER_ERROR',
       outcome: 'UNKNOWN',
       err: { type: 'TypeError', message: 'a fault in a hook' },

@@ -249,5 +249,5 @@ test.for([
   );
   const faults = stage.lines.filter((line) => line.includes('Unexpected error'));
   expect(faults).toHaveLength(1);
-  expect(JSON.parse(String(faults))).toMatchObject({ level: 50, err: { message: 'a broken gauge' } });
+  expect(JSON.parse(String(faults))).toMatchObject({ level: 'error', err: { message: 'a broken gauge' } });
 });

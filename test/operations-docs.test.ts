@@ -166,11 +166,11 @@ test('its table of log fields lists what the lines of requests contain, no more 
     lines.map(({ level, code, reason = '' }) => [`${String(code)} ${String(reason)}`, level]),
   );
   expect(levels).toMatchObject({
-    'OK ': 30,
-    'RATE_LIMITED SMS_TO_USER': 30,
-    'RATE_LIMITED UPSTREAM_QUOTA': 40,
-    'UPSTREAM_ERROR ': 40,
-    'INTERNAL_SERVER_ERROR ': 50,
+    'OK ': 'info',
+    'RATE_LIMITED SMS_TO_USER': 'info',
+    'RATE_LIMITED UPSTREAM_QUOTA': 'warn',
+    'UPSTREAM_ERROR ': 'warn',
+    'INTERNAL_SERVER_ERROR ': 'error',
   });
   const [, words = ''] = rows.find(([field]) => field === 'kind') ?? [];
   expect(new Set(lines.flatMap(({ kind }) => kind ?? []))).toEqual(

@@ -86,7 +86,7 @@ test('logs the limits in effect at startup, and the signal at shutdown', async (
   const lines = linesOf(server);
   expect(lines.filter(({ msg }) => msg === 'Effective limits')).toMatchObject([
     {
-      level: 30,
+      level: 'info',
       limits: {
         SMS_LIMITS: '1/30s,5/10m,20/24h',
         SMS_BUDGET: '9/1m',
@@ -96,7 +96,7 @@ test('logs the limits in effect at startup, and the signal at shutdown', async (
       },
     },
   ]);
-  expect(lines).toContainEqual(expect.objectContaining({ level: 30, msg: 'SIGTERM received: shutting down' }));
+  expect(lines).toContainEqual(expect.objectContaining({ level: 'info', msg: 'SIGTERM received: shutting down' }));
 });
 
 test.for(['PORT', 'METRICS_PORT'])('reports in one line that %s is in use', async (variable) => {
@@ -172,9 +172,9 @@ test('aborts requests in flight after SHUTDOWN_TIMEOUT_MS, and exits with 1', as
   expect(await server.exited).toBe(1);
   expect(server.output.stderr).toBe('');
   expect(linesOf(server).slice(-3)).toMatchObject([
-    { level: 30, msg: 'SIGTERM received: shutting down' },
-    { level: 40, msg: 'request' },
-    { level: 60, msg: 'Shutdown timed out after 300 ms; in-flight requests were aborted.' },
+    { level: 'info', msg: 'SIGTERM received: shutting down' },
+    { level: 'warn', msg: 'request' },
+    { level: 'fatal', msg: 'Shutdown timed out after 300 ms; in-flight requests were aborted.' },
   ]);
 });
 

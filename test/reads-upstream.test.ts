@@ -237,7 +237,7 @@ test('logs the cause of a failed call once, however many fields it affects', asy
   await readOne(stage.graphql, unverified);
 
   expect(errors).toHaveLength(50);
-  const warnings = stage.lines.filter((line) => line.includes('"level":40'));
+  const warnings = stage.lines.filter((line) => line.includes('"level":"warn"'));
   expect(warnings.map((line) => (JSON.parse(line) as { err: { message: string } }).err.message)).toEqual([
     'ListUsers: foreign (HTTP 500): content type none',
     'GetUserByID: foreign (HTTP 500): content type none',

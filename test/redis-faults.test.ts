@@ -76,10 +76,10 @@ describe.runIf(hasRedis)('when Redis', () => {
       expect(zitadel.outbox).toHaveLength(94);
 
       for (const { lines } of [one, other]) {
-        const logged = lines.map((line) => JSON.parse(line) as { level: number; msg: string });
+        const logged = lines.map((line) => JSON.parse(line) as { level: string; msg: string });
         const levels = logged.filter(({ msg }) => msg.startsWith('Redis')).map(({ level }) => level);
         // On a slow machine, the first attempt to connect may have failed.
-        expect(levels.slice(-3)).toEqual([30, 40, 30]);
+        expect(levels.slice(-3)).toEqual(['info', 'warn', 'info']);
       }
     },
   );

@@ -301,8 +301,8 @@ test('sends no more SMS to all users together than the budget allows', async () 
 
 const warningsOf = (lines: readonly string[]) =>
   lines
-    .map((line) => JSON.parse(line) as { level: number; msg: string })
-    .filter(({ level, msg }) => level === 40 && msg.includes('SMS_BUDGET'))
+    .map((line) => JSON.parse(line) as { level: string; msg: string })
+    .filter(({ level, msg }) => level === 'warn' && msg.includes('SMS_BUDGET'))
     .map(({ msg }) => msg);
 
 test('sends 300 users at once exactly as many SMS as the budget allows', async () => {

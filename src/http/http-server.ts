@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { HttpConfig } from '../config.js';
+import type { Failure } from '../failure.js';
 import { closeConnectionsInTime, closeStalledConnections, type Connections } from './connections.js';
 import { refuse, refuseRaw } from './refusals.js';
 import { readBodies } from './request-body.js';
@@ -25,6 +26,8 @@ interface Endpoint {
   method: string;
   otherPath: string;
   otherMethod: string;
+  /** If CORS is off. */
+  preflight: string;
 }
 
 const graphqlEndpoint: Endpoint = {
@@ -32,6 +35,7 @@ const graphqlEndpoint: Endpoint = {
   method: 'POST',
   otherPath: `Not found. The GraphQL endpoint is ${graphqlPath}.`,
   otherMethod: 'Use POST. GET is disabled so that variables never end up in access logs.',
+  preflight: 'Browsers may not call this server: CORS_ORIGINS is not set.',
 };
 
 /** For the server on METRICS_PORT. */
@@ -40,6 +44,7 @@ export const metricsEndpoint: Endpoint = {
   method: 'GET',
   otherPath: 'Not found. The metrics endpoint is /metrics.',
   otherMethod: 'Use GET.',
+  preflight: 'Browsers may not read metrics.',
 };
 
 /** Fastify with limits, without logging the URL of each request, and with refusals in the shape of GraphQL errors. */
@@ -48,8 +53,11 @@ export async function createHttpServer(
   logger: FastifyBaseLogger,
   endpoint = graphqlEndpoint,
 ): Promise<{ app: FastifyInstance; drain: Connections['drain'] }> {
-  const logRefusal = (requestId: string | undefined, httpStatus: number) =>
-    logger.info({ requestId, httpStatus }, 'Refused a malformed request');
+  // The logger makes the path harmless.
+  const logRefusal = (httpStatus: number, { verdict: { code }, message }: Failure, request?: FastifyRequest) => {
+    const { id: requestId, method, url: path } = request ?? {};
+    logger.info({ requestId, method, path, code, refusal: message, httpStatus }, 'Refused a malformed request');
+  };
   const app = fastify({
     loggerInstance: logger,
     // A child logger for each request would cost nearly as much as writing the request's one log line.
@@ -65,16 +73,17 @@ export async function createHttpServer(
     // Answer requests that arrive while the server closes. Gateways retry a 503, even for a mutation.
     return503OnClosing: false,
     frameworkErrors(_error, request, reply) {
-      logRefusal(request.id, 400);
-      refuse(reply.header('cache-control', 'no-store'), 400);
+      const { refusal } = refuse(reply.header('cache-control', 'no-store'), 400);
+      if (refusal) logRefusal(400, refusal, request);
     },
     clientErrorHandler(error, socket) {
-      const httpStatus = refuseRaw(error, socket, connections.lastAnswer(socket));
-      if (httpStatus !== undefined) logRefusal(undefined, httpStatus);
+      const refused = refuseRaw(error, socket, connections.lastAnswer(socket));
+      if (refused) logRefusal(refused.httpStatus, refused.refusal);
     },
   });
   const connections = closeConnectionsInTime(app);
   closeStalledConnections(app, connections.open);
+  app.decorateReply('refusal', undefined);
   app.addHook('onRequest', (_request, reply, done) => {
     // Otherwise a gateway might cache a phone number and serve it to other callers.
     reply.header('cache-control', 'no-store');
@@ -83,6 +92,7 @@ export async function createHttpServer(
   refuseInPlaceOfNode(app, logRefusal);
   readBodies(app, config.bodyLimitBytes);
   if (config.corsOrigins.length > 0) {
+    logRefusedPreflights(app);
     await app.register(cors, {
       origin: config.corsOrigins,
       methods: ['POST'],
@@ -94,14 +104,16 @@ export async function createHttpServer(
   }
 
   const tooLarge = `The request body is too large: the limit is ${config.bodyLimitBytes} bytes.`;
-  app.setErrorHandler(({ statusCode = 500 }: { statusCode?: number }, _request, reply) => {
+  app.setErrorHandler(({ statusCode = 500, code }: { statusCode?: number; code?: string }, _request, reply) => {
     // The playground's file server answers 403 for a path outside its folder. Here, 403 is reserved for a wrong router secret.
     if (statusCode === 403) return refuse(reply, 404, endpoint.otherPath);
+    if (code === 'ECONNRESET') return refuse(reply, statusCode, 'The client hung up before the request had arrived.');
     return refuse(reply, statusCode, statusCode === 413 ? tooLarge : undefined);
   });
   app.setNotFoundHandler((request, reply) => {
     if (request.url.split('?')[0] !== endpoint.path) return refuse(reply, 404, endpoint.otherPath);
-    return refuse(reply.header('allow', endpoint.method), 405, endpoint.otherMethod);
+    const message = isPreflight(request) ? endpoint.preflight : endpoint.otherMethod;
+    return refuse(reply.header('allow', endpoint.method), 405, message);
   });
   return { app, drain: connections.drain };
 }
@@ -110,7 +122,10 @@ export async function createHttpServer(
  * Refuses two kinds of requests that Node would refuse with an empty body: those without `Host`, and those with an `Expect` other than
  * 100-continue.
  */
-function refuseInPlaceOfNode(app: FastifyInstance, log: (requestId: string, httpStatus: number) => void): void {
+function refuseInPlaceOfNode(
+  app: FastifyInstance,
+  log: (httpStatus: number, refusal: Failure, request: FastifyRequest) => void,
+): void {
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.addHook('onRequest', (request, reply, done) => {
     const httpStatus = refusedStatus(request);
@@ -118,8 +133,28 @@ function refuseInPlaceOfNode(app: FastifyInstance, log: (requestId: string, http
       done();
       return;
     }
-    log(request.id, httpStatus);
-    refuse(reply, httpStatus, httpStatus === 400 ? 'Set the Host header: HTTP/1.1 requires it.' : undefined);
+    const text = httpStatus === 400 ? 'Set the Host header: HTTP/1.1 requires it.' : undefined;
+    const { refusal } = refuse(reply, httpStatus, text);
+    if (refusal) log(httpStatus, refusal, request);
+  });
+}
+
+/** https://fetch.spec.whatwg.org/#cors-preflight-request */
+const isPreflight = ({ method, headers }: FastifyRequest) =>
+  method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined;
+
+/** Longer than any host name of a real app, and without anything that could be a phone number. */
+const harmlessOrigin = /^https?:\/\/(?!.*\d{7})[a-z\d.-]{1,100}(:\d{1,5})?$/;
+
+/** An origin that is not in CORS_ORIGINS gets an answer without the header that would allow it. Only its browser's console says so. */
+function logRefusedPreflights(app: FastifyInstance): void {
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (isPreflight(request) && !reply.hasHeader('access-control-allow-origin')) {
+      const { origin = '' } = request.headers;
+      const shown = harmlessOrigin.test(origin) ? origin : 'other';
+      app.log.info({ requestId: request.id, origin: shown }, 'Refused a preflight: its origin is not in CORS_ORIGINS');
+    }
+    done(null, payload);
   });
 }
 

@@ -2,7 +2,15 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { maxHeaderSize, STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, onRequestHookHandler } from 'fastify';
+import type { Failure } from '../failure.js';
 import { refusedRequest } from '../failures.js';
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** undefined unless the request was refused before GraphQL ran. */
+    refusal: Failure | undefined;
+  }
+}
 
 /** By status, the default message for a request that is refused before GraphQL runs. */
 const messages: Partial<Record<number, string>> = {
@@ -18,15 +26,13 @@ const messages: Partial<Record<number, string>> = {
 const json = 'application/json; charset=utf-8';
 
 /** Has the shape of a GraphQL response, so clients need to handle only one shape. Repeats nothing from the request. */
-function refusal(statusCode: number, text = messages[statusCode]): string {
-  const { message, extensions } = refusedRequest(statusCode, text);
-  return `${JSON.stringify({ errors: [{ message, extensions }] })}\n`;
-}
+const bodyOf = ({ message, extensions }: Failure) => `${JSON.stringify({ errors: [{ message, extensions }] })}\n`;
 
 /** @param message replaces the default message of the status */
-export function refuse(reply: FastifyReply, statusCode: number, message?: string): FastifyReply {
+export function refuse(reply: FastifyReply, statusCode: number, message = messages[statusCode]): FastifyReply {
   if (!reply.hasHeader('content-type')) reply.type(json);
-  return reply.code(statusCode).send(refusal(statusCode, message));
+  reply.refusal = refusedRequest(statusCode, message);
+  return reply.code(statusCode).send(bodyOf(reply.refusal));
 }
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
@@ -65,13 +71,13 @@ const statusOfParserError: Partial<Record<string, number>> = {
  * opened in advance.
  *
  * @param last the answer to the last request on this connection, finished or not
- * @returns the status, if the client got an answer
+ * @returns undefined if the client got no answer
  */
 export function refuseRaw(
   error: Error & { code?: string },
   socket: Socket,
   last: ServerResponse | undefined,
-): number | undefined {
+): { httpStatus: number; refusal: Failure } | undefined {
   if (!socket.writable) return undefined;
   if (last && !last.closed && last.req.complete) {
     endAfter(last, socket);
@@ -84,15 +90,16 @@ export function refuseRaw(
   }
   const isInBody = last !== undefined && !last.req.complete;
   const isAnswerable = !isInBody || (last.socket === socket && !last.headersSent);
+  const refusal = refusedRequest(statusCode, messages[statusCode]);
   if (isAnswerable) {
-    const body = refusal(statusCode);
+    const body = bodyOf(refusal);
     socket.write(
       `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\nConnection: close\r\nCache-Control: no-store\r\n` +
         `Content-Type: ${json}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
   }
   socket.destroySoon();
-  return isAnswerable ? statusCode : undefined;
+  return isAnswerable ? { httpStatus: statusCode, refusal } : undefined;
 }
 
 /** Closes a connection that was opened in advance. If this server is busy, there may be a request that it has not read yet. */

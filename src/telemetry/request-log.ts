@@ -11,19 +11,27 @@ const errorId = /^(?!.*\d{7})[A-Z]{2,20}(-[\da-z]{1,20})?$/i;
 /** Logs one line per request. No field here can hold a secret, so redaction is off: it would take longer than everything else. */
 export function createRequestLog(logger: Logger): (record: RequestRecord) => void {
   const unredacted = logger.child({}, { redact: [] });
-  return ({ id, operation, failure, failures, code, userIds, calls, upstreamMs, totalMs, httpStatus }) => {
+  return (record) => {
+    const { id, trace, operation, failure, failures, code, userIds, calls, upstreamMs, totalMs, httpStatus } = record;
     const severe = failures.filter(({ level }) => level !== 'info');
     const causes = [...new Set(severe.map(({ cause }) => cause))].filter((cause) => cause !== undefined);
     const ids = failures.map(({ facts }) => facts.zitadel?.id);
     const [userId] = userIds;
+    const isRefusal = code === 'BAD_REQUEST' || code === 'ROUTER_SECRET_MISSING';
     const line = {
       requestId: id,
+      trace_id: trace?.traceId,
+      span_id: trace?.spanId,
+      method: isRefusal ? record.method : undefined,
+      path: isRefusal ? record.path : undefined,
       operation: operation?.name,
       kind: operation?.kind,
       field: operation?.field,
       code,
       reason: failure?.verdict.reason,
       outcome: failure?.facts.outcome,
+      // Messages with these codes quote nothing, while those about a document quote its names.
+      refusal: isRefusal ? failure?.message : undefined,
       errors: failures.length > 1 ? failures.length : undefined,
       zitadelErrorId: ids.find((one = '') => errorId.test(one)),
       userId: userIds.size === 1 && userId !== undefined && safeId.test(userId) ? userId : undefined,
@@ -32,10 +40,17 @@ export function createRequestLog(logger: Logger): (record: RequestRecord) => voi
       upstreamMs: round(upstreamMs),
       totalMs: round(totalMs),
       httpStatus,
-      err: causes.length > 1 ? new AggregateError(causes.slice(0, 5), `${causes.length} causes`) : causes[0],
+      err: causes.length > 1 ? summaryOf(causes) : causes[0],
     };
     unredacted[failure?.level ?? 'info'](line, 'request');
   };
+}
+
+/** Its own stack would only lead here. */
+function summaryOf(causes: readonly unknown[]): AggregateError {
+  const summary = new AggregateError(causes.slice(0, 5), `${causes.length} causes`);
+  delete summary.stack;
+  return summary;
 }
 
 /** To microseconds. */

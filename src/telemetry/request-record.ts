@@ -179,10 +179,10 @@ export function recordRequests(
     }
     done();
   });
-  app.addHook('onSend', ({ record }, { statusCode }, payload, done) => {
+  app.addHook('onSend', ({ record }, { statusCode, refusal }, payload, done) => {
     if (record) {
       // A request that was refused before GraphQL ran has no recorded failure yet.
-      if (statusCode >= 400 && record.failures.length === 0) record.failures = [refusedRequest(statusCode)];
+      if (statusCode >= 400 && record.failures.length === 0) record.failures = [refusal ?? refusedRequest(statusCode)];
       record.end(statusCode);
       for (const observe of observers) observe(record);
       inFlight -= 1;

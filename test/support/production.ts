@@ -10,7 +10,7 @@ export const linesOf = ({ output }: { output: { stdout: string } }) =>
   output.stdout
     .split('\n')
     .filter(Boolean)
-    .map((line) => JSON.parse(line) as Record<string, unknown> & { level: number; msg: string });
+    .map((line) => JSON.parse(line) as Record<string, unknown> & { level: string; msg: string });
 
 /** The production server in a child process, in front of an embedded ZITADEL. */
 export async function openProduction(
