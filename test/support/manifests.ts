@@ -56,6 +56,7 @@ interface Container {
   startupProbe: Probe;
   livenessProbe: Probe;
   readinessProbe: Probe;
+  securityContext: object;
   resources: { requests: { cpu: string; memory: string }; limits: { memory: string } };
   volumeMounts: [{ name: string; mountPath: string }];
 }
@@ -67,12 +68,14 @@ export interface Kustomization {
 
 export interface Compose {
   services: Record<'contact-phone-subgraph' | 'valkey', ComposeService>;
+  networks: object;
   secrets: Record<string, { file: string }>;
 }
 
 interface ComposeService {
   image: string;
   user: string;
+  networks: string[];
   ports?: string[];
   environment: Record<string, string>;
   secrets: string[];
