@@ -1,5 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { afterEach, expect, test, vi } from 'vitest';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
+import { parse } from 'yaml';
 import { readConfig } from '../src/config.js';
 import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { environment } from '../src/environment.js';
@@ -100,6 +104,51 @@ test.for(causes)('%s: health, metrics and log show it as described', async ([cau
     ).toBe(true);
   }
   for (const text of logged) expect(stage.lines.join(''), text).toContain(text);
+});
+
+test('each command of the runbook that reads the log finds something', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'contact-phone-runbook-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'log');
+  const commands = blocks(section(page, 'Runbook'), 'sh').filter((command) => command.startsWith('$LOG'));
+  expect(commands.length).toBeGreaterThan(5);
+  await using redis = await openStage({ REDIS_URL: 'redis://127.0.0.1:1', SMS_BUDGET: '1/1h' });
+  await using wrongHost = await openStage({ ZITADEL_INSTANCE_HOST: 'other.example.com' });
+  await until(async () => !(await ready(wrongHost)).includes('"unknown"'));
+
+  await redis.resend();
+  await redis.run('set-contact-phone', { userId: users.phoneless.userId, number: '+41795550103' });
+  await redis.run('verify-contact-phone', { userId: unverified, verificationCode: 'WRONG1' });
+  breakOnce();
+  await redis.resend({ userId: users.uninitialised.userId });
+  writeFileSync(file, [...redis.lines, ...wrongHost.lines].join(''));
+
+  for (const command of commands) {
+    const found = execFileSync('sh', ['-euc', command], { env: { ...process.env, LOG: `cat ${file}` } });
+    expect(found.toString(), command).not.toBe('');
+  }
+});
+
+test('the runbook turns the rules into a PrometheusRule', () => {
+  const [command = ''] = blocks(section(page, 'Runbook'), 'sh');
+  expect(command).toMatch(/\| kubectl apply -f -\n$/);
+
+  const applied = execFileSync('sh', ['-euc', `kubectl() { cat; }\n${command}`]).toString();
+
+  expect(parse(applied)).toEqual({
+    apiVersion: 'monitoring.coreos.com/v1',
+    kind: 'PrometheusRule',
+    metadata: { name: 'contact-phone-subgraph' },
+    spec: parse(readFileSync('deploy/prometheus/alerts.yaml', 'utf8')) as unknown,
+  });
+});
+
+test('the settings of the runbook are valid', () => {
+  const settings = section(page, 'Runbook').matchAll(/`([A-Z_]+)=([^`]+)`/g);
+  const env = Object.fromEntries([...settings].map(([, name = '', value = '']) => [name, value]));
+
+  expect(Object.keys(env)).toEqual(['SMS_COUNTRIES', 'SMS_BUDGET']);
+  expect(() => readConfig({ ZITADEL_URL: 'https://example.com', ...env })).not.toThrow();
 });
 
 test('all metrics that it names are served', async () => {

@@ -17,7 +17,17 @@ const neutral = [
   ...['body-memory', 'browser/outbox', 'browser/playground', 'callers', 'cli', 'clients/codegen'],
   ...['clients/phone-screen', 'config', 'configuration-docs', 'connect', 'descriptors/descriptors'],
   ...['embedded-zitadel', 'errors-for-typescript', 'failed-start', 'frontend-docs', 'gateways/composition'],
-  ...['gateways/demo-supergraph', 'generations', 'habits', 'house', 'limit-stores', 'links', 'logs', 'pack'],
+  ...[
+    'gateways/demo-supergraph',
+    'generations',
+    'habits',
+    'house',
+    'limit-stores',
+    'links',
+    'logs',
+    'monitoring',
+    'pack',
+  ],
   ...['recorded-answers', 'recorded-requests', 'redis-connection', 'redis-faults', 'shared-limits'],
   ...['standard-output', 'three-processes', 'tools/released', 'user-id', 'zitadel-docs'],
 ];

@@ -20,9 +20,10 @@ export function table(page: string, heading: string): string[][] {
   });
 }
 
-/** The contents of all code blocks in a language. */
+/** The contents of all code blocks in a language. In a list, they are indented. */
 export function blocks(page: string, language: string): string[] {
-  return [...page.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, block = '']) => block);
+  const all = page.matchAll(new RegExp(`^( *)\`\`\`${language}\\n(.*?)^\\1\`\`\``, 'gms'));
+  return [...all].map(([, indent = '', block = '']) => block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''));
 }
 
 /** All headings. A line of a code block may look like one. */
