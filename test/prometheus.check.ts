@@ -112,7 +112,7 @@ test('a real Prometheus answers every query of the dashboard, and raises the ale
   const isScraped = async (expression: string) => (await prometheus.query(expression)).length > 0;
   await until(() => isScraped('contact_phone_limited_total{reason="SMS_BUDGET"} > 0'));
   await until(() => isScraped('contact_phone_upstream_calls_total{job="production",rpc="VerifyPhone",code="OK"} > 0'));
-  await useDemo(demo.url, 20);
+  await useDemo(demo.url, 25);
   await useProduction(urls, manyUsers.slice(10));
   const doneAt = Date.now() / 1000;
   let scrapedAt = 0;
@@ -127,7 +127,7 @@ test('a real Prometheus answers every query of the dashboard, and raises the ale
     ...blocks(readFileSync('docs/operations.md', 'utf8'), 'promql').map((query) => ['the runbook', query] as const),
   ];
   for (const [title, query] of questions) {
-    const expression = query.replaceAll('$__rate_interval', '1m').replaceAll('$job', 'demo|production');
+    const expression = query.replaceAll('$__rate_interval', '10m').replaceAll('$job', 'demo|production');
     const series = await prometheus.query(expression, scrapedAt);
     expect(
       series.some(({ value: [, value] }) => value !== 'NaN'),

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 
-export interface Rule {
+interface Rule {
   alert: string;
   expr: string;
   for?: string;

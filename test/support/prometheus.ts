@@ -46,7 +46,7 @@ interface Series {
   value: [time: number, value: string];
 }
 
-export interface Alert {
+interface Alert {
   labels: Record<string, string>;
   annotations: Record<string, string>;
   state: 'pending' | 'firing';
