@@ -167,7 +167,7 @@ test.for([
   await stage[Symbol.asyncDispose]();
 
   expect(collector.exports).toEqual([]);
-  expect(logged(stage)).toMatchObject(warnings.map((msg) => ({ level: 40, msg })));
+  expect(logged(stage)).toMatchObject(warnings.map((msg) => ({ level: 'warn', msg })));
   expect(stage.lines.join('')).not.toContain('S3CR3T');
 });
 
@@ -245,8 +245,8 @@ test('logs once that the collector refuses spans, and once that it accepts them 
   await stage.closeServer();
 
   expect(logged(stage)).toMatchObject([
-    { level: 40, msg: 'The OpenTelemetry collector is down: spans are lost', reason: 'HTTP 401' },
-    { level: 30, msg: 'The OpenTelemetry collector is up' },
+    { level: 'warn', msg: 'The OpenTelemetry collector is down: spans are lost', reason: 'HTTP 401' },
+    { level: 'info', msg: 'The OpenTelemetry collector is up' },
   ]);
   expect(stage.lines.join('')).not.toContain('S3CR3T');
 });
