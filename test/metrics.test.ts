@@ -1,6 +1,8 @@
 import { Gauge, register } from 'prom-client';
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
+import type { Misbehaviour } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { users } from '../src/embedded-zitadel/population.js';
+import { version } from '../src/version.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { hasRedis } from './support/has-redis.js';
@@ -26,6 +28,10 @@ const ofName = (series: Record<string, number>, name: string) =>
         : [];
     }),
   );
+
+/** Without the series that are still 0. */
+const counted = (series: Record<string, number>) =>
+  Object.fromEntries(Object.entries(series).filter(([, value]) => value > 0));
 
 test('counts requests, calls, SMS and batches in agreement with ZITADEL', async () => {
   await using stage = await openStage({ SMS_LIMITS: '', SMS_BUDGET: '2/1h' }, { moreUsers: crowd(150) });
@@ -53,7 +59,7 @@ test('counts requests, calls, SMS and batches in agreement with ZITADEL', async 
   await fetch(`${stage.url}/health/live`);
 
   const series = await readMetrics(stage.metricsUrl);
-  expect(ofName(series, 'requests_total')).toEqual({
+  expect(counted(ofName(series, 'requests_total'))).toEqual({
     'field="resendContactPhoneCode",code="OK"': 2,
     'field="resendContactPhoneCode",code="RATE_LIMITED"': 1,
     'field="resendContactPhoneCode",code="FORBIDDEN"': 1,
@@ -73,7 +79,7 @@ test('counts requests, calls, SMS and batches in agreement with ZITADEL', async 
   expect(sum(ofName(series, 'request_duration_seconds_sum'))).toBeCloseTo(
     totalMs.reduce((total, ms) => total + ms, 0) / 1000,
   );
-  const calls = ofName(series, 'upstream_calls_total');
+  const calls = counted(ofName(series, 'upstream_calls_total'));
   expect(calls).toEqual({
     'rpc="ResendPhoneCode",status="200",code="OK"': 2,
     'rpc="ResendPhoneCode",status="400",code="FAILED_PRECONDITION"': 1,
@@ -88,17 +94,54 @@ test('counts requests, calls, SMS and batches in agreement with ZITADEL', async 
   });
   expect(sum(calls)).toBe(zitadel.calls.length);
   expect(sum(ofName(series, 'upstream_call_duration_seconds_count'))).toBe(zitadel.calls.length);
-  expect(ofName(series, 'sms_sent_total')).toEqual({
+  expect(counted(ofName(series, 'sms_sent_total'))).toEqual({
     'outcome="DONE",country="CH"': 1,
     'outcome="UNKNOWN",country="CH"': 1,
   });
   expect(zitadel.outbox).toHaveLength(2);
-  expect(ofName(series, 'limited_total')).toEqual({ 'reason="SMS_TO_USER"': 1, 'reason="SMS_BUDGET"': 1 });
+  expect(counted(ofName(series, 'limited_total'))).toEqual({ 'reason="SMS_TO_USER"': 1, 'reason="SMS_BUDGET"': 1 });
   // The read of a hundred that got a 503 was repeated.
   expect(ofName(series, 'batch_size_bucket')).toMatchObject({ 'le="1"': 7, 'le="50"': 8, 'le="100"': 10 });
   expect(ofName(series, 'batch_size_sum')).toEqual({ '': 257 });
   expect(series['process_cpu_seconds_total']).toBeGreaterThan(0);
   expect(JSON.stringify(series)).not.toContain('made_up');
+});
+
+test('serves every series from the start, whatever happens later', async () => {
+  await using stage = await openStage({ SMS_LIMITS: '', VERIFY_LIMIT: '' });
+  const { zitadel, graphql } = stage;
+  const ours = (series: Record<string, number>) =>
+    Object.keys(series).filter((key) => key.startsWith('contact_phone_') && !key.includes('_up'));
+  const before = ours(await readMetrics(stage.metricsUrl));
+  const answers: Misbehaviour[] = [
+    ...[200, 204, 302, 400, 403, 404, 418, 429, 500, 502, 503, 504, 521, 599, 799].map((status) => ({
+      answer: { status },
+    })),
+    ...[1, 2, 3, 5, 7, 8, 9, 13, 14, 16, 77].flatMap((code) => [answered({ code }, 400), answered({ code }, 503)]),
+    answered({}),
+    { reset: true },
+  ];
+
+  for (const answer of answers) {
+    zitadel.misbehaveWhenWriting(answer);
+    await stage.resend({ mode: 'RETURN_CODE' });
+    zitadel.misbehaveWhenWriting(answer);
+    await stage.run('verify-contact-phone', { userId: unverified, verificationCode: 'WRONG1' });
+    zitadel.misbehave(answer);
+    await stage.run('contact-phone', { userId: unverified });
+  }
+  await stage.resend();
+  await stage.resend();
+  await post(graphql, { query: 'subscription { nothing }' });
+  await post(graphql, { query: 'query ($id: ID!) { contactPhone(userId: $id) { number } }', variables: {} });
+  await post(graphql, { query: '{ _service { sdl } __schema { description } }' });
+  for (const body of ['{', {}, { query: '{' }, { query: '{ nothing }' }]) await post(graphql, body);
+  await post(graphql, { extensions: { persistedQuery: { version: 1, sha256Hash: 'a'.repeat(64) } } });
+
+  const series = await readMetrics(stage.metricsUrl);
+  expect(ours(series)).toEqual(before);
+  expect(Object.keys(counted(ofName(series, 'upstream_calls_total'))).length).toBeGreaterThan(40);
+  expect(ofName(series, 'build_info')).toEqual({ [`version="${version}",node="${process.version}"`]: 1 });
 });
 
 test('counts SMS by country, from zero for those in SMS_COUNTRIES', async () => {
@@ -107,8 +150,11 @@ test('counts SMS by country, from zero for those in SMS_COUNTRIES', async () => 
   const smsSent = async () => ofName(await readMetrics(stage.metricsUrl), 'sms_sent_total');
   expect(await smsSent()).toEqual({
     'outcome="DONE",country="AT"': 0,
+    'outcome="UNKNOWN",country="AT"': 0,
     'outcome="DONE",country="DE"': 0,
+    'outcome="UNKNOWN",country="DE"': 0,
     'outcome="DONE",country="CH"': 0,
+    'outcome="UNKNOWN",country="CH"': 0,
   });
 
   await stage.resend();
@@ -122,20 +168,26 @@ test('counts SMS by country, from zero for those in SMS_COUNTRIES', async () => 
     'outcome="DONE",country="AT"': 0,
     'outcome="UNKNOWN",country="AT"': 1,
     'outcome="DONE",country="DE"': 0,
+    'outcome="UNKNOWN",country="DE"': 0,
     'outcome="DONE",country="CH"': 1,
+    'outcome="UNKNOWN",country="CH"': 0,
   });
 });
 
-test('counts SMS by country, once they have had one, if SMS_COUNTRIES is empty', async () => {
+test('counts SMS by country, from zero for all countries if SMS_COUNTRIES is empty', async () => {
   await using stage = await openStage();
   const smsSent = async () => ofName(await readMetrics(stage.metricsUrl), 'sms_sent_total');
-  expect(await smsSent()).toEqual({});
+  const before = await smsSent();
+  expect(Object.keys(before).length).toBeGreaterThan(400);
+  expect(counted(before)).toEqual({});
 
   await stage.resend();
   await stage.run('set-contact-phone', { userId: unverified, number: '+4915112345678' });
   await stage.resend();
 
-  expect(await smsSent()).toEqual({ 'outcome="DONE",country="CH"': 1, 'outcome="DONE",country="DE"': 2 });
+  const after = await smsSent();
+  expect(counted(after)).toEqual({ 'outcome="DONE",country="CH"': 1, 'outcome="DONE",country="DE"': 2 });
+  expect(Object.keys(after)).toEqual(Object.keys(before));
 });
 
 test('counts SMS to numbers without a country as 001', async () => {
@@ -146,6 +198,7 @@ test('counts SMS to numbers without a country as 001', async () => {
 
   expect(ofName(await readMetrics(stage.metricsUrl), 'sms_sent_total')).toEqual({
     'outcome="DONE",country="001"': 2,
+    'outcome="UNKNOWN",country="001"': 0,
   });
 });
 
@@ -215,7 +268,7 @@ test('serves metrics only on METRICS_PORT if it is set', async () => {
   await stage.resend();
 
   expect(new URL(stage.metricsUrl).port).not.toBe(new URL(stage.url).port);
-  expect(ofName(await readMetrics(stage.metricsUrl), 'requests_total')).toEqual({
+  expect(counted(ofName(await readMetrics(stage.metricsUrl), 'requests_total'))).toEqual({
     'field="resendContactPhoneCode",code="OK"': 1,
   });
   expect((await fetch(`${stage.url}/metrics`)).status).toBe(404);

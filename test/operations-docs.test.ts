@@ -9,6 +9,7 @@ import { tokens, users } from '../src/embedded-zitadel/population.js';
 import { environment } from '../src/environment.js';
 import { ZitadelClient } from '../src/zitadel/zitadel-client.js';
 import { crowd } from './support/crowd.js';
+import { openCollector } from './support/collector.js';
 import { blocks, section, table } from './support/markdown.js';
 import { readMetrics } from './support/metrics.js';
 import { readMany, user } from './support/reads.js';
@@ -183,7 +184,9 @@ test('the bodies of /health are as it shows them', async () => {
 });
 
 test('its table of log fields lists what the lines of requests contain, no more and no less', async () => {
-  await using stage = await openStage({ SMS_LIMITS: '1/1h', PLAYGROUND: 'true' });
+  await using collector = await openCollector();
+  const OTEL_EXPORTER_OTLP_ENDPOINT = collector.url;
+  await using stage = await openStage({ SMS_LIMITS: '1/1h', PLAYGROUND: 'true', OTEL_EXPORTER_OTLP_ENDPOINT });
   const twoMutations =
     '{ a: resendContactPhoneCode(userId: "1") { verificationCode } b: removeContactPhone(userId: "1") { user { id } } }';
 
@@ -202,13 +205,14 @@ test('its table of log fields lists what the lines of requests contain, no more 
   breakOnce();
   await stage.run('contact-phone', { userId: unverified });
   await post(stage.graphql, { query: 'subscription { nothing }' });
+  await post(`${stage.url}/query`, {});
   const others = ['health/live', 'health/ready', 'metrics', 'playground/'];
   for (const path of others) await fetch(`${stage.url}/${path}`);
 
   const lines = stage.lines
     .map((line) => JSON.parse(line) as Record<string, unknown>)
     .filter(({ msg }) => msg === 'request');
-  expect(lines).toHaveLength(9);
+  expect(lines).toHaveLength(10);
   const rows = table(page, 'Logs');
   expect(new Set(lines.flatMap(Object.keys))).toEqual(new Set(rows.map(([field]) => field)));
   const levels = Object.fromEntries(
@@ -225,6 +229,22 @@ test('its table of log fields lists what the lines of requests contain, no more 
   expect(new Set(lines.flatMap(({ kind }) => kind ?? []))).toEqual(
     new Set(words.match(/query|mutation|subscription/g)),
   );
+});
+
+test('its names for other schemas cover all log fields, and its example has the fields of a refused request', async () => {
+  await using stage = await openStage();
+  await post(`${stage.url}/query`, {});
+  const line = stage.lines
+    .map((one) => JSON.parse(one) as Record<string, unknown>)
+    .find(({ msg }) => msg === 'request');
+  const example = JSON.parse(blocks(section(page, 'Logs'), 'json')[0] ?? '') as Record<string, unknown>;
+
+  expect(Object.keys(example)).toEqual(Object.keys(line ?? {}));
+  for (const field of ['level', 'method', 'path', 'code', 'outcome', 'refusal', 'httpStatus', 'msg'])
+    expect(example[field]).toBe(line?.[field]);
+  for (const one of [example, line]) expect(one?.['time']).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  const names = table(page, 'Names in ECS and OpenTelemetry');
+  expect(names.map(([field]) => field)).toEqual(table(page, 'Logs').map(([field]) => field));
 });
 
 test('its table of metrics matches the served ones', async () => {

@@ -228,6 +228,36 @@ test.for([
   },
 );
 
+/** The lines about calls to ZITADEL, without those about probes. */
+const callLines = (lines: string[]) =>
+  lines.map((line) => JSON.parse(line) as Line).filter(({ msg, rpc }) => msg === 'Call to ZITADEL' && rpc !== 'Probe');
+
+test('logs each call to ZITADEL with LOG_LEVEL=debug, and which attempt it is', async () => {
+  await using stage = await openStage({ LOG_LEVEL: 'debug' });
+  const unavailable = { answer: { status: 503 } };
+  stage.zitadel.misbehave(unavailable);
+  await stage.run('contact-phone', { userId: unverified }, { ...manager, 'x-request-id': 'read-1' });
+  stage.zitadel.misbehaveWhenWriting(unavailable);
+  await stage.resend({ mode: 'RETURN_CODE' }, { ...manager, 'x-request-id': 'write-1' });
+
+  const foreign = { level: 'debug', httpStatus: 503, code: 'UPSTREAM_UNAVAILABLE', reason: 'SAYS_UNAVAILABLE' };
+  expect(callLines(stage.lines).map((line) => ({ ...ours(line), requestId: line.requestId, ms: 0 }))).toEqual([
+    { ...foreign, requestId: 'read-1', rpc: 'GetUserByID', attempt: 1, ms: 0 },
+    { level: 'debug', requestId: 'read-1', rpc: 'GetUserByID', attempt: 2, httpStatus: 200, code: 'OK', ms: 0 },
+    { ...foreign, requestId: 'write-1', rpc: 'ResendPhoneCode', attempt: 1, outcome: 'UNKNOWN', ms: 0 },
+  ]);
+  await stage.zitadel.probed(1);
+  await until(() => Promise.resolve(stage.lines.some((line) => line.includes('"rpc":"Probe"'))));
+});
+
+test('logs no calls to ZITADEL with LOG_LEVEL=info', async () => {
+  await using stage = await openStage({ LOG_LEVEL: 'info' });
+  await stage.resend();
+
+  expect(callLines(stage.lines)).toEqual([]);
+  expect(requestLines(stage.lines)).toHaveLength(1);
+});
+
 test.for([
   ['https://admin.example.com', []],
   ['https://new.example.com:8443', ['https://new.example.com:8443']],
@@ -545,7 +575,14 @@ test('writes only what people need with LOG_FORMAT=pretty', async () => {
   logger.info({ limits: { SMS_LIMITS: '1/30s,5/10m', ZITADEL_TIMEOUT_MS: 10_000 } }, 'Effective limits');
   logger.error({ err: new TypeError('a fault', { cause: new Error('S3CR3T') }) }, 'Unexpected error');
 
+  const limited = { operation: 'Resend', code: 'RATE_LIMITED', reason: 'SMS_TO_USER', outcome: 'NOT_DONE', totalMs: 3 };
+  logger.info(limited, 'request');
+  const refused = { method: 'GET', path: '/query', code: 'BAD_REQUEST', refusal: 'Not found.', totalMs: 1 };
+  logger.warn(refused, 'request');
+
   const plain = stripVTControlCharacters(String(written.read()));
+  expect(plain).toContain('INFO: Resend RATE_LIMITED SMS_TO_USER NOT_DONE in 3 ms\n');
+  expect(plain).toContain('WARN: GET /query BAD_REQUEST in 1 ms Not found.\n');
   expect(plain).toMatch(/^\[\d\d:\d\d:\d\d\] INFO: ContactPhone OK in 12 ms\n/);
   expect(plain).toContain('INFO: request NOT_FOUND QUERY-Dfbg2 in 1 ms\n');
   expect(plain).toContain('INFO: Effective limits SMS_LIMITS=1/30s,5/10m ZITADEL_TIMEOUT_MS=10000\n');

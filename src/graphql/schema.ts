@@ -33,6 +33,11 @@ export function createSchema(): GraphQLSchema {
   return buildSubgraphSchema(modules as Parameters<typeof buildSubgraphSchema>[0]);
 }
 
+/** The names of the fields that an operation may begin with. */
+export function rootFields(schema: GraphQLSchema): string[] {
+  return [schema.getQueryType(), schema.getMutationType()].flatMap((type) => Object.keys(type?.getFields() ?? {}));
+}
+
 /** A reference to an entity, as the router sent it. */
 interface Representation {
   __typename?: unknown;

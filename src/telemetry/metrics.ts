@@ -1,10 +1,29 @@
-import { STATUS_CODES } from 'node:http';
+import { version as node } from 'node:process';
 import type { FastifyInstance } from 'fastify';
+import { getCountries } from 'libphonenumber-js/max';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, register as processRegistry, Registry } from 'prom-client';
+import { errors, type ErrorCode } from '../errors.js';
+import { version } from '../version.js';
+import { allCallLabels, callLabels, rpcs } from './call-labels.js';
 import type { RequestRecord } from './request-record.js';
 
 /** From fast calls to the default of ZITADEL_TIMEOUT_MS. */
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** Fields of every schema, and the words for several root fields and for none. */
+const otherFields = ['__typename', '__schema', '__type', 'several', 'none'];
+
+/** The codes of requests that were refused before any of them ran, so their root field is unknown. */
+const refusals: readonly ErrorCode[] = [
+  'BAD_REQUEST',
+  'ROUTER_SECRET_MISSING',
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'OPERATION_RESOLUTION_FAILURE',
+  'PERSISTED_QUERY_NOT_SUPPORTED',
+];
+const isOfFields = (code: string) => !refusals.some((refusal) => refusal === code);
+const codesOfFields = ['OK', ...Object.keys(errors).filter(isOfFields)];
 
 /** How many requests may be waiting to be counted. */
 const maxQueued = 500;
@@ -36,7 +55,7 @@ export class Metrics {
   });
   private readonly calls = new Counter({
     name: 'contact_phone_upstream_calls_total',
-    help: 'Calls to ZITADEL by RPC, HTTP status (none if there was no answer) and code.',
+    help: 'Calls to ZITADEL by RPC, HTTP status (none without an answer; other if it is unusual) and code.',
     labelNames: ['rpc', 'status', 'code'],
     registers: this.registers,
   });
@@ -66,15 +85,36 @@ export class Metrics {
     registers: this.registers,
   });
 
-  /** @param smsCountries countries whose counters start at 0, so that a rate includes their first SMS */
-  constructor(smsCountries: readonly string[]) {
-    for (const country of smsCountries) this.smsSent.inc({ outcome: 'DONE', country }, 0);
+  /**
+   * Serves every series from the start, at 0: otherwise a rate would miss the first event.
+   *
+   * @param fields the root fields of the schema
+   * @param smsCountries those that SMS may be sent to; empty for all
+   */
+  constructor(fields: readonly string[], smsCountries: readonly string[]) {
+    for (const field of [...fields, ...otherFields]) {
+      const codes = field === 'none' ? [...codesOfFields, ...refusals] : codesOfFields;
+      for (const code of codes) this.requests.inc({ field, code }, 0);
+      this.requestSeconds.zero({ field });
+    }
+    for (const labels of allCallLabels) this.calls.inc({ ...labels }, 0);
+    for (const rpc of rpcs) this.callSeconds.zero({ rpc });
+    for (const country of smsCountries.length > 0 ? smsCountries : getCountries()) {
+      for (const outcome of ['DONE', 'UNKNOWN']) this.smsSent.inc({ outcome, country }, 0);
+    }
+    for (const reason of Object.keys(errors.RATE_LIMITED.reasons)) this.limited.inc({ reason }, 0);
+    new Gauge({
+      name: 'contact_phone_build_info',
+      help: 'Always 1, with the version of this server and of Node.js.',
+      labelNames: ['version', 'node'],
+      registers: this.registers,
+    }).set({ version, node }, 1);
   }
 
   /** Queues a finished request: counting many at once costs a fraction of counting them one by one. */
   readonly add = ({ operation, code, failures, totalMs, calls }: RequestRecord): void => {
     const limits = failures.flatMap(({ verdict }) =>
-      verdict.code === 'RATE_LIMITED' ? [verdict.reason ?? 'none'] : [],
+      verdict.code === 'RATE_LIMITED' && verdict.reason ? [verdict.reason] : [],
     );
     this.queued.push({ field: operation?.field ?? 'none', code, totalMs, calls, limits });
     if (this.queued.length >= maxQueued) this.countQueued();
@@ -87,8 +127,9 @@ export class Metrics {
   private count({ field, code, totalMs, calls, limits }: Counted): void {
     this.requests.inc({ field, code });
     this.requestSeconds.observe({ field }, totalMs / 1000);
-    for (const { rpc, users, smsCountry, httpStatus, code, outcome, ms } of calls) {
-      this.calls.inc({ rpc, status: statusLabel(httpStatus), code });
+    for (const call of calls) {
+      const { rpc, users, smsCountry, outcome, ms } = call;
+      this.calls.inc({ ...callLabels(call) });
       this.callSeconds.observe({ rpc }, ms / 1000);
       if (rpc === 'GetUserByID' || rpc === 'ListUsers') this.batches.observe(users);
       if (smsCountry !== undefined && outcome !== 'NOT_DONE') this.smsSent.inc({ outcome, country: smsCountry });
@@ -139,10 +180,4 @@ export class Metrics {
       },
     });
   }
-}
-
-/** Something other than ZITADEL may answer with any number. */
-function statusLabel(httpStatus: number | undefined): string {
-  if (httpStatus === undefined) return 'none';
-  return httpStatus in STATUS_CODES ? String(httpStatus) : 'other';
 }

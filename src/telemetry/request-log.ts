@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { refusedRequest } from '../failures.js';
 import type { Logger } from '../logger.js';
-import type { RequestRecord } from './request-record.js';
+import type { CallObserver, RequestRecord } from './request-record.js';
 
 /** Excludes phone numbers and e-mail addresses, which people may type instead of an id. */
 const safeId = /^(?![\d-]{7,17}$)[\w-]{1,64}$/;
@@ -43,6 +43,26 @@ export function createRequestLog(logger: Logger): (record: RequestRecord) => voi
       err: causes.length > 1 ? summaryOf(causes) : causes[0],
     };
     unredacted[failure?.level ?? 'info'](line, 'request');
+  };
+}
+
+/** Logs each call to ZITADEL at the level `debug`. @returns undefined if nobody would see that */
+export function createCallLog(logger: Logger): CallObserver | undefined {
+  if (!logger.isLevelEnabled('debug')) return undefined;
+  return ({ id, trace }, { rpc, attempt, httpStatus, code, ms }, failure) => {
+    const line = {
+      requestId: id,
+      trace_id: trace?.traceId,
+      span_id: trace?.spanId,
+      rpc,
+      attempt,
+      httpStatus,
+      code,
+      reason: failure?.verdict.reason,
+      outcome: failure?.facts.outcome,
+      ms: round(ms),
+    };
+    logger.debug(line, 'Call to ZITADEL');
   };
 }
 

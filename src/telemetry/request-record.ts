@@ -29,6 +29,7 @@ export interface RecordedCall {
   /** How many users it read or changed. */
   users: number;
   smsCountry: string | undefined;
+  attempt: number;
   httpStatus: number | undefined;
   code: ErrorCode | 'OK';
   outcome: Outcome;
@@ -55,6 +56,8 @@ export interface RequestTrace {
   beginCall(rpc: Rpc): { headers: TraceHeaders; end(call: RecordedCall): void };
   end(record: RequestRecord): void;
 }
+
+export type CallObserver = (record: RequestRecord, call: RecordedCall, failure: Failure | undefined) => void;
 
 const severity = { info: 0, warn: 1, error: 2 };
 
@@ -84,6 +87,7 @@ export class RequestRecord {
     readonly method: string,
     readonly path: string,
     readonly trace: RequestTrace | undefined,
+    private readonly observeCall?: CallObserver,
   ) {}
 
   /** The most severe failure: the first, if several are equally severe. */
@@ -110,7 +114,7 @@ export class RequestRecord {
   }
 
   /** Observes a call to ZITADEL. */
-  readonly watchCall = ({ rpc, userIds, smsCountry }: StartedCall): WatchedCall => {
+  readonly watchCall = ({ rpc, userIds, smsCountry, attempt }: StartedCall): WatchedCall => {
     const span = this.trace?.beginCall(rpc);
     const beganAt = performance.now();
     for (const userId of userIds) this.calledFor.add(userId);
@@ -126,6 +130,7 @@ export class RequestRecord {
           rpc,
           users: userIds.length,
           smsCountry,
+          attempt,
           httpStatus,
           code: failure?.verdict.code ?? 'OK',
           // Neither a read nor a fault of ours has an outcome.
@@ -134,6 +139,7 @@ export class RequestRecord {
         };
         this.calls.push(call);
         span?.end(call);
+        this.observeCall?.(this, call, failure);
       },
     };
   };
@@ -163,6 +169,7 @@ export function recordRequests(
   path: string,
   tracing: Tracing | undefined,
   observers: readonly ((record: RequestRecord) => void)[],
+  observeCall?: CallObserver,
 ): Requests {
   let inFlight = 0;
   const idle = new EventEmitter();
@@ -175,7 +182,7 @@ export function recordRequests(
       inFlight += 1;
       const shown = safePath(url);
       const trace = tracing?.begin({ method, path: shown, route: routeOptions.url, headers });
-      request.record = new RequestRecord(id, method, shown, trace);
+      request.record = new RequestRecord(id, method, shown, trace, observeCall);
     }
     done();
   });

@@ -37,6 +37,8 @@ export interface StartedCall {
   userIds: readonly string[];
   /** The country of the number that the SMS goes to, or `001` if the number has none; undefined if the call sends no SMS. */
   smsCountry: string | undefined;
+  /** 2 for a read that is repeated. */
+  attempt: number;
 }
 
 /** Observes one call to its end. */
@@ -51,6 +53,7 @@ interface Call extends RpcRequest {
   /** The users in the message of ListUsers. */
   userIds?: readonly string[];
   smsCountry?: string | undefined;
+  attempt?: number;
   /** Parts of the message that must not reach a log, even if ZITADEL quotes them. */
   secrets?: readonly string[];
 }
@@ -117,7 +120,7 @@ export class ZitadelConnection {
       return await this.send(this.reads, caller, response, call, deadline);
     } catch (error) {
       if (!isWorthRepeating(failureOf(error)) || deadline.left() <= 0) throw error;
-      return await this.send(this.reads, caller, response, call, deadline);
+      return await this.send(this.reads, caller, response, { ...call, attempt: 2 }, deadline);
     }
   }
 
@@ -137,8 +140,8 @@ export class ZitadelConnection {
     call: Call,
     deadline: Deadline,
   ): Promise<T> {
-    const { rpc, userId = '', userIds = [userId], smsCountry, secrets = [] } = call;
-    const watched = caller.watchCall({ rpc, userIds, smsCountry });
+    const { rpc, userId = '', userIds = [userId], smsCountry, attempt = 1, secrets = [] } = call;
+    const watched = caller.watchCall({ rpc, userIds, smsCountry, attempt });
     const { authorization, 'accept-language': acceptLanguage } = caller.headers;
     const { traceparent, tracestate } = watched.traceHeaders ?? caller.headers;
     const headers = { authorization, 'accept-language': acceptLanguage, traceparent, tracestate };

@@ -42,6 +42,9 @@ export class ZitadelHealth {
       () => this.update('misconfigured'),
       (error: unknown) => {
         const failure = failureOf(error);
+        const { verdict, facts } = failure;
+        const line = { rpc: 'Probe', httpStatus: facts.call?.httpStatus, ...verdict, ms: performance.now() - now };
+        this.logger.debug(line, 'Call to ZITADEL');
         this.update(stateOf(failure), failure);
       },
     );
