@@ -9,6 +9,7 @@ import { openProduction } from './support/production.js';
 import { readOne } from './support/reads.js';
 import { openSecureZitadel, zitadelHost } from './support/secure-zitadel.js';
 import { extensionsOf, openStage, resend, unverified } from './support/stage.js';
+import { until } from './support/until.js';
 
 // Calls to ZITADEL through an HTTP proxy. Only the proxy resolves the host name of ZITADEL.
 
@@ -26,8 +27,7 @@ async function openProxiedStage(env: Record<string, string> = {}) {
     HTTPS_PROXY: proxy.url,
     ...env,
   });
-  await secure.zitadel.probed(1);
-  await secure.zitadel.probes[0]?.answered;
+  await until(() => Promise.resolve(stage.lines.some((line) => line.includes('ZITADEL is up'))));
   proxy.connects.length = 0;
   return {
     stage,
