@@ -13,7 +13,16 @@ import { post } from './support/stage.js';
 const page = readFileSync('docs/configuration.md', 'utf8');
 const ZITADEL_URL = 'https://example.com';
 
-const topics = ['ZITADEL', 'SMS and limits', 'Redis', 'HTTP', 'GraphQL', 'Logs, metrics and traces', 'Shutdown', 'Secrets in files'];
+const topics = [
+  'ZITADEL',
+  'SMS and limits',
+  'Redis',
+  'HTTP',
+  'GraphQL',
+  'Logs, metrics and traces',
+  'Shutdown',
+  'Secrets in files',
+];
 /** The rows of all variables. */
 const variables = topics
   .flatMap((topic) => table(page, topic))

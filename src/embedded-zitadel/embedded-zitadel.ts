@@ -53,6 +53,8 @@ export async function startEmbeddedZitadel({
       })
       .catch(() => response.destroy());
   });
+  // Like a real ZITADEL, which never closes an idle connection. Otherwise a write could meet a closing one on a busy machine.
+  server.keepAliveTimeout = 0;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startChild } from './child.js';
-import { ask, freePort, password, startProcess, urlOf } from './redis.js';
+import { ask, freePort, password, replicated, startProcess, urlOf } from './redis.js';
 import { until } from './until.js';
 
 /** A real master with a replica, and two Sentinels that monitor the master by all of these names. */
@@ -40,6 +40,8 @@ export async function startSentinels(...names: string[]) {
     /** The first Sentinel. */
     url: urlOf(first.port),
     killFirstSentinel: () => kill(first),
+    /** Resolves when the replica has everything that the master has now. */
+    replicated: () => replicated(master.port),
     killMaster: () => kill(master),
     /** Lets the second Sentinel promote the replica, as both would have decided some time later. */
     promoteReplica: () => ask(second.port, 'SENTINEL', 'FAILOVER', names[0] ?? ''),

@@ -108,6 +108,13 @@ export const urlOf = (port: number) => `redis://:${password}@127.0.0.1:${port}`;
 export const ask = (port: number, ...command: string[]) =>
   withClient(urlOf(port), (client) => client.sendCommand<string>(command));
 
+/** Resolves when its replica has everything that the Redis at this port has now. */
+export const replicated = (port: number) =>
+  withClient(urlOf(port), async (client) => {
+    await client.set('replicated', '');
+    await client.wait(1, 0);
+  });
+
 /** Every key of one Redis, with the milliseconds until it expires. */
 export const keysOf = (url: string) =>
   withClient(url, async (client) => {
