@@ -5,10 +5,9 @@ const failure = ['failures', 'failure', 'errors'];
  * type counts too.
  */
 const rooms = {
-  cli: ['main', 'demo', 'environment', 'version'],
+  cli: ['main', 'demo', 'config', 'version'],
   main: ['server', 'process', 'config'],
-  'health-check': [],
-  demo: ['server', 'process', 'http', 'config', 'environment', 'embedded-zitadel'],
+  demo: ['server', 'process', 'http', 'config', 'embedded-zitadel'],
   server: [
     'graphql',
     'http',
@@ -19,7 +18,6 @@ const rooms = {
     'process',
     'logger',
     'config',
-    'shown-config',
     'version',
   ],
   graphql: ['http', 'telemetry', 'contact-phone', 'limits', 'zitadel', 'logger', 'config', ...failure],
@@ -34,16 +32,10 @@ const rooms = {
   process: ['logger', 'config'],
   logger: ['pretty-log', 'config'],
   'pretty-log': [],
-  'shown-config': ['config', 'limit-variables'],
-  config: ['environment', 'trace-variables', 'unknown-variables', 'limit-variables', 'tls-variables'],
-  environment: ['limit-variables', 'tls-variables', 'variables'],
-  'limit-variables': ['variables'],
-  'tls-variables': ['variables'],
-  'trace-variables': [],
-  'unknown-variables': [],
-  variables: [],
+  config: [],
   version: [],
   'embedded-zitadel': [],
+  'health-check': [],
 };
 
 const ours = '^(src|test|bench)/';

@@ -24,7 +24,7 @@ function readArguments() {
 }
 
 async function help(): Promise<string> {
-  const { demoDefaults, environment } = await import('./environment.js');
+  const { demoDefaults, environment } = await import('./config/environment.js');
   const inDemo: Record<string, string> = demoDefaults;
   const variables = Object.entries(environment.shape).map(([name, { def, description = '' }]) => {
     const value = 'defaultValue' in def ? String(def.defaultValue) : '';

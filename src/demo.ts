@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
-import { readConfig } from './config.js';
-import { demoDefaults } from './environment.js';
+import { readConfig } from './config/config.js';
+import { demoDefaults } from './config/environment.js';
 import { startEmbeddedZitadel } from './embedded-zitadel/embedded-zitadel.js';
 import { failingUsers, misbehaviours } from './embedded-zitadel/failing-users.js';
 import { Outbox } from './embedded-zitadel/outbox.js';

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { Writable } from 'node:stream';
 import { destination as sonicBoom, pino, type DestinationStream, type Logger } from 'pino';
-import type { LogConfig } from './config.js';
+import type { LogConfig } from './config/config.js';
 
 // What is logged, and how it is written.
 

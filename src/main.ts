@@ -1,4 +1,4 @@
-import { readConfig } from './config.js';
+import { readConfig } from './config/config.js';
 import { run } from './process.js';
 import { startServer } from './server.js';
 

@@ -1,4 +1,4 @@
-import { ConfigError, type Config } from './config.js';
+import { ConfigError, type Config } from './config/config.js';
 import { StandardOutput, summariseError, type Logger } from './logger.js';
 
 // The life of the process: startup, signals, uncaught errors, and a shutdown that always completes.

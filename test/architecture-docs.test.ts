@@ -2,7 +2,7 @@ import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { environment } from '../src/environment.js';
+import { environment } from '../src/config/environment.js';
 import { users } from '../src/embedded-zitadel/population.js';
 import { errors } from '../src/errors.js';
 import { openCoverage } from './support/coverage.js';

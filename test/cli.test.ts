@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
-import { demoDefaults, environment } from '../src/environment.js';
+import { demoDefaults, environment } from '../src/config/environment.js';
 import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { startChild } from './support/child.js';
 import { linesOf, listening, main, openProduction } from './support/production.js';
@@ -68,7 +68,14 @@ test.each([
   [
     '--help',
     ['libphonenumber-js', 'zod'],
-    ['cli.js', 'environment.js', 'limit-variables.js', 'tls-variables.js', 'variables.js', 'version.js'],
+    [
+      'cli.js',
+      'config/environment.js',
+      'config/limit-variables.js',
+      'config/tls-variables.js',
+      'config/variables.js',
+      'version.js',
+    ],
   ],
 ])('%s loads nothing of the server', async (option, packages, files) => {
   const folder = await temporaryFolder();
@@ -79,7 +86,7 @@ test.each([
   const loaded = reports.flatMap((report) => (JSON.parse(report) as { result: { url: string }[] }).result);
   const matches = (pattern: RegExp) => new Set(loaded.flatMap(({ url }) => pattern.exec(url)?.[1] ?? []));
   expect([...matches(/\/node_modules\/((?:@[^/]+\/)?[^/]+)/)].sort()).toEqual(packages);
-  expect([...matches(/\/dist\/(?!.*\/node_modules\/)([^/]+)$/)].sort()).toEqual(files);
+  expect([...matches(/\/dist\/(?!.*\/node_modules\/)(.+)$/)].sort()).toEqual(files);
 });
 
 test.each(['--dmeo', 'demo', '--demo=yes', '--demo REDIS_URL=redis://:sixteen-letters!@redis'])(

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { ConfigError, readConfig } from '../src/config.js';
-import { effectiveLimits } from '../src/shown-config.js';
+import { ConfigError, readConfig } from '../src/config/config.js';
+import { effectiveLimits } from '../src/config/shown-config.js';
 
 const ZITADEL_URL = 'https://example.zitadel.cloud';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { readConfig } from '../src/config.js';
-import { environment } from '../src/environment.js';
+import { readConfig } from '../src/config/config.js';
+import { environment } from '../src/config/environment.js';
 import { maxDepth, maxDirectives, maxNameLength } from '../src/graphql/documents.js';
 import { maxAnswerBytes, maxPhones, maxRepresentations } from '../src/graphql/query-cost.js';
 import { maxBodyMemory, smallBody } from '../src/http/body-memory.js';

@@ -14,7 +14,7 @@ const start = (options: string) => [
   '--input-type=module',
   '--eval',
   `
-  import { readConfig } from './dist/config.js';
+  import { readConfig } from './dist/config/config.js';
   import { startServer } from './dist/server.js';
   const logTo = { write: (line) => process.stdout.write(line) };
   await startServer(readConfig(process.env), { logTo, ...${options} }).catch((error) => console.log('not started:', error.message));`,

@@ -8,9 +8,9 @@ import { readMany, user } from './support/reads.js';
 import { resend, unverified } from './support/stage.js';
 
 // How much there is to read: in all, in one file, and to follow one request.
-const maxFiles = 72;
+const maxFiles = 81;
 const maxLines = 200;
-const maxVisited = 28;
+const maxVisited = 29;
 
 test('has few files, and none of them is long', () => {
   const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));

@@ -1,7 +1,7 @@
 import { ApolloServer, HeaderMap, type ApolloServerPlugin } from '@apollo/server';
 import { GraphQLError, Source, type GraphQLFormattedError } from 'graphql';
 import { afterEach, expect, test, vi } from 'vitest';
-import { readConfig } from '../src/config.js';
+import { readConfig } from '../src/config/config.js';
 import { startEmbeddedZitadel } from '../src/embedded-zitadel/embedded-zitadel.js';
 import { createApollo } from '../src/graphql/apollo.js';
 import { formatError, maskError } from '../src/graphql/mask-error.js';

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { readConfig } from '../src/config.js';
+import { readConfig } from '../src/config/config.js';
 import { tokens } from '../src/embedded-zitadel/population.js';
 import { createConnector } from '../src/zitadel/connector.js';
 import { createAuthority, fileWith } from './support/certificates.js';

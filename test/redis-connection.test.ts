@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { ConfigError } from '../src/config.js';
+import { ConfigError } from '../src/config/config.js';
 import { RedisConnection } from '../src/limits/redis-connection.js';
 import { script } from '../src/limits/redis-master.js';
 import { createLogger } from '../src/logger.js';

@@ -8,7 +8,7 @@ const maxWaiting = 1024 * 1024 + 2_000;
 
 /** The production server. On SIGUSR2 it logs 20 MB, and then reports on standard error how much of it is waiting. */
 const talkative = `
-  import { readConfig } from './dist/config.js';
+  import { readConfig } from './dist/config/config.js';
   import { run } from './dist/process.js';
   import { startServer } from './dist/server.js';
   let server;

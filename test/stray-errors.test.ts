@@ -12,7 +12,7 @@ const goingWrong = (how: string) => [
   '--input-type=module',
   '--eval',
   `
-  import { readConfig } from './dist/config.js';
+  import { readConfig } from './dist/config/config.js';
   import { run } from './dist/process.js';
   import { startServer } from './dist/server.js';
   const secrets = ${JSON.stringify({ authorization: `Bearer ${tokens.manager.token}`, phone: '+41791234567' })};

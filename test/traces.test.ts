@@ -211,7 +211,9 @@ test.for(Object.entries(ofTheSdk))("obeys the SDK's variable %s", async ([, [env
 
 test('the documentation lists the variables that are tested here, and no others', () => {
   const listed = table(page, 'Traces').flatMap(([names = '']) => names.split(', '));
-  const ours = [...readFileSync('src/trace-variables.ts', 'utf8').matchAll(/'(OTEL_\w+)'/g)].map(([, name]) => name);
+  const ours = [...readFileSync('src/config/trace-variables.ts', 'utf8').matchAll(/'(OTEL_\w+)'/g)].map(
+    ([, name]) => name,
+  );
   const others = ['OTEL_BSP_SCHEDULE_DELAY', 'OTEL_EXPORTER_OTLP_TIMEOUT'];
 
   expect(listed.toSorted()).toEqual([...new Set([...ours, ...Object.keys(ofTheSdk), ...others])].toSorted());

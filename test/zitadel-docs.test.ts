@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { buildSchema, parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
-import { readConfig } from '../src/config.js';
+import { readConfig } from '../src/config/config.js';
 import { KnownCallers } from '../src/limits/callers.js';
 import { GuessLimit } from '../src/limits/guess-limit.js';
 import { MemoryStore } from '../src/limits/memory-store.js';

@@ -1,11 +1,12 @@
 import { createPrivateKey } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { ConfigError, readConfig } from '../src/config.js';
+import { ConfigError, readConfig } from '../src/config/config.js';
 import { users } from '../src/embedded-zitadel/population.js';
 import { createLogger } from '../src/logger.js';
 import { ZitadelClient } from '../src/zitadel/zitadel-client.js';
-import { ZitadelConnection, type Caller } from '../src/zitadel/zitadel-connection.js';
+import type { Caller } from '../src/zitadel/caller.js';
+import { ZitadelConnection } from '../src/zitadel/zitadel-connection.js';
 import { createAuthority, fileWith, type Certificate } from './support/certificates.js';
 import { openConnectProxy } from './support/connect-proxy.js';
 import { gate } from './support/gate.js';

@@ -1,4 +1,4 @@
-import type { SmsConfig } from '../config.js';
+import type { SmsConfig } from '../config/config.js';
 import type { Outcome } from '../errors.js';
 import { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
@@ -8,7 +8,7 @@ import type { Sms } from '../limits/sms-limit.js';
 import type { Deadline } from '../zitadel/exchange.js';
 import type { ChangeResponse, CodeResponse, PhoneCodeMode, SetPhoneMode, ZitadelUser } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
-import type { Caller } from '../zitadel/zitadel-connection.js';
+import type { Caller } from '../zitadel/caller.js';
 import type { PhoneChanges } from './phone-changes.js';
 import type { ContactPhone, PhoneReader } from './phone-reader.js';
 import { explain, explained, mayRead, readBeforeResend, readBeforeSet } from './users.js';

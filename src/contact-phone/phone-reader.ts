@@ -4,7 +4,7 @@ import { failureOf } from '../failures.js';
 import type { Limits } from '../limits/limits.js';
 import type { Phone } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
-import type { Caller } from '../zitadel/zitadel-connection.js';
+import type { Caller } from '../zitadel/caller.js';
 import { createUserLoader, type UserLoader } from './users.js';
 import { badUserId } from './validation.js';
 

@@ -6,7 +6,7 @@ import { failureOf } from '../failures.js';
 import type { Deadline } from '../zitadel/exchange.js';
 import type { Phone, ZitadelUser } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
-import type { Caller } from '../zitadel/zitadel-connection.js';
+import type { Caller } from '../zitadel/caller.js';
 
 /** By id: the user, or why they could not be read. Users that ZITADEL does not list are absent. */
 type Users = ReadonlyMap<string, ZitadelUser | Failure>;

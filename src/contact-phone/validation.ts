@@ -1,5 +1,5 @@
 import { parsePhoneNumberFromString } from 'libphonenumber-js/max';
-import { noCountry, type SmsConfig } from '../config.js';
+import { noCountry, type SmsConfig } from '../config/config.js';
 import { Failure } from '../failure.js';
 
 // Parses what clients send, or refuses it. The messages never repeat the input, since they reach logs and other people.

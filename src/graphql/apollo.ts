@@ -7,7 +7,7 @@ import {
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
 import { GraphQLError, Kind, OperationTypeNode, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import type { ContactPhoneContext } from '../contact-phone/contact-phone.resolver.js';
 import { Failure } from '../failure.js';
 import { refusedRequest } from '../failures.js';

@@ -5,7 +5,7 @@ import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import type { GraphQLFormattedError } from 'graphql';
 import Negotiator from 'negotiator';
 import type { RequestContext } from './apollo.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/config.js';
 import { ContactPhoneService } from '../contact-phone/contact-phone.service.js';
 import type { PhoneChanges } from '../contact-phone/phone-changes.js';
 import { PhoneReader } from '../contact-phone/phone-reader.js';
@@ -17,7 +17,7 @@ import type { Limits } from '../limits/limits.js';
 import { maxAnswerBytes } from './query-cost.js';
 import type { RequestRecord } from '../telemetry/request-record.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
-import type { Caller } from '../zitadel/zitadel-connection.js';
+import type { Caller } from '../zitadel/caller.js';
 
 /** What all requests share. */
 interface Shared {

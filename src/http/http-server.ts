@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify';
-import type { HttpConfig } from '../config.js';
+import type { HttpConfig } from '../config/config.js';
 import type { Failure } from '../failure.js';
 import { closeConnectionsInTime, closeStalledConnections, type Connections } from './connections.js';
 import { refuse, refuseRaw } from './refusals.js';

@@ -1,4 +1,4 @@
-import type { Limit } from '../config.js';
+import type { Limit } from '../config/config.js';
 import type { ErrorCode, Outcome } from '../errors.js';
 import type { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';

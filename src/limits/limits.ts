@@ -1,4 +1,4 @@
-import type { LimitsConfig } from '../config.js';
+import type { LimitsConfig } from '../config/config.js';
 import type { Logger } from 'pino';
 import { KnownCallers } from './callers.js';
 import { GuessLimit } from './guess-limit.js';

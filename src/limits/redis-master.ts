@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createClient, ErrorReply } from '@redis/client';
-import { ConfigError } from '../config.js';
+import { ConfigError } from '../config/config.js';
 
 // Finds the Redis server that has the keys, and runs scripts there.
 

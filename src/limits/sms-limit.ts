@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import type { LimitsConfig } from '../config.js';
+import type { LimitsConfig } from '../config/config.js';
 import type { Outcome } from '../errors.js';
 import type { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';

@@ -1,4 +1,4 @@
-import type { Limit } from '../config.js';
+import type { Limit } from '../config/config.js';
 
 /**
  * The types that the two stores share. Both have two atomic steps: `reserve` before a limited call, and `settle` after it.

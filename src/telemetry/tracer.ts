@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { SpanExporter } from '@opentelemetry/sdk-trace-base';
-import type { CollectorConfig, TracesConfig } from '../config.js';
+import type { CollectorConfig, TracesConfig } from '../config/config.js';
 import type { Logger } from '../logger.js';
 import { version } from '../version.js';
 

@@ -1,5 +1,5 @@
 import type { Span } from '@opentelemetry/api';
-import type { TracesConfig, ZitadelConfig } from '../config.js';
+import type { TracesConfig, ZitadelConfig } from '../config/config.js';
 import type { Logger } from '../logger.js';
 import type { Tracing } from './request-record.js';
 import { startTracer } from './tracer.js';

@@ -4,7 +4,7 @@ import { BlockList, isIP, type Socket } from 'node:net';
 import { checkServerIdentity, createSecureContext, type PeerCertificate } from 'node:tls';
 import type { Logger } from 'pino';
 import { buildConnector } from 'undici';
-import type { ZitadelConfig } from '../config.js';
+import type { ZitadelConfig } from '../config/config.js';
 
 const connectTimeoutMs = 3_000;
 /** Leaves time to try two addresses of a host. Node's default of 250 ms is shorter than a handshake with another continent. */

@@ -14,7 +14,8 @@ import {
   type UserMessage,
   type ZitadelUser,
 } from './messages.js';
-import type { Caller, ZitadelConnection } from './zitadel-connection.js';
+import type { Caller } from './caller.js';
+import type { ZitadelConnection } from './zitadel-connection.js';
 
 /** The calls to ZITADEL's user service v2 that we need. A write is sent at most once, a read at most twice. */
 export class ZitadelClient {

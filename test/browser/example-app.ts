@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { createViteServer } from 'vitest/node';
 import { failingUsers, misbehaviours } from '../../src/embedded-zitadel/failing-users.js';
-import { demoDefaults } from '../../src/environment.js';
+import { demoDefaults } from '../../src/config/environment.js';
 import { openBalancer } from '../support/balancer.js';
 import { stopClock } from '../support/clock.js';
 import { userId } from '../support/phone-screen.js';

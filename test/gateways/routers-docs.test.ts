@@ -7,7 +7,7 @@ import type { GatewayConfigSupergraph } from '@graphql-hive/gateway-runtime';
 import { buildSchema, parse, validate, visit } from 'graphql';
 import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
-import { environment } from '../../src/environment.js';
+import { environment } from '../../src/config/environment.js';
 import { users } from '../../src/embedded-zitadel/population.js';
 import { openBalancer } from '../support/balancer.js';
 import { extensionKeys } from '../support/extensions.js';

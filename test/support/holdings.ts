@@ -2,7 +2,7 @@ import { openProduction } from './production.js';
 
 /** The production server. It reports its holdings on SIGUSR2, and ends only when no handle is open. */
 const measured = `
-  import { readConfig } from './dist/config.js';
+  import { readConfig } from './dist/config/config.js';
   import { startServer } from './dist/server.js';
   process.on('SIGUSR2', () => {
     gc();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/config.js';
 import { startEmbeddedZitadel, type EmbeddedZitadel } from '../../src/embedded-zitadel/embedded-zitadel.js';
 import { tokens, users } from '../../src/embedded-zitadel/population.js';
 import type { ErrorExtensions } from '../../src/errors.js';
