@@ -68,8 +68,8 @@ const lastRequestIn = ({ lines }: Stage) =>
 
 const smsCountedBy = async (stage: Stage) =>
   Object.fromEntries(
-    Object.entries(await readMetrics(`${stage.url}/metrics`)).filter(([name]) =>
-      name.startsWith('contact_phone_sms_sent_total{'),
+    Object.entries(await readMetrics(`${stage.url}/metrics`)).filter(
+      ([name, count]) => name.startsWith('contact_phone_sms_sent_total{') && count > 0,
     ),
   );
 
