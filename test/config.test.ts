@@ -465,9 +465,11 @@ test('reads a secret from a file, without the line break at its end', () => {
       PHONE_HASH_KEY_FILE: file('empty', '\n'),
       REDIS_URL_FILE: join(folder, 'S3CR3T'),
       HTTPS_PROXY_FILE: folder,
+      ZITADEL_CA_FILE: file('large', 'S3CR3T'.repeat(200_000)),
     }),
   ).toEqual([
-    '  HTTPS_PROXY_FILE must name a file that this process can read (EISDIR)',
+    '  ZITADEL_CA_FILE must name a regular file of at most 1 MiB',
+    '  HTTPS_PROXY_FILE must name a regular file of at most 1 MiB',
     '  PHONE_HASH_KEY_FILE must name a file that is not empty',
     '  REDIS_URL_FILE must name a file that this process can read (ENOENT)',
     '  ROUTER_SECRETS_FILE must be one secret, or two separated by a comma, each of at least 16 visible ASCII characters',

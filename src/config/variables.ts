@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { z } from 'zod';
 
 // Parsers for each kind of variable. Error messages never repeat a value that may be a secret.
@@ -47,9 +47,17 @@ export const proxyUrl = z.string().transform((value, issues) => {
   return z.NEVER;
 });
 
+const maxFileBytes = 1024 * 1024;
+
 /** The contents of a file, without a line break at the end. */
 export const contents = z.string().transform((path, issues) => {
   try {
+    const file = statSync(path);
+    // Reading a pipe could block the whole process until someone writes to it.
+    if (!file.isFile() || file.size > maxFileBytes) {
+      issues.addIssue('must name a regular file of at most 1 MiB');
+      return z.NEVER;
+    }
     const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
     if (text !== '') return text;
     issues.addIssue('must name a file that is not empty');
