@@ -110,6 +110,7 @@ async function openStore() {
     store: new RedisStore(
       {
         keyPrefix: '{test}:',
+        state: 'up',
         run: ({ source }, keys, args) =>
           client.eval(atTime(source), { keys: [...keys], arguments: [...args, String(clock.now)] }),
       },

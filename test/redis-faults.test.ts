@@ -3,7 +3,7 @@ import { users } from '../src/embedded-zitadel/population.js';
 import { crowd } from './support/crowd.js';
 import { gate } from './support/gate.js';
 import { hasRedis } from './support/has-redis.js';
-import { errorsOf } from './support/limited.js';
+import { errorsOf, verify } from './support/limited.js';
 import { startProcesses } from './support/processes.js';
 import { openRedisProxy } from './support/redis-proxy.js';
 import { startRedis } from './support/redis.js';
@@ -83,6 +83,29 @@ describe.runIf(hasRedis)('when Redis', () => {
       }
     },
   );
+
+  test('is up again, it learns of the SMS and the wrong codes that it has missed', async () => {
+    await using two = await openTwo({ SMS_BUDGET: '1000/24h', VERIFY_LIMIT: '1/10m' });
+    const { redis, one, other, zitadel } = two;
+    await redis.stop();
+    await two.both('down');
+    // Of two codes, the first is wrong. Its caller may read the user, so they may try another one.
+    expect((await verify(one.url)).errors).toMatchObject([{ extensions: { code: 'INVALID_VERIFICATION_CODE' } }]);
+    expect((await one.resend()).errors).toBeUndefined();
+    expect((await one.resend({ userId: users.verified.userId })).errors).toMatchObject(alreadyVerified);
+
+    await redis.start();
+    await two.both('up');
+    await until(async () => (await timesOf(redis, unverified)).length > 0);
+
+    expect((await other.resend()).errors).toMatchObject(refusedFor('SMS_TO_USER', within(600)));
+    expect(zitadel.outbox).toHaveLength(1);
+    const endsInMs = Object.fromEntries(await redis.keys())[`{contact-phone}:user:${unverified}`] ?? 0;
+    expect(endsInMs).toBeGreaterThan(0);
+    expect(endsInMs).toBeLessThanOrEqual(600_000 + 11_000);
+    // It learns of each only once.
+    expect(await timesOf(redis, unverified)).toHaveLength(1);
+  });
 
   test('is frozen, one request waits for it once, and those that are refused do not wait', async () => {
     await using two = await openTwo({ ZITADEL_TIMEOUT_MS: '300000' });

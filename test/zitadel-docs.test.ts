@@ -99,6 +99,7 @@ test('its table of Redis keys lists all of them', async () => {
   /** A Redis that notes the keys, and is down. */
   const redis = {
     keyPrefix: '{contact-phone}:',
+    state: 'down' as const,
     run: (_: unknown, used: readonly string[]) => {
       for (const key of used)
         keys.add(key.replace(/:[\w-]{43}$/, ':<hash of the number>').replace(/:CH$/, ':<country>'));

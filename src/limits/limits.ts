@@ -36,6 +36,7 @@ export async function createLimits(config: LimitsConfig, longestCallMs: number, 
     logger.warn('PHONE_HASH_KEY is not set: each process applies SMS_LIMITS_PER_NUMBER on its own');
   }
   const reservations = new Reservations(new MemoryStore(holdMs), redis && new redis.Store(redis.connection, holdMs));
+  if (redis) redis.connection.onUp = () => void reservations.shareMissed();
   const known = new KnownCallers();
   const guesses = new GuessLimit(reservations, known, config.verifyLimit);
   const sms = new SmsLimit(reservations, known, guesses, config, warnOfFullBudgets(logger));

@@ -29,6 +29,8 @@ export class RedisConnection {
   private pause: NodeJS.Timeout | undefined;
   private master: RedisMaster;
   private readonly oneAtATime = pLimit(1);
+  /** Called each time Redis is up again. */
+  onUp: () => void = () => {};
 
   constructor(
     url: URL,
@@ -54,6 +56,7 @@ export class RedisConnection {
       try {
         this.use(await open(this.master));
         this.logger.info('Redis is up: limits are shared across processes');
+        this.onUp();
       } catch (error) {
         this.fallBack(error);
       }

@@ -12,9 +12,13 @@ import {
 /** The store in Redis, which all processes share. Each step is one script. The result is undefined if Redis gave no answer. */
 export class RedisStore {
   constructor(
-    private readonly redis: Pick<RedisConnection, 'keyPrefix' | 'run'>,
+    private readonly redis: Pick<RedisConnection, 'keyPrefix' | 'run' | 'state'>,
     private readonly holdMs: number,
   ) {}
+
+  get isUp(): boolean {
+    return this.redis.state === 'up';
+  }
 
   async reserve(call: LimitedCall): Promise<ReserveResult | undefined> {
     const answer = await this.redis.run(reserve, this.keysOf(call), [this.argumentFor(call)]);

@@ -4,6 +4,7 @@ import { Failure } from '../failure.js';
 import type { Rank } from './callers.js';
 import { Lines, type Attempt, type Waiting } from './line.js';
 import type { MemoryStore } from './memory-store.js';
+import { MissedCalls } from './missed-calls.js';
 import type { RedisStore } from './redis-store.js';
 import type { Settlement, History, LimitedCall, ReserveResult, Standing } from './store.js';
 
@@ -37,11 +38,14 @@ const pollMs: Record<Rank, number> = { accepted: 5, unknown: 10, refused: 30 };
  */
 export class Reservations {
   private readonly lines = new Lines();
+  private readonly missed: MissedCalls | undefined;
 
   constructor(
     private readonly memory: MemoryStore,
     private readonly redis: RedisStore | undefined,
-  ) {}
+  ) {
+    this.missed = redis && new MissedCalls(redis);
+  }
 
   /**
    * Reserves in all histories and budgets of a call, or in none. If a history is full only because of calls in flight, waits in line.
@@ -73,6 +77,7 @@ export class Reservations {
       settle: async (settlements, cleared = []) => {
         // If Redis reserved, but its answer was lost, the reservation stays there, as if this process had crashed.
         const redisStandings = inRedis && (await this.redis?.settle(call, inRedis.at, settlements, cleared));
+        if (!inRedis) this.missed?.add(call, settlements);
         const standings = this.settleInMemory(call, inMemory.at, settlements, redisStandings);
         for (const history of cleared) this.memory.clear(history);
         return standings.map((standing, index) => stricter(standing, redisStandings?.[index]));
@@ -91,6 +96,11 @@ export class Reservations {
     if (histories.length > 0) await this.redis?.settle({ histories: [], budgets: [] }, 0, [], histories);
     for (const history of histories) this.memory.clear(history);
     return [];
+  }
+
+  /** Call this when Redis is up again. */
+  async shareMissed(): Promise<void> {
+    await this.missed?.share();
   }
 
   /** Whether another process has cleared the history. If so, clears it in memory too. */
