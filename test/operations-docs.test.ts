@@ -130,8 +130,8 @@ test('each command of the runbook that reads the log finds something', async () 
   }
 });
 
-test('the runbook turns the rules into a PrometheusRule', () => {
-  const [command = ''] = blocks(section(page, 'Runbook'), 'sh');
+test('its command turns the rules into a PrometheusRule', () => {
+  const [command = ''] = blocks(section(page, 'Install the alerts and the dashboard'), 'sh');
   expect(command).toMatch(/\| kubectl apply -f -\n$/);
 
   const applied = execFileSync('sh', ['-euc', `kubectl() { cat; }\n${command}`]).toString();
