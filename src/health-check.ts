@@ -1,10 +1,10 @@
 import { get } from 'node:http';
 
-// The health check of the image: exits with 0 if the server in this container answers, otherwise with 1. It does not read the configuration,
-// which would take longer than the check.
+// The health check of the image: exits with 0 if the server in this container answers, otherwise with 1. It does not use src/config/: loading
+// that would take longer than the check.
 
 const timeoutMs = 10_000;
-/** A server that listens on all addresses is asked at one of them. */
+/** If the server listens on all addresses, one of them is enough. */
 const loopback: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 const { HOST, PORT } = process.env;

@@ -15,7 +15,7 @@ interface Running extends AsyncDisposable {
  * fails, a second signal arrives, or an uncaught error leaves the process in an unknown state. Even after an uncaught error, requests in
  * flight are answered.
  *
- * @param rotate reads the secrets again at SIGHUP, and returns the names of those that have changed; without it, SIGHUP ends the process too
+ * @param rotate reads the secrets again at SIGHUP, and returns the names of those that have changed; without it, SIGHUP shuts down too
  */
 export async function run<Server extends Running>(
   start: (output: StandardOutput) => Promise<Server>,

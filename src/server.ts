@@ -27,7 +27,7 @@ export interface RunningServer {
   metricsUrl: string;
   logger: Logger;
   /**
-   * Uses the secrets of another configuration from now on, and ignores the rest of it. Requests in flight end with the old ones.
+   * Switches to the secrets of another configuration, and ignores the rest of it. Requests in flight keep the old ones.
    *
    * @returns the names of those that have changed
    * @throws {ConfigError} if there is no connection with the new URL of Redis; then nothing changes

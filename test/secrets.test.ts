@@ -169,7 +169,7 @@ describe.runIf(hasRedis)('with secrets in files', () => {
   });
 });
 
-test('SIGHUP ends the demo, which a person started in a terminal', async () => {
+test('SIGHUP shuts down the demo, as when its terminal is closed', async () => {
   await using demo = startChild(['dist/demo.js'], { PORT: '0' });
   await demo.printed(listening);
 

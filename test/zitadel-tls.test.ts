@@ -91,7 +91,7 @@ test('calls nothing without the client certificate that ZITADEL requires, and lo
   expect(secure.zitadel.calls).toEqual([]);
 });
 
-test('does not know what became of a write if the client certificate is refused after the handshake, as in TLS 1.3', async () => {
+test('reports an unknown outcome for a write if the client certificate is refused after the handshake, as in TLS 1.3', async () => {
   const ca = createAuthority('Authority for clients').cert;
   await using secure = await openSecureZitadel({ requestCert: true, ca, minVersion: 'TLSv1.3' });
   await using stage = await openStage(trusting(secure));

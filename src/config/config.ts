@@ -7,7 +7,7 @@ import type { Budget, Limit } from './limit-variables.js';
 export type { CollectorConfig, TracesConfig } from './trace-variables.js';
 export { noCountry, type Limit } from './limit-variables.js';
 
-/** The configuration of the process, read once at startup. */
+/** The configuration of the process. Only secrets can change after startup. */
 export interface Config {
   http: HttpConfig;
   graphql: GraphQLConfig;
@@ -57,7 +57,7 @@ export interface ZitadelConfig {
 
 /** In PEM format. */
 interface ZitadelTls {
-  /** The only authorities to trust; undefined for those of Node.js. */
+  /** The only authorities to trust; if undefined, those that Node.js trusts. */
   ca?: string | undefined;
   cert?: string | undefined;
   key?: string | undefined;

@@ -6,7 +6,7 @@ import { formatLimits } from './limit-variables.js';
 /**
  * The secrets that differ between two configurations.
  *
- * @returns the names of their variables, without `_FILE` if the value itself could be in the variable
+ * @returns the names of their variables: `REDIS_URL`, for example, even if `REDIS_URL_FILE` is set
  */
 export function changedSecrets(before: Config, after: Config): string[] {
   const [old, now] = [secretsOf(before), secretsOf(after)];

@@ -6,7 +6,7 @@ import { contents } from './variables.js';
 
 const certificate = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs;
 
-/** OpenSSL ignores what it cannot read in a list of authorities, so each is read here. */
+/** OpenSSL ignores authorities in a list that it cannot parse, so each is parsed here. */
 export const certificates = contents.refine((text) => {
   const found = text.match(certificate) ?? [];
   return found.length > 0 && found.every((pem) => !mistakeIn(() => new X509Certificate(pem)));

@@ -4,7 +4,7 @@
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
 export interface TracesConfig {
-  /** undefined for no traces. */
+  /** undefined if no traces are sent. */
   collector: CollectorConfig | undefined;
   /** What is wrong with the variables. No value is repeated: the URL may contain a password. */
   warnings: string[];
@@ -20,7 +20,7 @@ export interface CollectorConfig {
 
 const formats = { 'http/protobuf': 'protobuf', 'http/json': 'json' } as const;
 
-/** Unlike those of this server, these may have other words in upper case and spaces around them: the SDK accepts that too. */
+/** Unlike this server's own variables, these may be in upper case and have spaces around them: the SDK accepts that too. */
 export function readTraces(env: Record<string, string | undefined>): TracesConfig {
   const warnings: string[] = [];
   /** The first of these variables that is set. */

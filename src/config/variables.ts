@@ -71,7 +71,7 @@ export const contents = z.string().transform((path, issues) => {
 /** The value of another variable in a file. */
 export const fileWith = <Value extends z.ZodType<unknown, string>>(value: Value) => contents.pipe(value).optional();
 
-/** The text of a bad entry, if it cannot be a secret: at most three letters or digits, or only capitals. Otherwise its position. */
+/** The text of an invalid entry if it cannot be a secret (at most three letters or digits, or only capitals), otherwise its position. */
 export const nameOf = (text: string, index: number) =>
   /^(\w{1,3}|[A-Z_]{1,20})$/.test(text) ? text : `entry ${index + 1}`;
 

@@ -146,7 +146,7 @@ const isPreflight = ({ method, headers }: FastifyRequest) =>
 /** Longer than any host name of a real app, and without anything that could be a phone number. */
 const harmlessOrigin = /^https?:\/\/(?!.*\d{7})[a-z\d.-]{1,100}(:\d{1,5})?$/;
 
-/** An origin that is not in CORS_ORIGINS gets an answer without the header that would allow it. Only its browser's console says so. */
+/** Logs preflights from origins that are not in CORS_ORIGINS. Otherwise only the browser's console would show them: the answer is a success. */
 function logRefusedPreflights(app: FastifyInstance): void {
   app.addHook('onSend', (request, reply, payload, done) => {
     if (isPreflight(request) && !reply.hasHeader('access-control-allow-origin')) {

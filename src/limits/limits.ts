@@ -14,7 +14,7 @@ export interface Limits {
   /** Empty if no Redis is configured. */
   state(): { redis?: 'up' | 'down' };
   /**
-   * Uses other secrets from now on. Calls in flight keep their reservations.
+   * Switches to other secrets. Calls in flight keep their reservations.
    *
    * @throws {ConfigError} if there is no connection with the new URL of Redis; then nothing changes
    */

@@ -17,7 +17,7 @@ export const rpcs: readonly Rpc[] = [
 /** The HTTP statuses of ZITADEL for each google.rpc.Code, from 1 on. */
 // prettier-ignore
 const ofZitadel = [[499], [500], [400], [504], [404], [409], [403], [429], [400], [409], [400], [405, 501], [500], [503], [500], [401]];
-/** No id, and ids that change the meaning of an error. */
+/** ZITADEL's error ids that change the meaning of an error, and none. */
 const ids = [undefined, 'COMMAND-ieJ2e', 'COMMAND-eis9R', 'AUTHZ-cdgFk', 'AUTH-Bs7Ds'];
 /** The HTTP statuses that proxies, load balancers and firewalls answer with. */
 // prettier-ignore
@@ -26,7 +26,7 @@ const ofProxies = [
   499, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530,
 ];
 
-/** What can happen to a call, but for its RPC. */
+/** Every way in which a call can fail, without its RPC. */
 const failures: readonly Omit<FailedCall, 'rpc'>[] = [
   ...(['timeout', 'unreachable', 'full', 'malformed'] as const).map((kind) => ({ kind, sent: true })),
   { kind: 'malformed', sent: true, httpStatus: 200 },

@@ -10,7 +10,7 @@ import type { RequestRecord } from './request-record.js';
 /** From fast calls to the default of ZITADEL_TIMEOUT_MS. */
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** Fields of every schema, and the words for several root fields and for none. */
+/** Root fields that every schema has, and the labels for several root fields and for none. */
 const otherFields = ['__typename', '__schema', '__type', 'several', 'none'];
 
 /** The codes of requests that were refused before any of them ran, so their root field is unknown. */

@@ -5,7 +5,7 @@ import type { CallObserver, RequestRecord } from './request-record.js';
 
 /** Excludes phone numbers and e-mail addresses, which people may type instead of an id. */
 const safeId = /^(?![\d-]{7,17}$)[\w-]{1,64}$/;
-/** Such as `COMMAND-ieJ2e`. Something other than ZITADEL could send anything. */
+/** Such as `COMMAND-ieJ2e`. If something other than ZITADEL answers, the id could be anything. */
 const errorId = /^(?!.*\d{7})[A-Z]{2,20}(-[\da-z]{1,20})?$/i;
 
 /** Logs one line per request. No field here can hold a secret, so redaction is off: it would take longer than everything else. */
@@ -46,7 +46,7 @@ export function createRequestLog(logger: Logger): (record: RequestRecord) => voi
   };
 }
 
-/** Logs each call to ZITADEL at the level `debug`. @returns undefined if nobody would see that */
+/** Logs each call to ZITADEL at the level `debug`. @returns undefined if that level is off */
 export function createCallLog(logger: Logger): CallObserver | undefined {
   if (!logger.isLevelEnabled('debug')) return undefined;
   return ({ id, trace }, { rpc, attempt, httpStatus, code, ms }, failure) => {
@@ -66,7 +66,7 @@ export function createCallLog(logger: Logger): CallObserver | undefined {
   };
 }
 
-/** Its own stack would only lead here. */
+/** Its own stack would only point here. */
 function summaryOf(causes: readonly unknown[]): AggregateError {
   const summary = new AggregateError(causes.slice(0, 5), `${causes.length} causes`);
   delete summary.stack;

@@ -9,7 +9,7 @@ const serviceName = 'contact-phone-subgraph';
 const schemaUrl = 'https://opentelemetry.io/schemas/1.45.0';
 /** The SDK retries an unreachable collector for ten seconds. Shutdown should not wait that long. */
 const flushMs = 2_000;
-/** At most one warning of the SDK is logged in this time, once the server has started. */
+/** After startup, at most one warning of the SDK is logged in this time. */
 const quietMs = 60_000;
 
 /**
@@ -45,14 +45,14 @@ async function open({ url, format }: CollectorConfig, logger: Logger) {
       : import('@opentelemetry/exporter-trace-otlp-proto'),
   ]);
 
-  // The only global: the SDK reports its warnings nowhere else.
+  // This logger is global, because the SDK reports its warnings nowhere else.
   let quietUntil = 0;
   let isStarted = false;
   const warn = (message: string) => {
     const now = performance.now();
     if (now < quietUntil) return;
     if (isStarted) quietUntil = now + quietMs;
-    // It quotes the values of variables. Its other arguments may contain the collector's answer.
+    // The message quotes values of variables. The arguments after it may contain the collector's answer.
     logger.warn({ warning: message.replace(/(["']).*\1/gs, '…') }, 'OpenTelemetry warning');
   };
   const ignore = () => undefined;
@@ -110,7 +110,7 @@ function watch(
   return { exporter: watched, isDown: () => isDown };
 }
 
-/** Such as ECONNREFUSED or HTTP 401. The message of an error with an HTTP status comes from the collector. */
+/** Such as `ECONNREFUSED` or `HTTP 401`. If there is an HTTP status, the message comes from the collector, and is not logged. */
 function reasonOf(error: Error & { code?: string | number | undefined }): string {
   if (error.code === undefined) return error.message;
   return typeof error.code === 'number' ? `HTTP ${error.code}` : error.code;

@@ -21,7 +21,7 @@ export function createConnector(config: ZitadelConfig, logger: Pick<Logger, 'inf
     ...(isHttps && { secureContext: createSecureContext(tls) }),
     checkServerIdentity(host: string, certificate: PeerCertificate) {
       const cause = checkServerIdentity(host, certificate);
-      // With the code of the cause, undici's `close` could wait forever.
+      // If this error had the code of its cause, undici's `close` could wait forever.
       return cause && new ConnectError('its certificate is for another host name; see ZITADEL_HOST', { cause });
     },
   });
@@ -77,12 +77,12 @@ function throughTunnel(proxy: URL, connect: buildConnector.connector): buildConn
   };
 }
 
-/** Its message is a hint. */
+/** Its message is for operators. */
 class ConnectError extends Error {
   override readonly name = 'ConnectError';
 }
 
-/** For other errors, by their code. */
+/** The same for other errors, by their code. */
 const hints = [
   [
     /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/,

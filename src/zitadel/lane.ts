@@ -56,7 +56,7 @@ export class Lane {
     }
   }
 
-  /** From now on, opens connections with this. Requests in flight finish on the old ones. */
+  /** Opens new connections with another connector. Requests in flight finish on the old connections. */
   reconnect(connect: buildConnector.connector): void {
     this.connect = connect;
     this.replacePool();

@@ -59,7 +59,7 @@ export class ZitadelConnection {
     this.health = new ZitadelHealth(() => this.probe(), logger);
   }
 
-  /** Opens new connections with the TLS files and the proxy of this configuration. Calls in flight finish on the old ones. */
+  /** Opens new connections with the TLS files and the proxy of this configuration. Calls in flight finish on the old connections. */
   rotate(config: ZitadelConfig): void {
     const settings = ({ tls, proxy }: ZitadelConfig) => JSON.stringify([tls, proxy]);
     if (settings(config) === settings(this.config)) return;
@@ -133,7 +133,7 @@ export class ZitadelConnection {
   private address(call: RpcRequest, headers: UpstreamRequest['headers']): UpstreamRequest {
     const { method, path, body } = this.api.address(call);
     const all = {
-      // undici also takes the server name for TLS from it.
+      // undici also uses it as the server name for TLS.
       host: this.config.host,
       accept: 'application/json',
       'accept-encoding': 'identity',

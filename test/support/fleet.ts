@@ -32,7 +32,7 @@ async function startMember(env: Record<string, string>, index: number) {
   await server.printed(new RegExp(redisIsUp));
   const startedWith = linesOf(server).length;
   const lines = () => linesOf(server);
-  /** How long Redis was down each time, from its log. If it did not come back, until the process ended. */
+  /** How long Redis was down each time, according to the log: until it was up again, or until the process ended. */
   const downMs = () => {
     const changes = lines()
       .slice(startedWith)
@@ -56,9 +56,9 @@ export async function startFleet(zitadel: EmbeddedZitadel, size: number, env: Re
   const running = await Promise.all(Array.from({ length: size }, start));
   const all = [...running];
   return {
-    /** Those that run now, the oldest first. */
+    /** The servers that are running, oldest first. */
     running: running as readonly Member[],
-    /** Those and their predecessors. */
+    /** The same, and those that have been replaced. */
     all: all as readonly Member[],
     async add() {
       const member = await start();

@@ -151,7 +151,7 @@ export function openClients(
   return {
     people: people as readonly Person[],
     requests: requests as readonly SentRequest[],
-    /** Starts the next part. Its users are visited again and again, and so are those of these earlier parts, but nobody else. */
+    /** Starts the next part, with users of its own. Requests are for them and for the users of these earlier parts. */
     start(...earlier: Cohort[]): Cohort {
       let isOn = true;
       let turns = 0;
