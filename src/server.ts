@@ -30,7 +30,7 @@ export interface RunningServer {
    * Switches to the secrets of another configuration, and ignores the rest of it. Requests in flight keep the old ones.
    *
    * @returns the names of those that have changed
-   * @throws {ConfigError} if there is no connection with the new URL of Redis; then nothing changes
+   * @throws {ConfigError} if Redis is up, but not with its new URL; then nothing changes
    */
   rotate(next: Config): Promise<string[]>;
   /**

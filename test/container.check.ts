@@ -16,7 +16,7 @@ import { resend } from './support/stage.js';
 
 let image: Image;
 let folder: string;
-/** The place of the image's working directory on this machine. */
+/** Where the image's working directory is on this machine. */
 let workdir: string;
 
 beforeAll(async () => {

@@ -73,7 +73,7 @@ test('kustomize only concatenates the files in the folder, and sets the image', 
   expect(new Set(all.map(({ kind }) => kind)).size).toBe(files.length);
 });
 
-test('each image has an immutable tag, and ours the version', () => {
+test('each image has an immutable tag, which for ours is the version', () => {
   const [{ newName, newTag }] = kustomization.images;
 
   expect([name, newTag, composed.image]).toEqual([app, version, `${app}:${version}`]);
@@ -97,7 +97,7 @@ test.each([
 
 /** What the compiler says about these, with the types of the Prometheus Operator. Its schema would accept misspelt fields. */
 function checkServiceMonitors(...list: unknown[]): string[] {
-  // It need not exist: the types are installed beside it.
+  // This file need not exist: its path only selects the folder where the types are installed.
   const file = resolve('test/tools/service-monitors.ts');
   const types = '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor';
   const text = list.map((one) => `(${JSON.stringify(one)}) satisfies import('${types}').IServiceMonitor;`);
@@ -286,7 +286,7 @@ test("the user is the image's, and the only one who may read the secrets", () =>
   expect(composed.user).toBe('1000:1000');
 });
 
-test('the containers may do nothing that they need not', () => {
+test('the containers have no privileges that they do not need', () => {
   expect(container.securityContext).toEqual({
     allowPrivilegeEscalation: false,
     readOnlyRootFilesystem: true,

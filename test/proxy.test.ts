@@ -305,7 +305,7 @@ test('opens at most 64 tunnels for writes, and new ones after half a minute', as
 });
 
 describe('a proxy behind TLS', () => {
-  test('is trusted as Node.js trusts, with NODE_EXTRA_CA_CERTS', async () => {
+  test('is trusted if Node.js trusts it, for instance because of NODE_EXTRA_CA_CERTS', async () => {
     const authority = createAuthority('Authority of the proxy');
     await using secure = await openSecureZitadel();
     await using proxy = await openConnectProxy(authority.issue('127.0.0.1'));

@@ -128,7 +128,7 @@ test('six processes restart one by one while their Redis fails over: no request 
   for (const { userId } of during.guessed) expect(guessesFor[userId] ?? 0).toBeLessThanOrEqual(guesses * atMost);
 });
 
-test('an SMS sent while Redis is down is known only to its process: once that has restarted, there may be one more', async () => {
+test('an SMS that was sent without Redis still counts after its process has restarted', async () => {
   await using redis = await startSentinels('the-master');
   await using zitadel = await startEmbeddedZitadel();
   const fleet = await startFleet(zitadel, 2, { ...env, REDIS_URL: redis.url });
@@ -152,9 +152,8 @@ test('an SMS sent while Redis is down is known only to its process: once that ha
     await fleet.add();
     await fleet.remove(member, () => Promise.resolve());
   }
-  // Redis counts this one, so it is the last.
-  expect(await resendToEach()).toEqual([undefined, refused]);
-  expect(zitadel.outbox).toHaveLength(3);
+  expect(await tapAll()).toEqual([refused, refused]);
+  expect(zitadel.outbox).toHaveLength(2);
   for (const member of [...fleet.running]) await fleet.remove(member, () => Promise.resolve());
   fleet.leaveForLogTest();
 });

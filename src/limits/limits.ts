@@ -16,7 +16,7 @@ export interface Limits {
   /**
    * Switches to other secrets. Calls in flight keep their reservations.
    *
-   * @throws {ConfigError} if there is no connection with the new URL of Redis; then nothing changes
+   * @throws {ConfigError} if Redis is up, but not with its new URL; then nothing changes
    */
   rotate(secrets: Pick<LimitsConfig, 'phoneHashKeys' | 'redisUrl'>): Promise<void>;
   close(): void;

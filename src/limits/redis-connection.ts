@@ -67,7 +67,7 @@ export class RedisConnection {
    * Connects with another URL, for instance with a new password. The old connection is used until the new one is up. While Redis is down, the
    * next attempt uses the new URL.
    *
-   * @throws {ConfigError} if there is no connection with the new URL; then the old one stays
+   * @throws {ConfigError} if Redis is up, but not with the new URL; then the old connection stays
    */
   rotate(url: URL): Promise<void> {
     return this.oneAtATime(async () => {

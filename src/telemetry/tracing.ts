@@ -4,12 +4,12 @@ import type { Logger } from '../logger.js';
 import type { Tracing } from './request-record.js';
 import { startTracer } from './tracer.js';
 
-/** https://opentelemetry.io/docs/specs/semconv/http/http-spans/ has any other method as `_OTHER`. */
+/** https://opentelemetry.io/docs/specs/semconv/http/http-spans/ calls any other method `_OTHER`. */
 const knownMethods = ['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'];
 const service = 'zitadel.user.v2.UserService';
 
 /**
- * Spans after OpenTelemetry's semantic conventions. No GraphQL variable, document, header or body becomes an attribute.
+ * Spans that follow OpenTelemetry's semantic conventions. No GraphQL variable, document, header or body becomes an attribute.
  *
  * @returns undefined if traces are off, or cannot be sent
  */
@@ -49,7 +49,7 @@ export async function startTracing(
         beginOperation({ kind, name: given }) {
           const type = { 'graphql.operation.type': kind };
           operationSpan = tracer.startSpan(
-            // Without the operation's name, which clients choose. It is not SERVER: one request must not count as two.
+            // Its name leaves out the operation's, which clients choose. Its kind is not SERVER: one request must not count as two.
             kind,
             { attributes: given === undefined ? type : { ...type, 'graphql.operation.name': given } },
             current,
@@ -92,7 +92,7 @@ export async function startTracing(
 /** What all calls to ZITADEL have in common. */
 function attributesOf({ url, api }: ZitadelConfig) {
   return {
-    // `rest` is ours: the conventions have no word for an RPC that is called as a REST API, and allow others.
+    // The conventions have no word for an RPC that is called as a REST API, but allow our own.
     'rpc.system.name': api === 'connect' ? 'connectrpc' : 'rest',
     'server.address': url.hostname.replace(/^\[|\]$/g, ''),
     'server.port': Number(url.port) || (url.protocol === 'https:' ? 443 : 80),
