@@ -162,12 +162,13 @@ async function build(
   };
 }
 
-/** @throws {ConfigError} with the variable at fault, if that is the port */
+/** @throws {ConfigError} with the variable at fault: the port if another process uses it, otherwise the host */
 async function listen(app: FastifyInstance, host: string, port: number, variable: string): Promise<string> {
   try {
     return await app.listen({ host, port });
   } catch (error) {
-    const isPort = error instanceof Error && 'code' in error && ['EADDRINUSE', 'EACCES'].includes(String(error.code));
-    throw isPort ? new ConfigError(`${variable} cannot be used: ${error.message}`, { cause: error }) : error;
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    const isPort = error.code === 'EADDRINUSE' || error.code === 'EACCES';
+    throw new ConfigError(`${isPort ? variable : 'HOST'} cannot be used: ${error.message}`, { cause: error });
   }
 }

@@ -485,7 +485,9 @@ test('reads the variables of proxies in lower case too, as platforms set them', 
   });
 });
 
-test('explains a METRICS_PORT that Kubernetes has set', () => {
+test('explains a METRICS_PORT that Kubernetes has set, or that is PORT', () => {
+  expect(mistakesIn({ PORT: '9090', METRICS_PORT: '9090' })).toEqual(['  METRICS_PORT must not be the same as PORT']);
+  expect(mistakesIn({ PORT: '0', METRICS_PORT: '0' })).toEqual([]);
   expect(mistakesIn({ METRICS_PORT: 'tcp://10.96.0.7:9090' })).toEqual([
     '  METRICS_PORT is what Kubernetes sets for a Service of that name: set enableServiceLinks: false in the pod, or rename the Service',
   ]);

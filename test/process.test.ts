@@ -113,6 +113,13 @@ test.for(['PORT', 'METRICS_PORT'])('reports in one line that %s is in use', asyn
   other.close();
 });
 
+test('reports in one line that it cannot listen on HOST', async () => {
+  await using server = startChild([main], { ZITADEL_URL: 'http://127.0.0.1:1', HOST: '192.0.2.1', PORT: '0' });
+
+  expect(await server.exited).toBe(1);
+  expect(server.output.stderr).toBe('HOST cannot be used: listen EADDRNOTAVAIL: address not available 192.0.2.1\n');
+});
+
 test.for(['SIGTERM', 'SIGINT'] as const)('finishes a resend in flight on %s, and exits with 0', async (signal) => {
   // The clock stands still, so that the second signal counts as immediate even on the slowest machine.
   const clock = 'data:text/javascript,performance.now = () => 1_000_000';

@@ -120,10 +120,13 @@ export function readConfig(env: Environment, defaults: Environment = {}): Config
   const unknown = unknownVariables(Object.keys(set), names);
   const { ZITADEL_CLIENT_CERT_FILE: cert, ZITADEL_CLIENT_KEY_FILE: key } = data ?? {};
   const tls = tlsMistakes({ ...defaults, ...set }, { cert, key });
-  if (!data || twice.length + unknown.length + tls.length > 0) {
+  const isSamePort = data?.METRICS_PORT !== undefined && data.METRICS_PORT !== 0 && data.METRICS_PORT === data.PORT;
+  const ports = isSamePort ? ['METRICS_PORT must not be the same as PORT'] : [];
+  const both = twice.map((name) => `${name} and ${name}_FILE are both set: set only one of them`);
+  const conflicts = [...ports, ...both, ...tls, ...unknown];
+  if (!data || conflicts.length > 0) {
     const invalid = (error?.issues ?? []).map(({ path, message }) => `${path.join('.')} ${message}`);
-    const both = twice.map((name) => `${name} and ${name}_FILE are both set: set only one of them`);
-    const mistakes = [...invalid, ...both, ...tls, ...unknown].map((mistake) => `  ${mistake}`);
+    const mistakes = [...invalid, ...conflicts].map((mistake) => `  ${mistake}`);
     throw new ConfigError(`Invalid configuration:\n${[...new Set(mistakes)].join('\n')}`);
   }
   return {

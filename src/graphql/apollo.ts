@@ -62,6 +62,9 @@ export function createApollo(
   });
 }
 
+/** Clients choose the name of an operation, so it could contain a phone number. */
+const mayShow = /^(?!.*\d{7})./;
+
 /**
  * Records the operation, and turns its errors into failures, for the client and for the record. Names are taken from the valid document,
  * where they are short and do not keep its text in memory. Names in the request itself can be as long as its body.
@@ -74,7 +77,8 @@ const recordAndMask: ApolloServerPlugin<RequestContext> = {
         if (operation) {
           const isServed = schema.getRootType(operation.operation) !== undefined;
           const field = isServed ? rootFieldOf(operation) : 'none';
-          record.beginOperation({ kind: operation.operation, name: operation.name?.value, field });
+          const name = operation.name?.value ?? '';
+          record.beginOperation({ kind: operation.operation, name: mayShow.test(name) ? name : undefined, field });
         }
         return Promise.resolve();
       },

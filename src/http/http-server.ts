@@ -15,8 +15,8 @@ const headersTimeoutMs = 5_000;
 /** The longest time for which Chromium caches the answer to a preflight. */
 const preflightMaxAgeSeconds = 2 * 60 * 60;
 
-/** A client's request id that is safe to log and to return. */
-const requestId = /^[\w.:/=-]{1,128}$/;
+/** A client's request id that is safe to log and to return: not what may be a phone number. */
+const requestId = /^(?![\d.:/-]{7,17}$)[\w.:/=-]{1,128}$/;
 
 export const graphqlPath = '/graphql';
 

@@ -28,6 +28,8 @@ export class RedisConnection {
   private status: 'starting' | 'up' | 'down' | 'closed' = 'starting';
   private pause: NodeJS.Timeout | undefined;
   private master: RedisMaster;
+  /** The one whose fault was logged last. */
+  private reported: RedisMaster | undefined;
   private readonly oneAtATime = pLimit(1);
   /** Called each time Redis is up again. */
   onUp: () => void = () => {};
@@ -125,7 +127,9 @@ export class RedisConnection {
     if (this.status === 'starting' && error instanceof ConfigError) throw error;
     if (this.status === 'closed') return;
     const code = codeOf(error);
-    if (this.status !== 'down') {
+    // After a rotation, the new URL may have another fault.
+    if (this.status !== 'down' || this.reported !== this.master) {
+      this.reported = this.master;
       this.logger.warn({ err: withoutArguments(error) }, 'Redis is down or slow: falling back to per-process limits');
     }
     // MOVED means that a Cluster already has another master for the keys.

@@ -6,7 +6,7 @@ import type { StartedCall, TraceHeaders, WatchedCall } from '../zitadel/caller.j
 /** An operation as the client sent it, if it is valid. */
 export interface RecordedOperation {
   kind: 'query' | 'mutation' | 'subscription';
-  /** The name that the client gave it. */
+  /** The name that the client gave it; undefined if it has none, or if it may contain a phone number. */
   name: string | undefined;
   /** Its root field in the schema, `several` or `none`. */
   field: string;
