@@ -444,7 +444,7 @@ esac`,
   });
 
   expect(callsIn(root)).toEqual([
-    `get pods --selector app.kubernetes.io/name=${app} --output name`,
+    `get pods --selector app.kubernetes.io/name=${app} --field-selector status.phase=Running --output name`,
     'signalled pod/a',
     'sleep',
     'signalled pod/b',

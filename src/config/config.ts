@@ -97,6 +97,8 @@ export interface LogConfig {
 /** Reports everything that is wrong with the environment in one message. It repeats no values, since they may be secrets. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
+  /** Makes the log show the message unchanged, and no stack. */
+  readonly isForLog = true;
 }
 
 type Environment = Record<string, string | undefined>;
