@@ -207,7 +207,7 @@ test('the server accepts the configuration of the Deployment, once ZITADEL_URL i
   expect(readConfig({ ...env, ZITADEL_URL })).toMatchObject({
     http: { host: '0.0.0.0', routerSecrets: [secrets.ROUTER_SECRETS] },
     limits: { phoneHashKeys: [secrets.PHONE_HASH_KEY], redisUrl: new URL(secrets.REDIS_URL), smsBudgets: [] },
-    traces: { endpoint: undefined },
+    traces: { collector: undefined, warnings: [] },
   });
 });
 
