@@ -79,9 +79,9 @@ export const questions: readonly Question[] = [
   questionOfResend('return', '`resendContactPhoneCode` with RETURN_CODE', 'RETURN_CODE', '7QK2ZD'),
   {
     name: 'refused',
-    title: '`resendContactPhoneCode` with SEND_CODE, which ZITADEL refuses with 403',
+    title: '`resendContactPhoneCode` with RETURN_CODE, which ZITADEL refuses with 403',
     entities: 0,
-    next: (schema) => bodyOfResend(schema, 'SEND_CODE', nextUser('403')),
+    next: (schema) => bodyOfResend(schema, 'RETURN_CODE', nextUser('403')),
     isRight(answer) {
       const { errors, data } = answer as { errors?: unknown[]; data?: { resendContactPhoneCode?: unknown } };
       return (

@@ -47,12 +47,12 @@ export const typeDefs = /* GraphQL */ `
 
 const pool = new Pool(process.env['ZITADEL_URL'] ?? '', { connections: 128 });
 
-async function call<Answer>(path: string, message: object, authorization: string): Promise<Answer> {
+async function call<Answer>(path: string, message: object | undefined, authorization: string): Promise<Answer> {
   const { statusCode, body } = await pool.request({
-    method: 'POST',
+    method: message ? 'POST' : 'GET',
     path,
-    headers: { authorization, 'content-type': 'application/json' },
-    body: JSON.stringify(message),
+    headers: { authorization, ...(message && { 'content-type': 'application/json' }) },
+    ...(message && { body: JSON.stringify(message) }),
   });
   const answer = await body.json();
   if (statusCode === 200) return answer as Answer;
@@ -83,9 +83,12 @@ export const resolvers = {
     contactPhone: ({ id }: { id: string }, _: unknown, context: Context) => phoneOf(id, context),
   },
   Mutation: {
-    resendContactPhoneCode(_: unknown, { userId, mode }: Record<string, string>, { authorization }: Context) {
-      const path = `/v2/users/${encodeURIComponent(userId ?? '')}/phone/resend`;
-      return call(path, mode === 'RETURN_CODE' ? { returnCode: {} } : { sendCode: {} }, authorization);
+    async resendContactPhoneCode(_: unknown, { userId, mode }: Record<string, string>, { authorization }: Context) {
+      const path = `/v2/users/${encodeURIComponent(userId ?? '')}`;
+      if (mode === 'RETURN_CODE') return call(`${path}/phone/resend`, { returnCode: {} }, authorization);
+      // Like the product, before an SMS.
+      const { user } = await call<{ user: User }>(path, undefined, authorization);
+      return user.human.phone.isVerified ? null : call(`${path}/phone/resend`, { sendCode: {} }, authorization);
     },
   },
 };
