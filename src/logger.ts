@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { nextTick } from 'node:process';
 import type { Writable } from 'node:stream';
 import { destination as sonicBoom, pino, type DestinationStream, type Logger } from 'pino';
 import type { LogConfig } from './config/config.js';
@@ -130,14 +131,19 @@ function stackOf(error: Error): string | undefined {
 
 /** About 3,000 request lines. */
 const maxBufferedCharacters = 1024 * 1024;
+/** As much as a pipe holds. */
+const maxBatchedCharacters = 64 * 1024;
 /** How long writing the last lines may take before the process exits. */
 const flushMs = 1_000;
 
 /**
  * Standard output that never blocks the server, even if nothing reads the pipe. Lines beyond a limit are dropped until all buffered lines have
  * been read; then the number of dropped lines is reported.
+ *
+ * Writes all lines of one turn of the event loop at once: a write for each would cost more than the line itself.
  */
 export class StandardOutput {
+  private lines = '';
   private dropped = 0;
   private isDropping = false;
 
@@ -155,13 +161,25 @@ export class StandardOutput {
   }
 
   readonly write = (line: string): void => {
-    this.isDropping ||= this.stream.writableLength >= maxBufferedCharacters;
-    if (this.isDropping) this.dropped += 1;
-    else this.stream.write(line);
+    this.isDropping ||= this.stream.writableLength + this.lines.length >= maxBufferedCharacters;
+    if (this.isDropping) {
+      this.dropped += 1;
+      return;
+    }
+    if (this.lines === '') nextTick(this.writeLines);
+    this.lines += line;
+    if (this.lines.length >= maxBatchedCharacters) this.writeLines();
+  };
+
+  /** Call this before the process exits. */
+  readonly writeLines = (): void => {
+    if (this.lines !== '') this.stream.write(this.lines);
+    this.lines = '';
   };
 
   /** Waits until everything is written, but at most one second. */
   async flush(): Promise<void> {
+    this.writeLines();
     if (this.stream.writableLength === 0) return;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, flushMs)));
