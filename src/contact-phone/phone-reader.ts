@@ -1,6 +1,5 @@
 import DataLoader from 'dataloader';
 import { Failure } from '../failure.js';
-import { failureOf } from '../failures.js';
 import type { Limits } from '../limits/limits.js';
 import type { Phone } from '../zitadel/messages.js';
 import type { ZitadelClient } from '../zitadel/zitadel-client.js';
@@ -32,13 +31,15 @@ export class PhoneReader {
 
   /** Refuses an anonymous caller or a bad id, before any call. */
   admit(userId: string): Caller {
-    if (!this.caller) throw new Failure({ code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING' });
+    if (!this.caller) throw tokenMissing();
     if (!this.isUserId(userId)) throw badUserId(userId);
     return this.caller;
   }
 
   /** Reads the user's phone; null if they have none. */
   async read(userId: string): Promise<ContactPhone | null> {
+    // Only the error of a valid id contains it.
+    if (!this.isUserId(userId)) this.admit(userId);
     const [phone] = await this.readAll([userId]);
     if (phone instanceof Failure) throw phone;
     return phone ?? null;
@@ -49,22 +50,19 @@ export class PhoneReader {
     return { id: userId, contactPhone: await this.read(userId) };
   }
 
-  /** Reads the phones of many users: for each one the phone, null if they have none, or why it could not be read. */
+  /**
+   * Reads the phones of many users: for each one the phone, null if they have none, or why it could not be read.
+   *
+   * @param userIds valid ones
+   */
   async readAll(userIds: readonly string[]): Promise<(ContactPhone | null | Failure)[]> {
-    const refused = new Map<string, Failure>();
-    for (const userId of userIds) {
-      try {
-        this.admit(userId);
-      } catch (error) {
-        refused.set(userId, failureOf(error).with(this.isUserId(userId) ? { userId } : {}));
-      }
-    }
-    if (this.caller) this.users ??= createUserLoader(this.zitadel, this.caller);
-    const users = await this.users?.load(userIds.filter((userId) => !refused.has(userId)));
+    const { caller } = this;
+    if (!caller) return userIds.map((userId) => tokenMissing().with({ userId }));
+    const users = await (this.users ??= createUserLoader(this.zitadel, caller)).load(userIds);
     return userIds.map((userId) => {
-      const user = users?.get(userId);
-      if (user && !(user instanceof Failure)) return user.phone && this.toContactPhone(userId, user.phone);
-      return refused.get(userId) ?? (user ?? userUnknown).with({ userId });
+      const user = users.get(userId) ?? userUnknown;
+      if (user instanceof Failure) return user.with({ userId });
+      return user.phone && this.toContactPhone(userId, user.phone);
     });
   }
 
@@ -89,5 +87,7 @@ export class PhoneReader {
     return loader;
   }
 }
+
+const tokenMissing = () => new Failure({ code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING' });
 
 const userUnknown = new Failure({ code: 'NOT_FOUND', reason: 'USER_UNKNOWN' });

@@ -1,6 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import DataLoader from 'dataloader';
-import pLimit from 'p-limit';
 import { Failure, type Verdict } from '../failure.js';
 import { failureOf } from '../failures.js';
 import type { Deadline } from '../zitadel/exchange.js';
@@ -25,8 +24,6 @@ const maxConcurrentCalls = 8;
  * Keys are lists of ids rather than ids: a promise per id cost a tenth of a request for a hundred users.
  */
 export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLoader {
-  const inTurn = pLimit(maxConcurrentCalls);
-
   const readInto = async (
     users: Map<string, ZitadelUser | Failure>,
     ids: readonly string[],
@@ -51,12 +48,15 @@ export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLo
       await readInto(users, ids, async () => [await zitadel.getUserById(caller, only, deadline)]);
       return users;
     }
-    const calls = [];
-    for (let at = 0; at < ids.length; at += maxUsersPerCall) {
-      const some = ids.slice(at, at + maxUsersPerCall);
-      calls.push(inTurn(readInto, users, some, () => zitadel.listUsers(caller, some, deadline)));
-    }
-    await Promise.all(calls);
+    let next = 0;
+    const readRest = async () => {
+      while (next < ids.length) {
+        const some = ids.slice(next, (next += maxUsersPerCall));
+        await readInto(users, some, () => zitadel.listUsers(caller, some, deadline));
+      }
+    };
+    const calls = Math.min(Math.ceil(ids.length / maxUsersPerCall), maxConcurrentCalls);
+    await Promise.all(Array.from({ length: calls }, readRest));
     return users;
   };
 

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { collectSubFields, getDocumentNodeFromSchema } from '@graphql-tools/utils';
+import { collectFields, getDocumentNodeFromSchema } from '@graphql-tools/utils';
 import { assertObjectType, Kind, parse, visit, type GraphQLResolveInfo, type GraphQLSchema } from 'graphql';
 import { buildSchemaSync, createResolversMap } from 'type-graphql';
 import { ContactPhoneResolver, type ContactPhoneContext } from '../contact-phone/contact-phone.resolver.js';
@@ -60,10 +60,13 @@ async function resolveEntities(
   info: GraphQLResolveInfo,
 ): Promise<(Entity | Failure)[]> {
   const entities = representations.map((representation) => entityOf(representation, phones));
+  const users = entities.filter((entity): entity is Entity => !(entity instanceof Failure));
   if (asksForPhones(info)) {
-    const users = entities.filter((entity): entity is Entity => !(entity instanceof Failure));
     const all = await phones.readAll(users.map(({ id }) => id));
     for (const [index, user] of users.entries()) user.contactPhone = all[index] ?? null;
+  } else {
+    // If `asksForPhones` missed a selection, each phone is read on its own. Null would mean that there is no phone.
+    for (const user of users) user.contactPhone = () => phones.read(user.id);
   }
   return entities;
 }
@@ -72,7 +75,8 @@ function asksForPhones({ schema, fragments, variableValues, fieldNodes }: GraphQ
   const type = assertObjectType(schema.getType('User'));
   // The shape that graphql 17 uses. Without it, no variable would be found.
   const variables = { coerced: variableValues, sources: {} };
-  const { fields } = collectSubFields(schema, fragments, variables, type, [...fieldNodes]);
+  const selections = fieldNodes.flatMap(({ selectionSet }) => selectionSet?.selections ?? []);
+  const { fields } = collectFields(schema, fragments, variables, type, { kind: Kind.SELECTION_SET, selections });
   return [...fields.values()].some(([node]) => node?.name.value === 'contactPhone');
 }
 
@@ -84,8 +88,7 @@ function entityOf({ __typename, id }: Representation, phones: ContactPhoneContex
   if (__typename !== 'User' || typeof id !== 'string') return invalidRepresentation;
   // No argument of `_entities` is called userId.
   if (!phones.isUserId(id)) return badUserId(id).with({ argument: undefined });
-  // If `asksForPhones` missed a selection, each phone is read on its own. Null would mean that there is no phone.
-  return { __typename, id, contactPhone: () => phones.read(id) };
+  return { __typename, id, contactPhone: null };
 }
 
 const invalidRepresentation = new Failure({ code: 'BAD_USER_INPUT', reason: 'REPRESENTATION_INVALID' });
