@@ -191,7 +191,7 @@ class ZitadelError extends Error {
 
   constructor({ rpc, kind, httpStatus, code, note }: FailedCall, usually: string | undefined, cause: unknown) {
     const known = [httpStatus && `HTTP ${httpStatus}`, code !== undefined && `code ${code}`].filter(Boolean).join(', ');
-    const notes = [note, usually && `usually this means that ${usually}`].filter(Boolean).join('; ');
+    const notes = [note?.(), usually && `usually this means that ${usually}`].filter(Boolean).join('; ');
     super(`${rpc}: ${kind}${known && ` (${known})`}${notes && `: ${notes}`}`, { cause });
   }
 }

@@ -211,8 +211,17 @@ test('turns anything thrown into a failure', () => {
   ]) {
     const made = failureOf(thrown);
     expect(made).toBeInstanceOf(Failure);
-    expect(made.extensions).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
+    expect(made.toExtensions()).toEqual({ code: 'INTERNAL_SERVER_ERROR' });
     expect(made.message).toBe('Something went wrong in this server.');
     expect(made.cause).toBe(thrown);
   }
+});
+
+test('a failure has no stack, and the errors made after it have one', () => {
+  const cause = new Error('why');
+  const failure = new Failure({ code: 'INTERNAL_SERVER_ERROR' }, { cause });
+
+  expect(failure.stack).toBeUndefined();
+  expect(cause.stack).toContain('\n    at ');
+  expect(new Error('later').stack).toContain('\n    at ');
 });

@@ -28,7 +28,7 @@ export function formatError({ path, locations }: GraphQLError, failure: Failure)
     message: failure.message,
     ...(locations && { locations: locations.slice(0, maxLocations) }),
     ...(path && { path }),
-    extensions: { ...failure.extensions },
+    extensions: { ...failure.toExtensions() },
   };
 }
 

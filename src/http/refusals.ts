@@ -26,7 +26,8 @@ const messages: Partial<Record<number, string>> = {
 const json = 'application/json; charset=utf-8';
 
 /** Has the shape of a GraphQL response, so clients need to handle only one shape. Repeats nothing from the request. */
-const bodyOf = ({ message, extensions }: Failure) => `${JSON.stringify({ errors: [{ message, extensions }] })}\n`;
+const bodyOf = (failure: Failure) =>
+  `${JSON.stringify({ errors: [{ message: failure.message, extensions: failure.toExtensions() }] })}\n`;
 
 /** @param message replaces the default message of the status */
 export function refuse(reply: FastifyReply, statusCode: number, message = messages[statusCode]): FastifyReply {

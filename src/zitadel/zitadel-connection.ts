@@ -110,7 +110,7 @@ export class ZitadelConnection {
     const headers = { authorization, 'accept-language': acceptLanguage, traceparent, tracestate };
     try {
       const answer = await lane.exchange(this.address(call, headers), deadline);
-      const secretsOfRequest = [...authorization.split(/\s+/), ...secrets];
+      const secretsOfRequest = () => [...authorization.split(/\s+/), ...secrets];
       const parsed = parseAnswer(rpc, response, answer, this.api.readError, secretsOfRequest);
       watched.end(answer.httpStatus);
       return parsed;
