@@ -1,7 +1,7 @@
 # Paths in the first stage are relative, so test/container.check.ts can run its steps on a machine without Docker.
 FROM node:24-slim AS build
 WORKDIR /build
-COPY package.json package-lock.json tsconfig.json README.md LICENSE ./
+COPY package.json package-lock.json tsconfig.json .rolldown.js README.md LICENSE ./
 RUN npm ci --no-audit --no-fund
 COPY src src
 COPY schema schema
@@ -22,4 +22,4 @@ COPY --from=build /build/package ./
 USER 1000:1000
 EXPOSE 4001
 HEALTHCHECK --start-period=5s CMD ["node", "dist/health-check.js"]
-CMD ["node", "dist/main.js"]
+CMD ["node", "dist/bundle/main.js"]

@@ -7,7 +7,7 @@ import { users } from '../src/embedded-zitadel/population.js';
 import { errors } from '../src/errors.js';
 import { openCoverage } from './support/coverage.js';
 import { blocks, headings, section, table } from './support/markdown.js';
-import { main, openProduction } from './support/production.js';
+import { openProduction, unbundledMain } from './support/production.js';
 import { resend, zitadelApi } from './support/stage.js';
 
 const read = (path: string) => readFileSync(path, 'utf8');
@@ -40,7 +40,7 @@ const wayBack = section(page, 'The way back');
 const whenItFails = section(page, 'When it fails');
 
 test('its walk names the files that a resend by SMS visits, and what a new document and a failure add', async () => {
-  await using production = await openProduction({ SMS_LIMITS: '20/24h' }, ['--inspect=127.0.0.1:0', main]);
+  await using production = await openProduction({ SMS_LIMITS: '20/24h' }, ['--inspect=127.0.0.1:0', unbundledMain]);
   const [, inspector = ''] = await production.server.complained(/(ws:\S+)/);
   await production.server.printed(/ZITADEL is up/);
   using coverage = await openCoverage(inspector, 'dist');

@@ -49,7 +49,7 @@ test('it contains only what is needed to start', () => {
     'package.json',
     'schema',
   ]);
-  expect(files).toContain('dist/main.js');
+  expect(files).toContain('dist/bundle/main.js');
   expect(files.filter((path) => /\/cli\.|demo|embedded|\.d\.ts$/.test(path))).toEqual(['dist/errors.d.ts']);
   expect(Object.keys({ ...dependencies, ...optionalDependencies }).filter((name) => !has(name))).toEqual([]);
   expect(['typescript', 'vitest', 'playwright-core', '@opentelemetry/sdk-trace-node'].filter(has)).toEqual([]);
@@ -57,7 +57,7 @@ test('it contains only what is needed to start', () => {
 
 test('Node.js is process 1, as an unprivileged numeric user, in production mode', () => {
   expect(image).toMatchObject({
-    command: ['node', 'dist/main.js'],
+    command: ['node', 'dist/bundle/main.js'],
     user: '1000:1000',
     env: { NODE_ENV: 'production' },
   });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { users } from '../src/embedded-zitadel/population.js';
 import { openCoverage } from './support/coverage.js';
-import { main, openProduction } from './support/production.js';
+import { openProduction, unbundledMain } from './support/production.js';
 import { readMany, user } from './support/reads.js';
 import { resend, unverified } from './support/stage.js';
 
@@ -24,7 +24,7 @@ test.each([
   ['resend by SMS', (url: string) => resend(url)],
   ['_entities', (url: string) => readMany(`${url}/graphql`, [user(users.verified.userId), user(unverified)])],
 ])('%s visits few files', async (_, send) => {
-  await using production = await openProduction({ SMS_LIMITS: '20/24h' }, ['--inspect=127.0.0.1:0', main]);
+  await using production = await openProduction({ SMS_LIMITS: '20/24h' }, ['--inspect=127.0.0.1:0', unbundledMain]);
   const [, inspector = ''] = await production.server.complained(/(ws:\S+)/);
   // The health check at the start, and what the first requests initialise, must not count.
   await production.server.printed(/ZITADEL is up/);

@@ -28,6 +28,7 @@ afterAll(() => rm(folder, { recursive: true }));
 test('it holds the whole build, the schema and the documentation, and nothing else', async () => {
   const sources = (await readdir('src', { recursive: true })).filter((path) => path.endsWith('.ts'));
   const built = sources.map((path) => `dist/${path.replace(/ts$/, 'js')}`);
+  const bundled = (await readdir('dist/bundle')).map((name) => `dist/bundle/${name}`);
   const operations = (await readdir('schema/operations')).map((name) => `schema/operations/${name}`);
   const docs = (await readdir('docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`);
   const others = files.filter((path) => !path.includes('/') && path !== 'LICENSE');
@@ -36,10 +37,16 @@ test('it holds the whole build, the schema and the documentation, and nothing el
   // .graphqlrc.yml names the schema for clients and the operations. Frontends copy errors.ts.
   expect(others.sort()).toEqual(['.graphqlrc.yml', 'CHANGELOG.md', 'README.md', 'package.json']);
   expect(files.filter((path) => path.includes('/')).sort()).toEqual(
-    [...built, 'dist/errors.d.ts', 'src/errors.ts', ...schemas, ...operations, ...docs].sort(),
+    [...built, ...bundled, 'dist/errors.d.ts', 'src/errors.ts', ...schemas, ...operations, ...docs].sort(),
   );
   expect(files).toEqual(
-    expect.arrayContaining(['dist/cli.js', 'dist/demo.js', 'dist/embedded-zitadel/embedded-zitadel.js']),
+    expect.arrayContaining([
+      'dist/bundle/main.js',
+      'dist/bundle/main.js.map',
+      'dist/cli.js',
+      'dist/demo.js',
+      'dist/embedded-zitadel/embedded-zitadel.js',
+    ]),
   );
 });
 

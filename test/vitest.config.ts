@@ -14,7 +14,7 @@ if (process.env['TEST_LOG_FOLDER'] === undefined) {
 
 /** Stories that call no ZITADEL, call it over both APIs themselves, or take long in a browser, which cannot tell the APIs apart. */
 const neutral = [
-  ...['body-memory', 'browser/outbox', 'browser/playground', 'callers', 'cli', 'clients/codegen'],
+  ...['body-memory', 'browser/outbox', 'bundle', 'browser/playground', 'callers', 'cli', 'clients/codegen'],
   ...['clients/phone-screen', 'config', 'configuration-docs', 'connect', 'descriptors/descriptors'],
   ...['embedded-zitadel', 'errors-for-typescript', 'failed-start', 'frontend-docs', 'gateways/composition'],
   ...[

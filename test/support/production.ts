@@ -2,7 +2,10 @@ import { startEmbeddedZitadel } from '../../src/embedded-zitadel/embedded-zitade
 import { startChild } from './child.js';
 import { leaveForLogTest, zitadelApi } from './stage.js';
 
-export const main = 'dist/main.js';
+/** What operators run: a bundle. */
+export const main = 'dist/bundle/main.js';
+/** The same in separate files, named as in `src/`. */
+export const unbundledMain = 'dist/main.js';
 export const listening = /listening at (http:\/\/[\d.]+:\d+)\D/;
 
 /** The log lines of a server so far. */
