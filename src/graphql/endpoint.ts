@@ -47,10 +47,7 @@ export function serveGraphQL(app: FastifyInstance, hooks: readonly onRequestHook
 
 let waiting: Promise<void> | undefined;
 
-/**
- * Resolves once everything that arrived in this turn of the event loop has been read, for all requests together. They are then executed, and
- * their answers sent, side by side, which costs less than one after the other: see bench/README.md.
- */
+/** Lets all requests of this turn of the event loop continue together, side by side. That costs less: see bench/README.md. */
 function restOfTurn(): Promise<void> {
   return (waiting ??= new Promise((resolve) => {
     setImmediate(() => {
