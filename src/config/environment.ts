@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import * as limit from './limit-variables.js';
 import * as tls from './tls-variables.js';
 import * as variable from './variables.js';

@@ -1,5 +1,5 @@
 import { isSupportedCountry } from 'libphonenumber-js/max';
-import { z } from 'zod';
+import * as z from 'zod';
 import { listOf, nameOf } from './variables.js';
 
 // Parsers for the variables that limit SMS and wrong codes.

@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 
 // Parsers for each kind of variable. Error messages never repeat a value that may be a secret.
 

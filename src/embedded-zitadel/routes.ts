@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { posix } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { json, plainText, Refusal, type Answer, type Api } from './answers.js';
 
 // How requests are routed and decoded. ZITADEL does both before it checks the token.

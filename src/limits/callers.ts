@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Generations } from './generations.js';
 
 /** The caller of a limited call, by their token. */

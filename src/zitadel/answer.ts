@@ -1,5 +1,5 @@
 import { gunzipSync } from 'node:zlib';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { FailedCall, Rpc } from '../failure.js';
 import { failedCall } from '../failures.js';
 import type { UpstreamAnswer } from './exchange.js';

@@ -1,5 +1,5 @@
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
-import { z } from 'zod';
+import * as z from 'zod';
 import { rest, type ZitadelApi } from './rest.js';
 
 /** The names of google.rpc.Code, from 1: https://connectrpc.com/docs/protocol/#error-codes */

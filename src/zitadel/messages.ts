@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 // The messages of ZITADEL's user service v2 that we send and read, in proto3 JSON.
 // Zero values are omitted, and null means omitted: https://protobuf.dev/programming-guides/json/

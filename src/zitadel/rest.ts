@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Rpc } from '../failure.js';
 import type { UpstreamRequest } from './exchange.js';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { failedCall } from '../failures.js';
 import type { Deadline } from './exchange.js';
 import {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ZitadelConfig } from '../config/config.js';
 import type { Failure } from '../failure.js';
 import { failureOf } from '../failures.js';
