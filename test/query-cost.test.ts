@@ -271,3 +271,21 @@ test('reports null for a condition once, not for each user', async () => {
   ]);
   expect(stage.zitadel.calls).toEqual([]);
 });
+
+test('counts each request for itself, even if the same document asked for less before', async () => {
+  await using stage = await openStage();
+  const plain = ofUsers('a: contactPhone { number } b: contactPhone { number }');
+  const conditional = `query ($of: [_Any!]!, $twice: Boolean!) {
+    _entities(representations: $of) { ... on User { a: contactPhone { number } b: contactPhone @include(if: $twice) { number } } }
+  }`;
+  const ask = (query: string, count: number, twice?: boolean) =>
+    post(stage.graphql, { query, variables: { of: people(count), twice } });
+  const refusal = [{ message: phones, extensions: tooMuch }];
+
+  expect((await ask(plain, 1)).errors).not.toEqual(refusal);
+  expect((await ask(plain, 2_501)).errors).toEqual(refusal);
+  expect((await ask(plain, 1)).errors).not.toEqual(refusal);
+  expect((await ask(conditional, 2_501, false)).errors).not.toEqual(refusal);
+  expect((await ask(conditional, 2_501, true)).errors).toEqual(refusal);
+  expect((await ask(conditional, 2_501, false)).errors).not.toEqual(refusal);
+});
