@@ -1,3 +1,4 @@
+import { runGrowth } from './growth.js';
 import { measureHanging, reportHanging } from './hanging.js';
 import { measureHeldMemory, reportHeldMemory } from './held-memory.js';
 import { measureHostile, reportHostile } from './hostile.js';
@@ -37,5 +38,9 @@ export const trials: Record<string, Trial> = {
   limits: {
     title: 'What the limits cost',
     run: async (isQuick, _only, scratch) => reportLimits(await measureLimits(isQuick ? 300 : 3_000, scratch)),
+  },
+  growth: {
+    title: 'How cost grows',
+    run: (isQuick, _only, scratch) => runGrowth(isQuick, scratch),
   },
 };
