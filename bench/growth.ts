@@ -12,7 +12,7 @@ import { peers, product, startUpstream, type Peer } from './peers.js';
 // How cost grows with the representations of a request, with connections, and with the users that the limits remember.
 
 /** With the median of a single connection, in milliseconds. */
-export type Measured = Load & { alone: number };
+type Measured = Load & { alone: number };
 
 /** One step of growth. */
 export interface Step {
