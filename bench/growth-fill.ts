@@ -19,9 +19,12 @@ const file = new URL('../../dist/limits/sms-limit.js', import.meta.url);
 const { prototype } = ((await import(file.href)) as { SmsLimit: { prototype: SmsLimit } }).SmsLimit;
 const { run } = prototype;
 let limit: SmsLimit | undefined;
+const use = (found: SmsLimit) => {
+  limit = found;
+};
 // The first SMS shows which limit this process uses.
 prototype.run = function (...call) {
-  limit = this;
+  use(this);
   prototype.run = run;
   return run.apply(this, call);
 };
