@@ -1,11 +1,10 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from './child.js';
 import { goodToken, graphql, send } from './hostile-request.js';
 import { isListening } from './listening.js';
 import { startProduct, startUpstream } from './peers.js';
+import { startRedis } from './redis.js';
 import { figure, table } from './report.js';
 
 // What the limits cost: the CPU time of Redis for an SMS, and the memory for a user and their number, in Redis and in the process.
@@ -58,13 +57,15 @@ export async function measureLimits(users: number, scratch: string): Promise<Cos
 
   await resendAll(users, 2_000);
   const before = { held: await held(), memory: redis.info('memory', 'used_memory') };
+  /** In seconds. */
+  const cpuOfRedis = () => redis.info('cpu', 'used_cpu_user') + redis.info('cpu', 'used_cpu_sys');
   const results: CostOfLimits[] = [];
   for (let sms = 1; sms <= smsOfUser; sms += 1) {
-    const cpu = redis.cpu();
+    const cpu = cpuOfRedis();
     await resendAll(0, users);
     results.push({
       sms,
-      redisCpu: ((redis.cpu() - cpu) / users) * 1e6,
+      redisCpu: ((cpuOfRedis() - cpu) / users) * 1e6,
       redisMemory: (redis.info('memory', 'used_memory') - before.memory) / users,
       heap: ((await held()) - before.held) / users,
     });
@@ -74,33 +75,6 @@ export async function measureLimits(users: number, scratch: string): Promise<Cos
 
 const document = 'mutation A($id: ID!) { resendContactPhoneCode(userId: $id) { details { changeDate } } }';
 const bodyOf = (n: number) => graphql(document, { id: `302${String(n).padStart(15, '0')}` });
-
-async function startRedis(scratch: string) {
-  const port = await freePort();
-  const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', scratch];
-  const child = spawn('redis-server', options, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(child, 'exit');
-  let output = '';
-  await new Promise<void>((resolve) => {
-    child.stdout.on('data', (chunk: Buffer) => {
-      if ((output += String(chunk)).includes('Ready to accept connections')) resolve();
-    });
-  });
-  const info = (section: string, field: string) => {
-    const text = execFileSync('redis-cli', ['-p', String(port), 'INFO', section], { encoding: 'utf8' });
-    return Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(text)?.[1]);
-  };
-  return {
-    url: `redis://127.0.0.1:${port}`,
-    info,
-    /** In seconds. */
-    cpu: () => info('cpu', 'used_cpu_user') + info('cpu', 'used_cpu_sys'),
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await ended;
-    },
-  };
-}
 
 export function reportLimits(results: readonly CostOfLimits[]): string {
   return table(

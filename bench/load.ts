@@ -29,6 +29,7 @@ export async function load(
   next: () => string,
   isRight: (body: string) => boolean,
   seconds: number,
+  nextAuthorization?: () => string,
 ): Promise<Load> {
   const microseconds = createHistogram();
   const { errors, non2xx, mismatches, duration } = await autocannon({
@@ -37,7 +38,15 @@ export async function load(
     connections,
     duration: seconds,
     headers,
-    requests: [{ setupRequest: (request) => ({ ...request, body: next() }) }],
+    requests: [
+      {
+        setupRequest: (request) => ({
+          ...request,
+          body: next(),
+          ...(nextAuthorization && { headers: { ...headers, authorization: nextAuthorization() } }),
+        }),
+      },
+    ],
     verifyBody: (body) => isRight(String(body)),
     setupClient(client) {
       client.on('response', (_status, _bytes, milliseconds) => {

@@ -3,20 +3,7 @@ import type { Child } from './child.js';
 import { headers, load } from './load.js';
 import { peers, startUpstream, type Peer } from './peers.js';
 import type { Question } from './questions.js';
-
-/** The results of one round for one peer. */
-export interface Sample {
-  requestsPerSecond: number;
-  /** In milliseconds. */
-  p50: number;
-  p99: number;
-  /** CPU time of the server's process, in microseconds per request. */
-  cpu: number;
-  /** Resident memory at the end of the round, in megabytes. */
-  memory: number;
-  /** Calls to the upstream per request. */
-  calls: number;
-}
+import type { Sample } from './results.js';
 
 export interface Effort {
   rounds: number;
@@ -35,7 +22,7 @@ export async function measure(question: Question, effort: Effort, scratch: strin
       const server = await peer.start(upstream.url, scratch);
       running.set(peer, server);
       await firstAnswer(server, peer, question);
-      await ask(server, peer, question, effort.warmUpSeconds);
+      if (effort.warmUpSeconds > 0) await ask(server, peer, question, effort.warmUpSeconds);
     }
     const samples = new Map<Peer, Sample[]>([...running.keys()].map((peer) => [peer, []]));
     for (let round = 0; round < effort.rounds; round += 1) {
@@ -58,7 +45,12 @@ const pollMs = 5;
  */
 export async function firstAnswer(server: Child, { name, schema }: Peer, question: Question): Promise<void> {
   for (;;) {
-    const request = { method: 'POST', headers, body: question.next(schema) };
+    const { authorization } = headers;
+    const request = {
+      method: 'POST',
+      headers: { ...headers, authorization: question.nextAuthorization?.() ?? authorization },
+      body: question.next(schema),
+    };
     const response = await fetch(`${server.url}/graphql`, request).catch(() => undefined);
     if (response?.ok) {
       const answer: unknown = await response.json();
@@ -76,6 +68,7 @@ const ask = (server: Child, { schema }: Peer, question: Question, seconds: numbe
     () => question.next(schema),
     (body) => body.includes(question.mark),
     seconds,
+    question.nextAuthorization,
   );
 
 async function sample(
@@ -86,15 +79,24 @@ async function sample(
   { rewarmSeconds, roundSeconds }: Effort,
 ): Promise<Sample> {
   if (rewarmSeconds > 0) await ask(server, peer, question, rewarmSeconds);
+  const others = Object.entries(server.others ?? {});
+  const cpuOfOthers = () => Promise.all(others.map(async ([, other]) => (await other.usage()).cpu));
   const callsBefore = await callsOf(upstream);
+  const othersBefore = await cpuOfOthers();
   const before = await server.usage();
   const { completed, ...speed } = await ask(server, peer, question, roundSeconds);
   const after = await server.usage();
+  const othersAfter = await cpuOfOthers();
+  const perRequest = others.map(([name], index) => {
+    const spent = (othersAfter[index] ?? NaN) - (othersBefore[index] ?? NaN);
+    return [name, spent / completed] as const;
+  });
   return {
     ...speed,
     cpu: (after.cpu - before.cpu) / completed,
     memory: after.memory / 1e6,
     calls: ((await callsOf(upstream)) - callsBefore) / completed,
+    ...(others.length > 0 && { others: Object.fromEntries(perRequest) }),
   };
 }
 

@@ -1,6 +1,24 @@
 import { isDeepStrictEqual } from 'node:util';
 
+/** As long as an opaque token of ZITADEL. */
 export const authorization = `Bearer ${'Kx7dQm2Zr9'.repeat(9)}`;
+
+let tokens = 0;
+const nextNumber = () => String((tokens += 1)).padStart(15, '0');
+const base64url = (text: string) => Buffer.from(text).toString('base64url');
+const nextOpaqueToken = () => `Bearer ${authorization.slice('Bearer '.length, -15)}${nextNumber()}`;
+
+const jwtHeader = base64url('{"alg":"RS256","kid":"301000000000000099","typ":"JWT"}');
+/** Of the length of an RS256 signature. No one checks it here. */
+const signature = 'Kx7dQm2Zr9'.repeat(35).slice(0, 342);
+/** With the claims of an access token of ZITADEL. */
+function nextJwt(): string {
+  const n = nextNumber();
+  const claims =
+    `{"iss":"https://example.zitadel.cloud","sub":"301${n}","aud":["301000000000000201","301000000000000202","301000000000000203"],` +
+    `"exp":1795809845,"iat":1795766645,"nbf":1795766645,"client_id":"301000000000000201","jti":"V2_${n}-at_${n}"}`;
+  return `Bearer ${jwtHeader}.${base64url(claims)}.${signature}`;
+}
 
 /** The gateway over OpenAPI has a different schema. */
 export type Schema = 'subgraph' | 'openapi';
@@ -16,7 +34,12 @@ export interface Question {
   isRight(answer: unknown): boolean;
   /** Occurs in every right answer; cheap to check. */
   mark: string;
+  /** One token for all requests if omitted. */
+  nextAuthorization?: () => string;
 }
+
+/** These sum up the others. */
+export const mainQuestions: readonly string[] = ['send', 'return', 'refused', 'entities-100'];
 
 const fields = '{ details { sequence changeDate resourceOwner } verificationCode }';
 const resend: Record<Schema, string> = {
@@ -69,14 +92,12 @@ function questionOfEntities(count: number): Question {
   };
 }
 
+const send = questionOfResend('send', '`resendContactPhoneCode` with SEND_CODE', 'SEND_CODE', null);
+const returnCode = questionOfResend('return', '`resendContactPhoneCode` with RETURN_CODE', 'RETURN_CODE', '7QK2ZD');
+
 export const questions: readonly Question[] = [
-  questionOfResend(
-    'send',
-    '`resendContactPhoneCode` with SEND_CODE, each time for a different user',
-    'SEND_CODE',
-    null,
-  ),
-  questionOfResend('return', '`resendContactPhoneCode` with RETURN_CODE', 'RETURN_CODE', '7QK2ZD'),
+  send,
+  returnCode,
   {
     name: 'refused',
     title: '`resendContactPhoneCode` with RETURN_CODE, which ZITADEL refuses with 403',
@@ -91,4 +112,12 @@ export const questions: readonly Question[] = [
     mark: '"code":7',
   },
   ...[1, 10, 100, 1000].map(questionOfEntities),
+  {
+    ...send,
+    name: 'opaque-tokens',
+    title: 'SEND_CODE, each time with a new opaque token',
+    nextAuthorization: nextOpaqueToken,
+  },
+  { ...send, name: 'jwts', title: 'SEND_CODE, each time with a new JWT', nextAuthorization: nextJwt },
+  { ...returnCode, name: 'gateway', title: 'RETURN_CODE through a gateway' },
 ];

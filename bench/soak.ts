@@ -2,13 +2,7 @@ import { firstAnswer } from './measure.js';
 import { load } from './load.js';
 import { product, startUpstream } from './peers.js';
 import { bodyOfResend, questions } from './questions.js';
-
-export interface Moment {
-  /** Since the start of the load. */
-  seconds: number;
-  /** Resident, in megabytes. */
-  memory: number;
-}
+import type { Moment } from './results.js';
 
 /** Few enough users for the limits to refuse most of their requests, as in a flood. */
 const crowd = 1_000;

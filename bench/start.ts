@@ -1,19 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Child } from './child.js';
 import { firstAnswer } from './measure.js';
-import { peers, productOverConnect, startUpstream, type Peer } from './peers.js';
+import { startedPeers, startUpstream, type Peer } from './peers.js';
 import { questions } from './questions.js';
-
-export interface Start {
-  /** From the start of the process to its first right answer, each time, in milliseconds. */
-  ms: number[];
-  /** Resident memory after the last start and some idle time, in megabytes. */
-  memoryAtRest: number;
-}
+import type { Start } from './results.js';
 
 /** Starts each peer several times in turn. The last time, all of them stay idle until V8 has cleaned up. */
 export async function measureStarts(rounds: number, restSeconds: number, scratch: string): Promise<Map<Peer, Start>> {
-  const [question] = questions;
+  const question = questions.find(({ name }) => name === 'send');
   if (!question) throw new Error('There is no question.');
   const running: Child[] = [];
   const upstream = await startUpstream(scratch);
@@ -24,9 +18,7 @@ export async function measureStarts(rounds: number, restSeconds: number, scratch
     return { server, ms: performance.now() - server.startedAt };
   };
   try {
-    // Over Connect, the product starts no differently.
-    const starting = peers.filter((peer) => peer !== productOverConnect);
-    const starts = new Map<Peer, Start>(starting.map((peer) => [peer, { ms: [], memoryAtRest: 0 }]));
+    const starts = new Map<Peer, Start>(startedPeers.map((peer) => [peer, { ms: [], memoryAtRest: 0 }]));
     for (let round = 1; round < rounds; round += 1) {
       for (const [peer, { ms }] of starts) {
         const started = await start(peer);
