@@ -57,6 +57,15 @@ test('keeps a value that is set again from then on, and nothing of one that is d
   expect([generations.get('one'), generations.get('another')]).toEqual([undefined, 0]);
 });
 
+test('drops nothing when a known key is set again in a full generation', () => {
+  const generations = new Generations<number>(10_000, 2);
+  for (const key of ['one', 'two', 'three', 'four']) generations.set(key, 1);
+
+  generations.set('four', 2);
+
+  expect(['one', 'two', 'three', 'four'].map((key) => generations.get(key))).toEqual([1, 1, 1, 2]);
+});
+
 test('keeps at most two full generations: those of the latest keys', () => {
   stopClock();
   const generations = new Generations<number>(10_000, 3);

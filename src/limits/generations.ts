@@ -22,7 +22,7 @@ export class Generations<Value> {
 
   set(key: string, value: Value): void {
     const now = performance.now();
-    if (now >= this.rotatesAt || this.young.size >= this.maxKeys) {
+    if (now >= this.rotatesAt || (this.young.size >= this.maxKeys && !this.young.has(key))) {
       // If nothing was set for that long, both generations have expired.
       this.old = now >= this.rotatesAt + this.keepMs ? new Map<string, Value>() : this.young;
       this.young = new Map();
