@@ -20,8 +20,7 @@ await build({
     chunkFileNames: '[name].js',
     // type-graphql names the schema's types as their classes are named.
     keepNames: true,
-    // Only white space: names stay as they are in stack traces.
-    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+    minify: false,
     comments: { legal: true, annotation: false, jsdoc: false },
     sourcemap: true,
     // They are in dist/ and node_modules/.
