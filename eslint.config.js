@@ -20,7 +20,17 @@ export default defineConfig(
   {
     files: ['src/**'],
     ignores: ['src/process.ts', 'src/main.ts', 'src/demo.ts', 'src/cli.ts', 'src/health-check.ts'],
-    rules: { 'no-restricted-globals': ['error', 'process'], 'no-console': 'error' },
+    rules: {
+      'no-restricted-globals': ['error', 'process'],
+      'no-console': 'error',
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'ImportDeclaration[source.value="zod"] > ImportSpecifier',
+          message: 'import * as z: this would put all of zod into the bundle.',
+        },
+      ],
+    },
   },
   { files: ['deploy/**'], languageOptions: { globals: { console: 'readonly', process: 'readonly', URL: 'readonly' } } },
   // bench/ installs its own packages, which may be missing here. Its own build checks its types.

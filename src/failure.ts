@@ -44,8 +44,6 @@ export interface FailedCall extends Partial<ZitadelAnswer> {
   connectionBroke?: boolean;
   /** In seconds, from the answer's `Retry-After` or our own estimate. */
   retryAfter?: number;
-  /** What an operator needs to know about the answer. For the log only, never for a client: called only if the log shows it. */
-  note?: () => string | undefined;
 }
 
 /** What else is known about a failure. */
@@ -86,12 +84,11 @@ const outcomeTexts: Record<Outcome, string> = {
 /** V8 captures no stack while this is undefined. */
 const capture: { stackTraceLimit?: number | undefined } = Error;
 
-/**
- * The only kind of error that reaches clients. It has no stack, which no log would show: its cause has one. A stack would take 10 µs: to
- * capture it, and to format it when graphql-js copies it.
- */
+/** The only kind of error that reaches clients. It captures no stack: the log would not show it, and the cause has its own. */
 export class Failure extends Error {
   override readonly name = 'Failure';
+  /** graphql-js copies it, and would otherwise capture a stack of its own. */
+  override readonly stack = 'Failure';
   readonly level: Level;
 
   constructor(
@@ -112,7 +109,7 @@ export class Failure extends Error {
     return new Failure(verdict, { ...this.facts, ...facts });
   }
 
-  /** Not a property named `extensions`: graphql-js would read it twice, and not use it. */
+  /** A method: graphql-js would read a property named `extensions` twice, for nothing. */
   toExtensions(): ErrorExtensions {
     const { outcome, argument, retryAfter, attemptsLeft, userId, zitadel } = this.facts;
     return {

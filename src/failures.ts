@@ -100,8 +100,9 @@ const otherwise: Rule = { is: { code: 'UPSTREAM_ERROR' }, outcome: 'UNKNOWN' };
  * Turns a failed call into a Failure, by the rules. Builds a cause only if the log will show one, which it does not for most refusals.
  *
  * @param cause for the log, such as a network error
+ * @param note what an operator needs to know; called only if there is a cause to log
  */
-export function failedCall(call: FailedCall, cause?: unknown): Failure {
+export function failedCall(call: FailedCall, cause?: unknown, note?: () => string | undefined): Failure {
   const rule = rules.find((one) => fits(one, call)) ?? otherwise;
   const { is, level = levels[rule.is.code], argument, isNeverWrongCode, isAmbiguous = false, usually } = rule;
   const outcome = outcomeOf(call, rule);
@@ -114,7 +115,7 @@ export function failedCall(call: FailedCall, cause?: unknown): Failure {
     isAmbiguous,
     call,
     zitadel: answerOf(call, levels[is.code] === undefined),
-    cause: level && new ZitadelError(call, usually, cause),
+    cause: level && new ZitadelError(call, [note?.(), usually && `usually this means that ${usually}`], cause),
   });
 }
 
@@ -189,9 +190,9 @@ class ZitadelError extends Error {
   /** Makes the log show the message unchanged. */
   readonly isForLog = true;
 
-  constructor({ rpc, kind, httpStatus, code, note }: FailedCall, usually: string | undefined, cause: unknown) {
+  constructor({ rpc, kind, httpStatus, code }: FailedCall, notes: readonly (string | undefined)[], cause: unknown) {
     const known = [httpStatus && `HTTP ${httpStatus}`, code !== undefined && `code ${code}`].filter(Boolean).join(', ');
-    const notes = [note?.(), usually && `usually this means that ${usually}`].filter(Boolean).join('; ');
-    super(`${rpc}: ${kind}${known && ` (${known})`}${notes && `: ${notes}`}`, { cause });
+    const noted = notes.filter(Boolean).join('; ');
+    super(`${rpc}: ${kind}${known && ` (${known})`}${noted && `: ${noted}`}`, { cause });
   }
 }

@@ -140,7 +140,7 @@ const flushMs = 1_000;
  * Standard output that never blocks the server, even if nothing reads the pipe. Lines beyond a limit are dropped until all buffered lines have
  * been read; then the number of dropped lines is reported.
  *
- * Writes all lines of one turn of the event loop at once: a write for each would cost more than the line itself.
+ * Writes the lines of one tick together: a write for each would take longer than making the line.
  */
 export class StandardOutput {
   private lines = '';

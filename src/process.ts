@@ -29,6 +29,7 @@ export async function run<Server extends Running>(
   const output = new StandardOutput(process.stdout, (lines) =>
     running?.logger.warn({ lines }, 'Standard output was not read: log lines were dropped'),
   );
+  // The lines of the last tick.
   process.on('exit', output.writeLines);
   const starting = start(output);
 

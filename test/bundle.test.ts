@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { SourceMap } from 'node:module';
 import { resolve } from 'node:path';
 import { buildSubgraphSchema, printSubgraphSchema } from '@apollo/subgraph';
@@ -36,8 +36,17 @@ test('it finds the files that it reads: the playground, the example operations a
   expect(linesOf(production.server)).toContainEqual(expect.objectContaining({ msg: 'Starting', version }));
 });
 
-test('it can be stored with one byte per character', () => {
-  expect(readFileSync(main, 'utf8')).not.toMatch(/[^\0-\xff]/);
+test('it has only Latin-1 characters, which V8 stores in one byte each', () => {
+  const files = readdirSync('dist/bundle').filter((name) => name.endsWith('.js'));
+
+  expect(files.filter((name) => /[^\0-\xff]/.test(readFileSync(`dist/bundle/${name}`, 'utf8')))).toEqual([]);
+});
+
+test('it carries the licences of the packages that it contains', () => {
+  const licences = readFileSync('dist/bundle/LICENSES.txt', 'utf8');
+
+  expect(licences).toMatch(/^@apollo\/federation-internals \S+: Elastic-2\.0\n\nCopyright .* Apollo Graph/m);
+  expect(licences).toMatch(/^undici \S+: MIT\n\nMIT License/m);
 });
 
 test('its source map leads to the files that it is made from', () => {

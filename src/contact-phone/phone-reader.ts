@@ -31,15 +31,15 @@ export class PhoneReader {
 
   /** Refuses an anonymous caller or a bad id, before any call. */
   admit(userId: string): Caller {
-    if (!this.caller) throw tokenMissing();
+    if (!this.caller) throw tokenMissing;
     if (!this.isUserId(userId)) throw badUserId(userId);
     return this.caller;
   }
 
   /** Reads the user's phone; null if they have none. */
   async read(userId: string): Promise<ContactPhone | null> {
-    // Only the error of a valid id contains it.
-    if (!this.isUserId(userId)) this.admit(userId);
+    // The error does not repeat an id that is not valid.
+    if (!this.isUserId(userId)) throw this.caller ? badUserId(userId) : tokenMissing;
     const [phone] = await this.readAll([userId]);
     if (phone instanceof Failure) throw phone;
     return phone ?? null;
@@ -53,11 +53,11 @@ export class PhoneReader {
   /**
    * Reads the phones of many users: for each one the phone, null if they have none, or why it could not be read.
    *
-   * @param userIds valid ones
+   * @param userIds must be valid
    */
   async readAll(userIds: readonly string[]): Promise<(ContactPhone | null | Failure)[]> {
     const { caller } = this;
-    if (!caller) return userIds.map((userId) => tokenMissing().with({ userId }));
+    if (!caller) return userIds.map((userId) => tokenMissing.with({ userId }));
     const users = await (this.users ??= createUserLoader(this.zitadel, caller)).load(userIds);
     return userIds.map((userId) => {
       const user = users.get(userId) ?? userUnknown;
@@ -88,6 +88,6 @@ export class PhoneReader {
   }
 }
 
-const tokenMissing = () => new Failure({ code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING' });
+const tokenMissing = new Failure({ code: 'UNAUTHENTICATED', reason: 'TOKEN_MISSING' });
 
 const userUnknown = new Failure({ code: 'NOT_FOUND', reason: 'USER_UNKNOWN' });

@@ -49,14 +49,16 @@ export function createUserLoader(zitadel: ZitadelClient, caller: Caller): UserLo
       return users;
     }
     let next = 0;
+    // Several of these run at once, and share `next`.
     const readRest = async () => {
       while (next < ids.length) {
-        const some = ids.slice(next, (next += maxUsersPerCall));
+        const some = ids.slice(next, next + maxUsersPerCall);
+        next += some.length;
         await readInto(users, some, () => zitadel.listUsers(caller, some, deadline));
       }
     };
-    const calls = Math.min(Math.ceil(ids.length / maxUsersPerCall), maxConcurrentCalls);
-    await Promise.all(Array.from({ length: calls }, readRest));
+    const concurrent = Math.min(Math.ceil(ids.length / maxUsersPerCall), maxConcurrentCalls);
+    await Promise.all(Array.from({ length: concurrent }, readRest));
     return users;
   };
 

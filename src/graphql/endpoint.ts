@@ -36,6 +36,7 @@ interface Shared {
 export function serveGraphQL(app: FastifyInstance, hooks: readonly onRequestHookHandler[], shared: Shared): void {
   app.post(graphqlPath, { onRequest: [...hooks, negotiate] }, async ({ body, raw, record }, reply) => {
     if (!isParameters(body)) return refuse(reply, 400, invalidParameters);
+    // Once before executing, and once before answering.
     await restOfTurn();
     // Every GraphQL request has a record.
     const context = createContext(raw, record as RequestRecord, shared);
@@ -47,7 +48,7 @@ export function serveGraphQL(app: FastifyInstance, hooks: readonly onRequestHook
 
 let waiting: Promise<void> | undefined;
 
-/** Lets all requests of this turn of the event loop continue together, side by side. That costs less: see bench/README.md. */
+/** Lets all requests of this turn of the event loop continue together, which takes less CPU time: see bench/README.md. */
 function restOfTurn(): Promise<void> {
   return (waiting ??= new Promise((resolve) => {
     setImmediate(() => {

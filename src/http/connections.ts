@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { setImmediate as restOfTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
 export interface Connections {
@@ -87,7 +87,7 @@ export function closeConnectionsInTime(app: FastifyInstance): Connections {
     drain();
     for (let turn = 0, quiet = 0; quiet < quietTurns && turn < maxTurns; turn += 1) {
       const before = arrivals;
-      await restOfTurn();
+      await nextTurn();
       quiet = arrivals === before ? quiet + 1 : 0;
     }
     isEnding = true;

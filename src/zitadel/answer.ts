@@ -30,7 +30,7 @@ const maxInflatedBytes = 1024 * 1024;
 /**
  * Parses an answer as the expected response.
  *
- * @param secrets parts of the request that must not reach a log; called only if it shows a note of the answer
+ * @param secrets parts of the request that must not reach a log; called only to clean a note that is logged
  * @throws {Failure} `rejected` with ZITADEL's own error; `foreign` if something else answered; `malformed` if the JSON does not have the
  * expected shape
  */
@@ -44,7 +44,7 @@ export function parseAnswer<T>(
   const retryAfter = secondsFrom(headers['retry-after']);
   const fail = (kind: FailedCall['kind'], note?: string, known: Partial<FailedCall> = {}) => {
     const answer = { httpStatus, ...(retryAfter !== undefined && { retryAfter }), ...known };
-    return failedCall({ rpc, kind, sent: true, ...answer, ...(note && { note: () => operatorNote(note, secrets()) }) });
+    return failedCall({ rpc, kind, sent: true, ...answer }, undefined, () => note && operatorNote(note, secrets()));
   };
 
   const { location, 'content-type': contentType = 'none', 'content-encoding': encoding = 'identity' } = headers;

@@ -63,9 +63,8 @@ export function exchange(
       hasFailed = true;
       clearTimeout(timer);
       const sent = controller !== undefined;
-      const note = () => hintFor(cause);
-      const known = { note, ...(httpStatus !== undefined && { httpStatus }) };
-      reject(failedCall({ rpc: request.rpc, kind, sent, connectionBroke, ...known }, cause));
+      const known = httpStatus !== undefined && { httpStatus };
+      reject(failedCall({ rpc: request.rpc, kind, sent, connectionBroke, ...known }, cause, () => hintFor(cause)));
     };
 
     const timer = setTimeout(
