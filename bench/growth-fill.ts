@@ -2,8 +2,8 @@ import { hash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 
-// Preloaded into the product's process: lets its limits count SMS that were never asked for. They take the way of all others from where the
-// user was read, to where the SMS was sent: so a million take seconds, not minutes.
+// Preloaded into the product's process: adds users to its limits. Each SMS passes the limits like a real one, but without HTTP and ZITADEL, so
+// a million take seconds instead of minutes.
 
 interface SmsLimit {
   run(
@@ -29,10 +29,10 @@ prototype.run = function (...call) {
   return run.apply(this, call);
 };
 
-/** A string as a parser makes it. Strings that were put together take more memory. */
+/** A flat string, as a parser makes it. A concatenated one takes more memory. */
 const parsed = (text: string) => JSON.parse(JSON.stringify(text)) as string;
 
-/** Of a user that nothing else in the bench asks for, who have numbers and tokens of their own. */
+/** For a user that nothing else in the bench uses, with their own number and token. */
 async function sendSms(n: number): Promise<void> {
   const digits = String(n).padStart(7, '0');
   const userId = parsed(`30300000000${digits}`);
@@ -49,7 +49,7 @@ async function sendSms(n: number): Promise<void> {
 
 const perTurn = 1_000;
 
-/** @returns the longest that one SMS took, in milliseconds: growing a map, or collecting garbage */
+/** @returns the longest time that one SMS took, in milliseconds, such as while a map grew or garbage was collected */
 async function fill(from: number, to: number): Promise<number> {
   let longest = 0;
   for (let n = from; n < to; n += 1) {

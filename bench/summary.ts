@@ -42,14 +42,14 @@ function meaning({ questions }: Results): string {
   const other = (samples: readonly Sample[], name: string) =>
     median(samples.map(({ others }) => others?.[name] ?? NaN));
   const scenario = (name: string) => multiple('send', `${product} ${name}`, product);
-  const readCost = (peer: string) => figure(cpu('send', peer) - cpu('return', peer));
+  const smsCost = (peer: string) => figure(cpu('send', peer) - cpu('return', peer));
   const redis = figure(other(samplesOf('send', `${product} with Redis`), 'Redis'));
   const through = (peer: string) => `Hive Gateway → ${peer}`;
   const behind = (peer: string) => other(samplesOf('gateway', through(peer)), 'subgraph');
   const total = (peer: string) => cpu('gateway', through(peer)) + behind(peer);
   return [
-    `- **The read before an SMS** costs the bare proxy ${readCost(bareProxy)} µs, mercurius ${readCost(mercurius)} µs and the product ` +
-      `${readCost(product)} µs: the difference between \`send\` and \`return\`.`,
+    `- **SEND_CODE instead of RETURN_CODE** adds ${smsCost(bareProxy)} µs to the bare proxy and ${smsCost(mercurius)} µs to mercurius, for the ` +
+      `read before the SMS, and ${smsCost(product)} µs to the product, for the read and the limits on SMS.`,
     `- **Other settings** of the product: an SMS takes ${scenario('over Connect')} the CPU time over Connect, ${scenario('with Redis')} with ` +
       `Redis (which itself takes ${redis} µs), ${scenario('with 10 % of traces')} with one trace in ten, and ${scenario('with all three')} ` +
       'with all three.',

@@ -5,7 +5,7 @@ import { report } from '../bench/report.js';
 import { readResults } from '../bench/results.js';
 import { summary } from '../bench/summary.js';
 
-// The bench itself is only tried by `npm run bench -- --quick`: its packages are not installed here.
+// Only `npm run bench -- --quick` runs the bench itself: its packages are not installed here.
 
 const results = readResults('bench/results.json');
 const readme = readFileSync('bench/README.md', 'utf8');
@@ -23,7 +23,7 @@ test('its README is one page', () => {
   expect(readme.split('\n').length).toBeLessThan(120);
 });
 
-test('every command that measures something names what there is', () => {
+test('every bench command in the docs names something that exists', () => {
   const trials = [...readFileSync('bench/trials.ts', 'utf8').matchAll(/^ {2}(\w+): \{$/gm)].map(([, name]) => name);
   const known = [...questions.map(({ name }) => name), 'start', 'soak', ...trials];
   const pages = ['.', 'docs', 'bench'].flatMap((folder) =>

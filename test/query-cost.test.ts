@@ -272,7 +272,7 @@ test('reports null for a condition once, not for each user', async () => {
   expect(stage.zitadel.calls).toEqual([]);
 });
 
-test('counts each request for itself, even if the same document asked for less before', async () => {
+test('counts each request on its own, even if the same document asked for less before', async () => {
   await using stage = await openStage();
   const plain = ofUsers('a: contactPhone { number } b: contactPhone { number }');
   const conditional = `query ($of: [_Any!]!, $twice: Boolean!) {

@@ -185,8 +185,7 @@ const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => to
 function bytesOfId(representation: unknown): number {
   const { id } = Object(representation) as { id?: unknown };
   if (typeof id !== 'string' || id.length > maxUserIdLength) return 0;
-  // Testing for text that JSON leaves unchanged is cheaper than serialising it.
-  return /^[\w-]*$/.test(id) ? id.length + '""'.length : Buffer.byteLength(JSON.stringify(id));
+  return Buffer.byteLength(JSON.stringify(id));
 }
 
 function hasDirectives(document: DocumentNode): boolean {
